@@ -1,0 +1,82 @@
+# %% import-argparse (given, script)
+import argparse
+
+# %% import-pathlib (given)
+from pathlib import Path
+
+# %% import-pandas (given)
+import pandas as pd
+
+# %% import-elasticnet (given)
+from sklearn.linear_model import ElasticNet
+
+# %% import-split (given)
+from sklearn.model_selection import train_test_split
+
+# %% course (given, script)
+here = Path(__file__).resolve().parent
+course = here.parent if here.name == "solutions" else here
+
+# %% course (given, notebook)
+course = Path.cwd().parent
+
+# %% parser (given, script)
+parser = argparse.ArgumentParser(description="Train a model of wine quality.")
+parser.add_argument("--data", type=Path, default=course / "data" / "red-wine-quality.csv")
+
+# %% parse (given, script)
+arguments = parser.parse_args()
+
+# %% data-file (given, script)
+data_file = arguments.data
+if not data_file.is_file():
+    parser.error(f"there is no table at {data_file}: name one with --data FILE")
+
+# %% data-file (given, notebook)
+data_file = course / "data" / "red-wine-quality.csv"
+
+# %% read
+#: read the table at data_file into `wine`; its columns are separated by semicolons.
+#? pandas reads such a table with `pd.read_csv`. Which argument names the separator?
+#?
+#? `wine = pd.read_csv(data_file, sep=";")`
+wine = pd.read_csv(data_file, sep=";")
+
+# %% split
+#: take the column "quality" out of the table: eleven columns to learn from stay in `X`,
+#: the quality goes into `y`. Then split both, a quarter for the test, random_state=42.
+#? `wine.drop(columns=...)` leaves a column out, `wine[...]` takes one. `train_test_split`
+#? answers with four tables, in the order X_train, X_test, y_train, y_test.
+#?
+#? `X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)`
+X = wine.drop(columns="quality")
+y = wine["quality"]
+X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)
+
+# %% model
+#: make an ElasticNet called `model`, with alpha=0.5, l1_ratio=0.5 and random_state=42.
+#? The class is imported in the first cell. The three numbers are its arguments.
+#?
+#? `model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)`
+model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)
+
+# %% fit
+#: let the model learn from the three quarters, and only from them.
+#? A scikit-learn model learns with `fit`. Which two of the four tables may it see?
+#?
+#? `model.fit(X_train, y_train)`
+model.fit(X_train, y_train)
+
+# %% predict
+#: predict the quality of the test wines into `predictions`.
+#? The model has not seen `X_test` yet. Its method is named after what you want.
+#?
+#? `predictions = model.predict(X_test)`
+predictions = model.predict(X_test)
+
+# %% show
+#: print the first five predictions.
+#? A slice takes the first five of many: `something[:5]`.
+#?
+#? `print(predictions[:5])`
+print(predictions[:5])

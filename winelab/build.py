@@ -1,0 +1,144 @@
+"""Builds labs/ and solutions/ from blocks/, and tells where a built file differs and why."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from winelab.notebook import as_text, lab_notebook, solved_notebook
+from winelab.paths import ROOT
+from winelab.script import script_lines, script_text, source_of
+from winelab.syllabus import Course, read_course
+
+
+def keep_outputs(new: Any, stored: Any) -> Any:
+    """Give each code cell of `new` the outputs of the stored cell with its id and its code."""
+    before = {cell["id"]: cell for cell in stored["cells"] if "id" in cell}
+    for cell in new["cells"]:
+        old = before.get(cell["id"])
+        if cell["cell_type"] == "code" and old and old["source"] == cell["source"]:
+            cell["outputs"] = old.get("outputs", [])
+            cell["execution_count"] = old.get("execution_count")
+    return new
+
+
+def _stored(path: Path) -> Any | None:
+    """The notebook on disk; None where there is none that can be read."""
+    try:
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError):
+        return None
+
+
+def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
+    """Every built file of the course and its text, as it should stand in `root`.
+
+    Solved notebooks carry the stored outputs of the cells whose code did not change.
+    """
+    files: dict[Path, str] = {}
+    for block in course.blocks:
+        number, name = block.number, block.name
+        files[root / "labs" / f"{name}.ipynb"] = as_text(lab_notebook(course, number))
+        files[root / "solutions" / f"{name}.py"] = script_text(course, number)
+        solved = root / "solutions" / f"{name}.ipynb"
+        notebook = solved_notebook(course, number)
+        stored = _stored(solved)
+        files[solved] = as_text(keep_outputs(notebook, stored) if stored else notebook)
+    return files
+
+
+def _worked_in(path: Path) -> bool:
+    notebook = _stored(path)
+    return notebook is not None and any(
+        cell.get("execution_count") or cell.get("outputs")
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+    )
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a built file whole or not at all, with `\\n` line ends on every system."""
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_bytes(text.encode("utf-8"))
+    draft.replace(path)
+
+
+def _abandoned(course: Course, root: Path) -> list[Path]:
+    """Built notebooks of a block that is no longer there under that name, and their scripts."""
+    names = {block.name for block in course.blocks}
+    found = []
+    for path in sorted(root.glob("labs/*.ipynb")) + sorted(root.glob("solutions/*.ipynb")):
+        notebook = _stored(path)
+        edit = notebook["metadata"].get("winelab", {}).get("edit") if notebook else None
+        if edit == f"blocks/{path.stem}" and path.stem not in names:
+            found += [path, *([path.with_suffix(".py")] if path.parent.name == "solutions" else [])]
+    return found
+
+
+def write(course: Course, root: Path = ROOT) -> list[Path]:
+    """Write every built file that differs; return those written or taken away.
+
+    A lab that a student has run is kept aside in .winelab/kept/ before it is replaced.
+    """
+    changed = []
+    for path, text in built_files(course, root).items():
+        if path.is_file() and path.read_bytes() == text.encode("utf-8"):
+            continue
+        if path.parent.name == "labs" and _worked_in(path):
+            kept = root / ".winelab" / "kept" / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept)
+            print(f"labs/{path.name} had been worked in: kept as {kept.relative_to(root)}")
+        write_file(path, text)
+        changed.append(path)
+    for path in _abandoned(course, root):
+        path.unlink(missing_ok=True)
+        changed.append(path)
+    return changed
+
+
+def differences(course: Course, root: Path = ROOT) -> list[str]:
+    """What `make build` would change, a sentence a file, naming the source to edit."""
+    found = []
+    for path, text in built_files(course, root).items():
+        name = f"{path.parent.name}/{path.name}"
+        if not path.is_file():
+            found.append(f"{name} is missing: run make build.")
+            continue
+        disk = path.read_bytes().decode("utf-8", errors="replace")
+        if disk == text:
+            continue
+        where = f"blocks/{path.stem}/"
+        if path.suffix == ".py":
+            lines = script_lines(course, int(path.name[:2]))
+            at = _first_difference(disk, text)
+            line = lines[min(at, len(lines) - 1)]
+            where = source_of(line.source, line.number)
+        found.append(f"{name} is not what its source says: edit {where}, then run make build.")
+    found += [
+        f"{path.parent.name}/{path.name} has no block any more: run make build."
+        for path in _abandoned(course, root)
+    ]
+    return found
+
+
+def _first_difference(one: str, other: str) -> int:
+    left, right = one.splitlines(), other.splitlines()
+    for at, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return at
+    return min(len(left), len(right))
+
+
+def main() -> int:
+    """Build the course in its own folder, and say what changed."""
+    changed = write(read_course())
+    for path in changed:
+        print(f"{path.parent.name}/{path.name}")
+    print(f"{len(changed)} files changed." if changed else "Nothing to build: all is up to date.")
+    return 0

@@ -1,0 +1,164 @@
+"""Composes sections into scripts and cells: the newest version of each section, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from winelab.syllabus import Block, Change, Course, Form, Line, Slot, Task, fail
+
+INDENT = "    "
+Sections = dict[str, tuple[Line, ...]]
+"""Section name to its code, for the sections that are there."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the script: its name, its lines of code, its tasks."""
+
+    name: str
+    lines: tuple[Line, ...]
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The cell's text, without a newline at the end."""
+        return "\n".join(line.text for line in self.lines)
+
+
+def sections_after(course: Course, number: int, form: Form) -> Sections:
+    """The sections of the script after block `number`; -1 is what block 0 starts from.
+
+    Block 0 has no script before it: what a student finds there are its sections marked
+    ``given``.
+    """
+    if number == -1:
+        return {
+            change.section: change.lines
+            for change in course.block(0).changes
+            if change.form == form and change.given
+        }
+    history: list[Sections] = []
+    now: Sections = {}
+    for block in course.blocks[: number + 1]:
+        now = dict(now)
+        for change in block.changes:
+            if change.form == form:
+                _apply(now, block, change, history)
+        history.append(now)
+    return now
+
+
+def _apply(now: Sections, block: Block, change: Change, history: list[Sections]) -> None:
+    path, section = block.folder / "code.py", change.section
+    if change.kind == "code":
+        now[section] = change.lines
+    elif change.kind == "removed":
+        if section not in now:
+            raise fail(path, change.where, f'"{section}" is not there to be removed.')
+        del now[section]
+    elif change.back_to is not None:
+        if change.back_to >= block.number:
+            raise fail(path, change.where, f'"as in {change.back_to}" must name an earlier block.')
+        before = history[change.back_to].get(section)
+        if before is None:
+            raise fail(path, change.where, f'block {change.back_to} has no section "{section}".')
+        now[section] = before
+
+
+def _opens(lines: tuple[Line, ...] | None) -> bool:
+    """Whether a section's code is the head of a block (``with ...:``) that others stand in."""
+    return bool(lines) and lines[-1].text.rstrip().endswith(":")  # type: ignore[index]
+
+
+def _depth(slot: Slot, sections: Mapping[str, tuple[Line, ...]]) -> int:
+    return sum(_opens(sections.get(parent)) for parent in slot.parents)
+
+
+def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) -> list[Cell]:
+    """Lay sections out as cells, in the outline's order, each child indented under its head.
+
+    A task's TODO comments stand at its section's place, above the code that is there now.
+    """
+    todo = {task.section: task for task in tasks}
+    cells = []
+    for name, title in course.outline.titles.items():
+        lines: list[Line] = []
+        if title:
+            lines.append(Line(f"# {title}", course.outline.path, 1))
+        head, gap = len(lines), False
+        for slot in course.outline.slots:
+            if slot.cell != name:
+                continue
+            code = sections.get(slot.section, ())
+            task = todo.get(slot.section)
+            gap |= slot.gap
+            if not (code or task):
+                continue
+            source = code[0].source if code else course.outline.path
+            if gap and len(lines) > head:
+                lines.append(Line("", source, 1))
+            gap = False
+            indent = INDENT * _depth(slot, sections)
+            if task:
+                lines += [
+                    Line(f"{indent}# {'TODO: ' if at == 0 else '      '}{text}", source, 1)
+                    for at, text in enumerate(task.todo)
+                ]
+            lines += [
+                Line(indent + line.text if line.text.strip() else "", line.source, line.number)
+                for line in code
+            ]
+        if len(lines) > head:
+            mine = tuple(task for task in tasks if course.outline.cell_of(task.section) == name)
+            cells.append(Cell(name, tuple(lines), mine))
+    return cells
+
+
+def solved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
+    """The cells of the script after block `number`."""
+    return compose(course, sections_after(course, number, form))
+
+
+def unsolved_cells(course: Course, number: int) -> list[Cell]:
+    """The cells that a student opens at block `number`: the script before it, with its TODOs."""
+    tasks = tuple(task for task in course.block(number).tasks if "notebook" in task.forms)
+    return compose(course, sections_after(course, number - 1, "notebook"), tasks)
+
+
+def _is_definition(cell: Cell) -> bool:
+    return any(line.text.startswith(("def ", "class ")) for line in cell.lines)
+
+
+def header(block: Block) -> str:
+    """The docstring on top of a script: what it is, and where it is edited."""
+    return (
+        f'"""Wine Lab, block {block.number}: {block.title}.\n\n'
+        f"Built by `make build`. Edit blocks/{block.name}/code.py and build again, not this file.\n"
+        '"""\n'
+    )
+
+
+def script_lines(course: Course, number: int) -> list[Line]:
+    """The script after block `number`, line by line, each with the place it was written at."""
+    block = course.block(number)
+    lesson = block.folder / "lesson.md"
+    lines = [Line(text, lesson, 1) for text in header(block).splitlines()]
+    previous: Cell | None = None
+    for cell in solved_cells(course, number, "script"):
+        wide = previous is not None and (_is_definition(cell) or _is_definition(previous))
+        lines += [Line("", lesson, 1)] * (2 if wide else 1)
+        lines += cell.lines
+        previous = cell
+    return lines
+
+
+def script_text(course: Course, number: int) -> str:
+    """The script after block `number`, as it is written to solutions/."""
+    return "".join(f"{line.text}\n" for line in script_lines(course, number))
+
+
+def source_of(path: Path, number: int) -> str:
+    """Where a line was written, as a person would look it up."""
+    return f"{path.parent.parent.name}/{path.parent.name}/{path.name}:{number}"
