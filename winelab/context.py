@@ -1,0 +1,75 @@
+"""Tags every MLflow run with the block and the try that made it (a run-context plugin).
+
+MLflow loads it by its entry point (pyproject.toml) when it is imported in the course's
+environment; outside of it, scripts and notebooks work the same, without these tags.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import PureWindowsPath
+
+from mlflow.tracking.context.abstract_context import RunContextProvider
+
+# MLflow reads this at the end of its own import, after loading this plugin. So a script that
+# is started by hand in the course's environment asks the network for nothing either.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+BLOCK_TAG = "winelab.block"
+TRY_TAG = "winelab.try"
+
+_sessions: dict[int, str] = {}
+
+
+def session() -> str:
+    """An id of this process, new after a restart of the kernel and in a forked process."""
+    return _sessions.setdefault(os.getpid(), f"{time.time_ns() // 1_000_000:x}-{os.getpid():x}")
+
+
+def _shell() -> object | None:
+    # Asked without importing: a script has no IPython and must not pay for it.
+    module = sys.modules.get("IPython.core.getipython")
+    return module.get_ipython() if module else None
+
+
+def this_try() -> str:
+    """The try that runs now: this process and, in a notebook, this execution of a cell."""
+    shell = _shell()
+    cell = getattr(shell, "execution_count", 0) if shell else os.environ.get("WINELAB_CELL", 0)
+    return f"{session()}/{cell}"
+
+
+def source_name() -> str:
+    """The file name of the notebook or script that runs now; "" where nobody says it."""
+    shell = _shell()
+    names = [
+        os.environ.get("WINELAB_SOURCE"),
+        getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") if shell else None,
+        os.environ.get("JPY_SESSION_NAME") if shell else None,
+        sys.argv[0] if sys.argv and not shell else None,
+    ]
+    # PureWindowsPath splits at both kinds of slash.
+    return next((PureWindowsPath(name).name for name in names if name), "")
+
+
+def block_number(name: str) -> int | None:
+    """The block that a file name stands for: 14 for "14_autolog (1).ipynb"; None for others."""
+    match = re.match(r"(\d{1,2})[_ .-]", name)
+    return int(match[1]) if match else None
+
+
+class CourseContext(RunContextProvider):  # type: ignore[misc]
+    """MLflow asks it for tags at the start of every run."""
+
+    def in_context(self) -> bool:
+        """Always: the tags say where a run comes from, whatever made it."""
+        return True
+
+    def tags(self) -> dict[str, str]:
+        """The try, and the block where the file's name says it."""
+        number = block_number(source_name())
+        found = {TRY_TAG: this_try()}
+        return found if number is None else {BLOCK_TAG: str(number), **found}

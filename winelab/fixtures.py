@@ -1,0 +1,155 @@
+"""What a check can ask for by the name of its parameter, and what is said when it is not there.
+
+Each fixture is a function of `Look`, the place where one check run keeps what it has seen.
+Import of MLflow waits until a fixture needs the store: a check of variables alone is instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from winelab import store
+from winelab.errors import CourseError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+EXPERIMENT = "wine-quality"
+"""The experiment of the course, from block 2 on."""
+
+
+class Missing(CourseError):
+    """Something that a check needs is not there; the message is the student's hint."""
+
+
+class Namespace(dict[str, Any]):
+    """The student's variables; a missing one is a hint, not a KeyError."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Missing(
+            f"there is no variable `{name}` here yet: run the cells above from the top, "
+            "and mind the spelling."
+        )
+
+
+@dataclass
+class Look:
+    """One look at the student's work: the block, the variables, and what was found so far."""
+
+    number: int
+    variables: Mapping[str, Any] | None
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        """The value of fixture `name`, made once a look; raises Missing where there is none."""
+        if name not in self.found:
+            self.found[name] = FIXTURES[name](self)
+        return self.found[name]
+
+
+def namespace(look: Look) -> Namespace:
+    """The variables of the notebook or script."""
+    if look.variables is None:
+        raise Missing("this looks at variables: run check() in the notebook, below your cells.")
+    return Namespace(look.variables)
+
+
+def client(look: Look) -> MlflowClient:
+    """A client of the store that this process writes to."""
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    if problem := store.trouble(uri):
+        raise Missing(problem)
+    return mlflow.MlflowClient(uri)
+
+
+def experiment(look: Look) -> Experiment:
+    """The course's experiment, active."""
+    found = look.get("client").get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        raise Missing(
+            f'there is no experiment "{EXPERIMENT}" in this store yet: run the cell with '
+            f'mlflow.set_experiment("{EXPERIMENT}").'
+        )
+    if found.lifecycle_stage != "active":
+        raise Missing(
+            f'the experiment "{EXPERIMENT}" is deleted, and its name stays taken: bring it back '
+            f'with mlflow.MlflowClient().restore_experiment("{found.experiment_id}").'
+        )
+    return found
+
+
+def runs(look: Look) -> list[Run]:
+    """The runs that this block's notebook or script made, newest first, of any status."""
+    from winelab.context import BLOCK_TAG, TRY_TAG, session
+
+    c = look.get("client")
+    experiments = [e.experiment_id for e in c.search_experiments()]
+    made = c.search_runs(
+        experiments,
+        filter_string=f"tags.`{BLOCK_TAG}` = '{look.number}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=200,
+    )
+    # A notebook under another name says no block; its runs are those of this very process.
+    here = c.search_runs(
+        experiments,
+        filter_string=f"tags.`{TRY_TAG}` LIKE '{session()}/%'",
+        order_by=["attributes.start_time DESC"],
+        max_results=200,
+    )
+    mine = {run.info.run_id: run for run in made}
+    mine |= {run.info.run_id: run for run in here if BLOCK_TAG not in run.data.tags}
+    return sorted(mine.values(), key=lambda run: run.info.start_time, reverse=True)
+
+
+def run(look: Look) -> Run:
+    """The newest run of this block that finished."""
+    made = look.get("runs")
+    if not made:
+        raise Missing(
+            "no run of this block is in the store yet: run the cells above, from the top, and "
+            "see that the training is inside `with mlflow.start_run():`."
+        )
+    finished = [run for run in made if run.info.status == "FINISHED"]
+    if not finished:
+        status = made[0].info.status
+        raise Missing(
+            "the run is still open: end it with mlflow.end_run(), then use `with "
+            "mlflow.start_run():`, which ends it for you."
+            if status == "RUNNING"
+            else f"your newest run ended as {status}: mend the error shown above, and run again."
+        )
+    return finished[0]
+
+
+def attempt(look: Look) -> list[Run]:
+    """All runs of the try that made `run`: one execution of its cell, or of the script."""
+    from winelab.context import TRY_TAG
+
+    newest = look.get("run")
+    this = newest.data.tags.get(TRY_TAG)
+    return [run for run in look.get("runs") if run.data.tags.get(TRY_TAG) == this]
+
+
+def model(look: Look) -> Any:
+    """The variable `model`, fitted."""
+    found = look.get("namespace")["model"]
+    if not hasattr(found, "coef_"):
+        raise Missing("`model` is not fitted yet: call model.fit(X_train, y_train).")
+    return found
+
+
+FIXTURES: dict[str, Callable[[Look], Any]] = {
+    "namespace": namespace,
+    "client": client,
+    "experiment": experiment,
+    "runs": runs,
+    "run": run,
+    "attempt": attempt,
+    "model": model,
+}

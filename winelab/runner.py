@@ -1,0 +1,180 @@
+"""Runs scripts and notebooks in clean rooms, and gives back what the checks need.
+
+With a fork server (see `forkserver`) a run starts in milliseconds; without one, in a fresh
+process. Both do the same work, in `worker`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winelab import forkserver
+from winelab.checking import Report, Verdict
+from winelab.room import room_environment
+
+TIME_LIMIT = 120.0
+"""Seconds after which a run is ended."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run left behind."""
+
+    printed: str
+    error: str
+    """The traceback, "" where there was none."""
+    report: Report | None
+    stderr: str = ""
+    not_noted: str = ""
+
+
+@contextmanager
+def fork_server() -> Iterator[str | None]:
+    """Start a fork server for the processes below this one; None where fork is missing.
+
+    Its socket's path is in the environment meanwhile, so that kernels and workers find it.
+    """
+    if not forkserver.available() or os.environ.get(forkserver.SOCKET_VARIABLE):
+        yield os.environ.get(forkserver.SOCKET_VARIABLE)
+        return
+    with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
+        path = str(Path(folder) / "fork")
+        # No thread must exist before a fork: telemetry would start one.
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        server = subprocess.Popen(
+            [sys.executable, "-m", "winelab.forkserver", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        assert server.stdout is not None and server.stdin is not None
+        try:
+            if server.stdout.readline().strip() != b"ready":
+                raise RuntimeError("The fork server did not start; its message stands above.")
+            os.environ[forkserver.SOCKET_VARIABLE] = path
+            yield path
+        finally:
+            os.environ.pop(forkserver.SOCKET_VARIABLE, None)
+            server.stdin.close()
+            server.stdout.close()
+            try:
+                server.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _run_forked(
+    path: str, argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
+) -> int | None:
+    """Run the worker in a fork; its exit code, or None when its time was up."""
+    with open(os.devnull, "r+b") as null:
+        streams = [null.fileno(), null.fileno(), err]
+        request: dict[str, object] = {
+            "module": "winelab.worker", "argv": argv, "cwd": str(cwd), "env": env,
+        }  # fmt: skip
+        # Closing the connection ends the child with all that it started.
+        with forkserver.ask(path, request, streams) as connection:
+            connection.settimeout(limit)
+            with connection.makefile("r") as answers, suppress(TimeoutError):
+                answers.readline()
+                return int(answers.readline() or 1)
+    return None
+
+
+def _run_fresh(
+    argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
+) -> int | None:
+    """Run the worker in a fresh process; its exit code, or None when its time was up."""
+    posix = os.name == "posix"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "winelab.worker", *argv],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=err,
+        start_new_session=posix,
+    )
+    try:
+        return process.wait(timeout=limit)
+    except subprocess.TimeoutExpired:
+        if posix:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        return None
+
+
+def run(
+    room: Path,
+    *,
+    source: str,
+    cells: list[str] | None = None,
+    arguments: tuple[str, ...] = (),
+    check: int | None = None,
+    environment: dict[str, str] | None = None,
+    limit: float = TIME_LIMIT,
+    folder: str = "",
+    fork: bool = True,
+) -> Outcome:
+    """Run cells, or the script `source` of the room, and check it.
+
+    Args:
+        room: a furnished room (see `room`).
+        source: the file name that the run stands for, such as ``03_run.ipynb``. A script of
+            that name must lie in the room's ``solutions``, or in `folder`.
+        cells: the sources to run one after the other; None to run the script.
+        arguments: the script's command line.
+        check: the block whose checks run afterwards, in the same process.
+        environment: variables that differ from the room's; "" takes one away.
+        limit: seconds.
+        folder: the working folder, relative to the room: ``labs`` for cells, ``solutions``
+            for scripts, where nothing else is said.
+        fork: use the fork server if there is one.
+
+    Returns:
+        What was printed, the traceback if there is one, and the report. A run that was ended
+        by its limit, or that died, says so in `error`.
+    """
+    cwd = room / (folder or ("solutions" if cells is None else "labs"))
+    job: dict[str, Any] = {"check": check}
+    if cells is None:
+        job |= {"script": str(room / "solutions" / source), "arguments": list(arguments)}
+    else:
+        job["cells"] = cells
+    env = room_environment(room, WINELAB_SOURCE=source, **(environment or {}))
+    with tempfile.TemporaryDirectory(prefix="winelab-job-") as desk:
+        job_file, result_file = Path(desk) / "job.json", Path(desk) / "result.json"
+        job_file.write_text(json.dumps(job), encoding="utf-8")
+        argv = [str(job_file), str(result_file)]
+        server = os.environ.get(forkserver.SOCKET_VARIABLE) if fork else None
+        with (Path(desk) / "stderr").open("w+b") as err:
+            if server:
+                code = _run_forked(server, argv, cwd, env, err.fileno(), limit)
+            else:
+                code = _run_fresh(argv, cwd, env, err.fileno(), limit)
+            err.seek(0)
+            stderr = err.read().decode("utf-8", errors="replace")
+        if not result_file.is_file():
+            why = f"ended after {limit:g} s" if code is None else f"died with exit code {code}"
+            return Outcome("", f"The run {why}.\n{stderr}", None, stderr)
+        result = json.loads(result_file.read_text(encoding="utf-8"))
+    report = result["report"]
+    if report:
+        report = Report(**{**report, "verdicts": tuple(Verdict(**v) for v in report["verdicts"])})
+    return Outcome(
+        result["printed"], result["error"], report, stderr, result.get("not_noted", "")
+    )
