@@ -1,10 +1,11 @@
-"""Wine Lab, block 0: 00_train.
+"""Wine Lab, block 0: A first model.
 
 Built by `make build`. Edit blocks/00_train/code.py and build again, not this file.
 """
 
 import argparse
 from pathlib import Path
+
 import pandas as pd
 from sklearn.linear_model import ElasticNet
 from sklearn.model_selection import train_test_split

@@ -1,4 +1,4 @@
-"""Wine Lab, block 1: 01_import_mlflow.
+"""Wine Lab, block 1: Bring MLflow in.
 
 Built by `make build`. Edit blocks/01_import_mlflow/code.py and build again, not this file.
 """
@@ -21,6 +21,7 @@ data_file = arguments.data
 if not data_file.is_file():
     parser.error(f"there is no table at {data_file}: name one with --data FILE")
 
+# MLflow, and where it writes
 mlflow_version = mlflow.__version__
 print("MLflow", mlflow_version)
 tracking_uri = mlflow.get_tracking_uri()

@@ -1,4 +1,4 @@
-"""Wine Lab, block 3: 03_run.
+"""Wine Lab, block 3: The first run.
 
 Built by `make build`. Edit blocks/03_run/code.py and build again, not this file.
 """
@@ -21,6 +21,7 @@ data_file = arguments.data
 if not data_file.is_file():
     parser.error(f"there is no table at {data_file}: name one with --data FILE")
 
+# MLflow, and where it writes
 mlflow_version = mlflow.__version__
 print("MLflow", mlflow_version)
 tracking_uri = mlflow.get_tracking_uri()

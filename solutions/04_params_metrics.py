@@ -1,4 +1,4 @@
-"""Wine Lab, block 4: 04_params_metrics.
+"""Wine Lab, block 4: Settings in, figures out.
 
 Built by `make build`. Edit blocks/04_params_metrics/code.py and build again, not this file.
 """
@@ -36,6 +36,7 @@ if not data_file.is_file():
 alpha = arguments.alpha
 l1_ratio = arguments.l1_ratio
 
+# MLflow, and where it writes
 mlflow_version = mlflow.__version__
 print("MLflow", mlflow_version)
 tracking_uri = mlflow.get_tracking_uri()

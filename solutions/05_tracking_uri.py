@@ -1,4 +1,4 @@
-"""Wine Lab, block 5: 05_tracking_uri.
+"""Wine Lab, block 5: One store for everyone.
 
 Built by `make build`. Edit blocks/05_tracking_uri/code.py and build again, not this file.
 """
@@ -36,6 +36,7 @@ if not data_file.is_file():
 alpha = arguments.alpha
 l1_ratio = arguments.l1_ratio
 
+# MLflow, and where it writes
 mlflow_version = mlflow.__version__
 print("MLflow", mlflow_version)
 store = (course / "mlflow.db").as_posix()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from winelab import store
 from winelab.authoring import Mistake
@@ -79,11 +79,7 @@ class Report:
         rows = []
         for verdict, words in self._rows():
             colour, word = ("#1a7f37", "ok") if verdict.done else ("#bc4c00", "TODO")
-            hint = (
-                f'<div style="margin-top:2px">hint: {_marked(words)}</div>'
-                if words
-                else ""
-            )
+            hint = f'<div style="margin-top:2px">hint: {_marked(words)}</div>' if words else ""
             rows.append(
                 '<tr style="background:transparent">'
                 f'<td style="text-align:left;vertical-align:top;padding:4px 12px 4px 0;'
@@ -108,9 +104,7 @@ def _marked(text: str) -> str:
     pieces = html.escape(text, quote=False).split("`")
     if len(pieces) % 2 == 0:
         return html.escape(text, quote=False)
-    return "".join(
-        f"<code>{piece}</code>" if at % 2 else piece for at, piece in enumerate(pieces)
-    )
+    return "".join(f"<code>{piece}</code>" if at % 2 else piece for at, piece in enumerate(pieces))
 
 
 # --- a block's checks.py -----------------------------------------------------------------------
@@ -151,13 +145,15 @@ def _read_source(path: Path) -> None:
     checks = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
     if not checks:
         raise CourseError(f"{where}:1: there is no check; write functions named test_....")
-    for check in checks:
+    for at, check in enumerate(checks):
+        if check.name in {other.name for other in checks[:at]}:
+            raise CourseError(f"{where}:{check.lineno}: {check.name} stands here a second time.")
         if not ast.get_docstring(check):
             raise CourseError(
                 f"{where}:{check.lineno}: {check.name} has no docstring; "
                 "it is the line that a student sees."
             )
-        for argument in check.args.args:
+        for argument in [*check.args.posonlyargs, *check.args.args, *check.args.kwonlyargs]:
             if argument.arg not in FIXTURES:
                 raise CourseError(
                     f"{where}:{check.lineno}: no fixture is called {argument.arg}; "
@@ -191,17 +187,21 @@ def _verdict(function: Callable[..., None], look: Look) -> Verdict:
         arguments = {name: look.get(name) for name in inspect.signature(function).parameters}
         function(**arguments)
     except (AssertionError, Missing) as error:
-        hint = str(error).strip()
-    except Exception as error:
+        # Without words it is an assert of the student's own, in a function that a check calls.
+        hint = str(error).strip() or _explain(error)
+    # A function of the student's may call exit().
+    except (Exception, SystemExit) as error:
         hint = _explain(error)
     if not hint:
         return Verdict(function.__name__, line, True, given=is_given)
     return Verdict(function.__name__, line, False, " ".join(hint.split()), is_given)
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     module = type(error).__module__
-    if module.startswith(("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")):
+    if isinstance(error, Exception) and module.startswith(
+        ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")
+    ):
         return store.explain(error)
     return f"this could not be looked at ({type(error).__name__}: {_first_line(str(error))})."
 

@@ -12,8 +12,6 @@ import sys
 import time
 from pathlib import PureWindowsPath
 
-from mlflow.tracking.context.abstract_context import RunContextProvider
-
 # MLflow reads this at the end of its own import, after loading this plugin. So a script that
 # is started by hand in the course's environment asks the network for nothing either.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -61,8 +59,12 @@ def block_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-class CourseContext(RunContextProvider):  # type: ignore[misc]
-    """MLflow asks it for tags at the start of every run."""
+class CourseContext:
+    """MLflow asks it for tags at the start of every run.
+
+    It has the methods of MLflow's RunContextProvider without inheriting from it: MLflow loads
+    this module in the middle of its own import, and importing it here would be a circle.
+    """
 
     def in_context(self) -> bool:
         """Always: the tags say where a run comes from, whatever made it."""

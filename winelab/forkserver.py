@@ -45,6 +45,7 @@ PRELOAD = (
     "winelab.fixtures",
 )
 SOCKET_VARIABLE = "WINELAB_FORKSERVER"
+KERNEL = "winelab-fork"
 # The parent's poller would end a forked kernel: its parent is the server, not Jupyter.
 NOT_INHERITED = ("JPY_PARENT_PID",)
 
@@ -52,6 +53,20 @@ NOT_INHERITED = ("JPY_PARENT_PID",)
 def available() -> bool:
     """Whether this system can fork and pass file descriptors."""
     return hasattr(os, "fork") and hasattr(socket, "send_fds")
+
+
+def write_kernelspec(folder: Path) -> None:
+    """Write the kernelspec of forked kernels where Jupyter finds it with `folder` on its path."""
+    command = [
+        sys.executable, "-S", "-E", str(Path(__file__).with_name("kernel_stub.py")),
+        "{connection_file}",
+    ]  # fmt: skip
+    spec = folder / "kernels" / KERNEL
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": command, "display_name": "Forked Python", "language": "python"}),
+        encoding="utf-8",
+    )
 
 
 def ask(path: str, request: dict[str, object], streams: list[int]) -> socket.socket:
@@ -85,7 +100,7 @@ def _run_child(request: dict[str, object], streams: list[int]) -> None:
         module, argv = str(request["module"]), list(request["argv"])  # type: ignore[call-overload]
         sys.argv = [module, *argv]
         # As `python -m` would have it.
-        sys.path[0] = os.getcwd()
+        sys.path[0] = str(Path.cwd())
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:

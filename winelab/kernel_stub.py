@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from winelab.forkserver import SOCKET_VARIABLE, ask
 
@@ -18,7 +19,7 @@ def main(connection_file: str) -> int:
     request: dict[str, object] = {
         "module": "ipykernel_launcher",
         "argv": ["-f", connection_file],
-        "cwd": os.getcwd(),
+        "cwd": str(Path.cwd()),
         "env": dict(os.environ),
     }
     connection = ask(os.environ[SOCKET_VARIABLE], request, [0, 1, 2])

@@ -34,6 +34,8 @@ class Outcome:
     error: str
     """The traceback, "" where there was none."""
     report: Report | None
+    warnings: tuple[str, ...] = ()
+    """Deprecations that Python, MLflow, scikit-learn or pandas warned of."""
     stderr: str = ""
     not_noted: str = ""
 
@@ -42,7 +44,8 @@ class Outcome:
 def fork_server() -> Iterator[str | None]:
     """Start a fork server for the processes below this one; None where fork is missing.
 
-    Its socket's path is in the environment meanwhile, so that kernels and workers find it.
+    Meanwhile its socket's path is in the environment, and Jupyter finds a kernelspec
+    (`forkserver.KERNEL`) whose kernels are forked from it.
     """
     if not forkserver.available() or os.environ.get(forkserver.SOCKET_VARIABLE):
         yield os.environ.get(forkserver.SOCKET_VARIABLE)
@@ -62,10 +65,16 @@ def fork_server() -> Iterator[str | None]:
         try:
             if server.stdout.readline().strip() != b"ready":
                 raise RuntimeError("The fork server did not start; its message stands above.")
+            forkserver.write_kernelspec(Path(folder))
+            before = os.environ.get("JUPYTER_PATH")
+            os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
             os.environ[forkserver.SOCKET_VARIABLE] = path
-            yield path
+            try:
+                yield path
+            finally:
+                del os.environ[forkserver.SOCKET_VARIABLE]
+                os.environ["JUPYTER_PATH"] = before or ""
         finally:
-            os.environ.pop(forkserver.SOCKET_VARIABLE, None)
             server.stdin.close()
             server.stdout.close()
             try:
@@ -79,7 +88,7 @@ def _run_forked(
     path: str, argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
 ) -> int | None:
     """Run the worker in a fork; its exit code, or None when its time was up."""
-    with open(os.devnull, "r+b") as null:
+    with Path(os.devnull).open("r+b") as null:
         streams = [null.fileno(), null.fileno(), err]
         request: dict[str, object] = {
             "module": "winelab.worker", "argv": argv, "cwd": str(cwd), "env": env,
@@ -170,11 +179,16 @@ def run(
             stderr = err.read().decode("utf-8", errors="replace")
         if not result_file.is_file():
             why = f"ended after {limit:g} s" if code is None else f"died with exit code {code}"
-            return Outcome("", f"The run {why}.\n{stderr}", None, stderr)
+            return Outcome("", f"The run {why}.\n{stderr}", None, stderr=stderr)
         result = json.loads(result_file.read_text(encoding="utf-8"))
     report = result["report"]
     if report:
         report = Report(**{**report, "verdicts": tuple(Verdict(**v) for v in report["verdicts"])})
     return Outcome(
-        result["printed"], result["error"], report, stderr, result.get("not_noted", "")
+        result["printed"],
+        result["error"],
+        report,
+        tuple(result["warnings"]),
+        stderr,
+        result.get("not_noted", ""),
     )

@@ -19,6 +19,7 @@ from winelab.paths import BLOCKS
 Form = Literal["script", "notebook"]
 FORMS: tuple[Form, ...] = ("script", "notebook")
 
+PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
 # What a lesson must declare, and the type of each value.
 METADATA: dict[str, type] = {
     "title": str,
@@ -57,6 +58,8 @@ class Outline:
     titles: dict[str, str]
     """Cell name to the comment above it ("" where it has none), in order."""
     slots: tuple[Slot, ...]
+    where: dict[str, int] = field(default_factory=dict)
+    """Cell name to its line in the outline."""
 
     def cell_of(self, section: str) -> str:
         """The cell in which `section` stands."""
@@ -153,6 +156,19 @@ def fail(path: Path, line: int, message: str) -> CourseError:
     return CourseError(f"{path.parent.name}/{path.name}:{line}: {message}")
 
 
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a source; CourseError where it is missing or in another encoding."""
+    try:
+        content = path.read_bytes()
+        # Editors on Windows may put a byte order mark in front.
+        return content.decode("utf-8-sig").splitlines()
+    except OSError:
+        raise fail(path, 1, "the file is missing, or cannot be read.") from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise fail(path, line, "this line is not in UTF-8; save the file as UTF-8.") from None
+
+
 # --- the outline -------------------------------------------------------------------------------
 
 
@@ -163,10 +179,11 @@ def read_outline(path: Path) -> Outline:
     block, a function). A blank line between two sections is a blank line in the script.
     """
     titles: dict[str, str] = {}
+    where: dict[str, int] = {}
     slots: list[Slot] = []
     cell, gap = "", False
     parents: list[str] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(_read_lines(path), start=1):
         if text.startswith("#"):
             continue
         if not text.strip():
@@ -175,7 +192,7 @@ def read_outline(path: Path) -> Outline:
             cell = match[1]
             if cell in titles:
                 raise fail(path, number, f"the cell [{cell}] stands here a second time.")
-            titles[cell] = match[2]
+            titles[cell], where[cell] = match[2], number
             parents, gap = [], False
         elif match := _SECTION.fullmatch(text.rstrip()):
             depth, name = len(match[1]) // 4, match[2]
@@ -194,7 +211,7 @@ def read_outline(path: Path) -> Outline:
                 parents.append(name)
         else:
             raise fail(path, number, f'not a "[cell] title" and not a section name: {text!r}.')
-    return Outline(path, titles, tuple(slots))
+    return Outline(path, titles, tuple(slots), where)
 
 
 # --- code.py -----------------------------------------------------------------------------------
@@ -203,7 +220,7 @@ def read_outline(path: Path) -> Outline:
 def _read_flags(path: Path, number: int, text: str | None) -> dict[str, Any]:
     flags: dict[str, Any] = {"forms": FORMS, "kind": "code", "back_to": None, "given": False}
     for word in (text or "").split(", ") if text else []:
-        if word in FORMS:
+        if word in FORMS and flags["forms"] == FORMS:
             flags["forms"] = (word,)
         elif word == "removed":
             flags["kind"] = "removed"
@@ -215,7 +232,7 @@ def _read_flags(path: Path, number: int, text: str | None) -> dict[str, Any]:
             raise fail(
                 path,
                 number,
-                f'"{word}" is not known here; write script, notebook, removed, given or "as in 4".',
+                f'"{word}" is unknown; write script, notebook, removed, given or "as in 4".',
             )
     return flags
 
@@ -239,7 +256,7 @@ def read_code(
     changes: list[Change] = []
     tasks: list[Task] = []
     cells: list[tuple[int, str, dict[str, Any], list[tuple[int, str]]]] = []
-    for where, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for where, text in enumerate(_read_lines(path), start=1):
         if text.startswith("# %%"):
             match = _CHANGE.fullmatch(text.rstrip())
             if not match:
@@ -248,7 +265,7 @@ def read_code(
                 raise fail(
                     path,
                     where,
-                    f'no section "{match[1]}" in {outline.path.name}; add it there, or mend the name.',
+                    f'no section "{match[1]}" in {outline.path.name}; add it, or mend the name.',
                 )
             cells.append((where, match[1], _read_flags(path, where, match[2]), []))
         elif cells:
@@ -320,12 +337,17 @@ def _read_metadata(path: Path, lines: list[str]) -> tuple[dict[str, Any], int]:
     except yaml.MarkedYAMLError as error:
         at = (error.problem_mark.line if error.problem_mark else 0) + 2
         raise fail(path, at, f"the metadata is not YAML: {error.problem}.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise fail(path, 2, f"the metadata is not YAML: {why}.") from None
     if not isinstance(meta, dict):
         raise fail(path, 2, 'the metadata must be lines of "name: value".')
     for name, kind in METADATA.items():
         if name not in meta:
             raise fail(path, end + 1, f'the metadata lacks "{name}".')
-        if not isinstance(meta[name], kind) or meta[name] in ("", []):
+        # `true` is an int to Python.
+        wrong = not isinstance(meta[name], kind) or isinstance(meta[name], bool)
+        if wrong or meta[name] in ("", []):
             if name == "teaches" and meta[name] == []:
                 continue
             raise fail(path, end + 1, f'the metadata\'s "{name}" must be a {kind.__name__}.')
@@ -334,6 +356,8 @@ def _read_metadata(path: Path, lines: list[str]) -> tuple[dict[str, Any], int]:
             raise fail(path, end + 1, f'the metadata has "{name}", which nothing reads.')
     if meta["level"] not in (1, 2, 3):
         raise fail(path, end + 1, '"level" is 1, 2 or 3 stars.')
+    if meta["part"] not in PARTS:
+        raise fail(path, end + 1, f'"part" is one of {", ".join(map(str, PARTS))}.')
     return meta, end + 1
 
 
@@ -343,14 +367,16 @@ def read_lesson(path: Path, outline: Outline) -> tuple[dict[str, Any], tuple[Par
     ``::: cell train`` is the place of a cell, ``::: given`` that of all cells before the next
     named one, ``::: check`` that of the check.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = _read_lines(path)
     meta, start = _read_metadata(path, lines)
     parts: list[Part] = []
     prose: list[str] = []
-    first, fenced = start + 1, False
+    first, fenced, found = start + 1, False, set()
     for number, text in enumerate(lines[start:], start=start + 1):
         if text.startswith("```"):
             fenced = not fenced
+        if text.startswith("## ") and not fenced:
+            found.add(text[3:].strip())
         if not text.startswith(":::") or fenced:
             prose.append(text)
             continue
@@ -368,7 +394,6 @@ def read_lesson(path: Path, outline: Outline) -> tuple[dict[str, Any], tuple[Par
         ]
         prose, first = [], number + 1
     parts.append(Part("text", "\n".join(prose).strip(), first))
-    found = re.findall(r"^## (.+)$", "\n".join(lines), flags=re.MULTILINE)
     for heading in HEADINGS:
         if heading not in found:
             raise fail(path, len(lines), f'the heading "## {heading}" is missing.')
@@ -399,7 +424,7 @@ def read_block(folder: Path, outline: Outline) -> Block:
             raise fail(
                 folder / "lesson.md",
                 1,
-                f'the task "{task.section}" has no place; write "::: cell {cell}" where it belongs.',
+                f'the task "{task.section}" has no place; write "::: cell {cell}" there.',
             )
     return block
 
@@ -407,7 +432,9 @@ def read_block(folder: Path, outline: Outline) -> Block:
 def read_course(folder: Path = BLOCKS) -> Course:
     """Read all blocks of `folder`: the outline first, then each block, numbered without a gap."""
     outline = read_outline(folder / "outline.txt")
-    folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+    folders = sorted(
+        path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"
+    )
     blocks: list[Block] = []
     for path in folders:
         block = read_block(path, outline)
@@ -416,7 +443,7 @@ def read_course(folder: Path = BLOCKS) -> Course:
             raise fail(
                 path / "lesson.md",
                 1,
-                f"block number {block.number} is taken twice: by {blocks[-1].name} and {path.name}.",
+                f"block {block.number} is there twice: {blocks[-1].name} and {path.name}.",
             )
         if block.number > expected:
             raise fail(

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,12 @@ def _run_script(script: Path, arguments: list[str], variables: dict[str, Any]) -
     return ""
 
 
+def _tells_of_age(warning: warnings.WarningMessage) -> bool:
+    return issubclass(
+        warning.category, DeprecationWarning | PendingDeprecationWarning | FutureWarning
+    )
+
+
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Run one job; the result says what it printed, how it failed, and what the checks say.
 
@@ -57,12 +64,18 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     sys.modules["__main__"] = main_module
     variables: dict[str, Any] = main_module.__dict__
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         if "script" in job:
             error = _run_script(Path(job["script"]), job.get("arguments", []), variables)
         else:
             error = _run_cells(job["cells"], variables)
-    result: dict[str, Any] = {"printed": printed.getvalue(), "error": error, "report": None}
+    result: dict[str, Any] = {
+        "printed": printed.getvalue(),
+        "error": error,
+        "warnings": [f"{w.category.__name__}: {w.message}" for w in warned if _tells_of_age(w)],
+        "report": None,
+    }
     if job.get("check") is not None:
         look = Look(job["check"], variables)
         report = look_at(look)

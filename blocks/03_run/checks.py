@@ -15,8 +15,8 @@ def test_one_run_finished(run, runs):
     # A fixture has seen that one finished; an earlier try may still be open behind it.
     still_open = [r for r in runs if r.info.status == "RUNNING"]
     assert not still_open, (
-        "a run is still open: end it with mlflow.end_run(), then use `with mlflow.start_run(...):`, "
-        "which ends the run by itself."
+        "a run is still open: end it with mlflow.end_run(), then use `with "
+        "mlflow.start_run(...):`, which ends the run by itself."
     )
 
 

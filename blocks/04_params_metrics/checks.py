@@ -130,7 +130,12 @@ MISTAKES = [
         "the function looks at variables outside of it",
         caught_by="test_eval_metrics_is_a_function_of_its_own",
         hint="no variable from outside",
-        swap={"eval-metrics": ("mean_absolute_error(actual, predicted),\n", "mean_absolute_error(y_test, predictions),\n")},
+        swap={
+            "eval-metrics": (
+                "mean_absolute_error(actual, predicted),\n",
+                "mean_absolute_error(y_test, predictions),\n",
+            )
+        },
     ),
     Mistake(
         "the figures were logged after the run, which opens a second one",

@@ -1,0 +1,75 @@
+"""The test run: one fork server for all, notebooks in clean rooms, a table a row a block."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import rooms
+from table import BlockTable
+
+from winelab import forkserver
+from winelab.runner import fork_server
+from winelab.syllabus import Course, course
+
+_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|\[(\d\d)[\]-]")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--block", type=int, default=None, help="only what is about this block")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    rooms.install()
+    stay = ExitStack()
+    config.add_cleanup(stay.close)
+    if not hasattr(config, "workerinput"):
+        # The controller starts it; the workers inherit its address in their environment.
+        stay.enter_context(fork_server())
+        config.pluginmanager.register(BlockTable(config), "block-table")
+    if forkserver.SOCKET_VARIABLE in os.environ:
+        config.option.nbval_kernel_name = forkserver.KERNEL
+    else:
+        config.option.nbval_current_env = True
+
+
+def block_of(nodeid: str) -> int | None:
+    """The block that a test is about; None for tests of the tools."""
+    match = _NUMBER.search(nodeid)
+    return int(match[1] or match[2]) if match else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    only = config.getoption("--block")
+    if only is not None:
+        config.hook.pytest_deselected(items=[i for i in items if block_of(i.nodeid) != only])
+        items[:] = [item for item in items if block_of(item.nodeid) == only]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "block" in metafunc.fixturenames:
+        blocks = course().blocks
+        metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
+
+
+@pytest.fixture(scope="session")
+def whole() -> Course:
+    """The course of this checkout."""
+    return course()
+
+
+def pytest_report_header() -> str:
+    forked = forkserver.SOCKET_VARIABLE in os.environ
+    return "runs: forked from a loaded process" if forked else "runs: a fresh process each"
+
+
+@pytest.fixture(scope="session")
+def original() -> Path:
+    """The original UCI table, where this machine has it: its path is in WINELAB_ORIGINAL."""
+    named = os.environ.get("WINELAB_ORIGINAL")
+    if not named:
+        pytest.skip("WINELAB_ORIGINAL names no file: the original table is not on this machine")
+    return Path(named)

@@ -1,0 +1,88 @@
+"""Each block, as its users meet it: unsolved, and solved."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from winelab.paths import SOLUTIONS
+from winelab.room import clean_room
+from winelab.runner import Outcome, run
+from winelab.script import unsolved_cells
+from winelab.syllabus import Block, Course, course
+
+# The facts of DESIGN.md: the test RMSE of ElasticNet on the original table, by alpha.
+ORIGINAL_RMSE = {"0.5": "rmse: 0.744", "0.1": "rmse: 0.692", "0.01": "rmse: 0.641"}
+
+
+def run_script(room: Path, block: Block, *arguments: str, check: bool = True) -> Outcome:
+    """Run the built script of a block in a room, as `python solutions/NN_slug.py` would."""
+    name = f"{block.name}.py"
+    shutil.copyfile(SOLUTIONS / name, room / "solutions" / name)
+    return run(room, source=name, arguments=arguments, check=block.number if check else None)
+
+
+def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course) -> None:
+    cells = [cell.source for cell in unsolved_cells(whole, block.number)]
+    with clean_room() as room:
+        outcome = run(room, source=f"{block.name}.ipynb", cells=cells, check=block.number)
+    assert not outcome.error, outcome.error
+    assert outcome.report is not None
+    for verdict in outcome.report.verdicts:
+        if verdict.given:
+            assert verdict.done, f"{verdict.name} is marked given, and fails on the untouched lab"
+        else:
+            assert not verdict.done, f"{verdict.name} passes on the untouched lab"
+            assert verdict.hint, f"{verdict.name} has no hint"
+    assert any(not verdict.given for verdict in outcome.report.verdicts), "no check can fail"
+
+
+def test_solution_passes_its_checks_twice_in_a_row(block: Block) -> None:
+    with clean_room() as room:
+        for _ in range(2):
+            outcome = run_script(room, block)
+            assert not outcome.error, outcome.error
+            assert outcome.report is not None and outcome.report.done, str(outcome.report)
+            assert not outcome.not_noted, outcome.not_noted
+            assert not outcome.warnings, "deprecations: " + "; ".join(outcome.warnings)
+
+
+def test_solution_runs_alone_with_a_table_named(block: Block, tmp_path: Path) -> None:
+    """P9: copied out of the course, and without what `make` sets, a script still runs."""
+    with clean_room() as room:
+        away = room / "elsewhere"
+        away.mkdir()
+        shutil.copyfile(SOLUTIONS / f"{block.name}.py", away / f"{block.name}.py")
+        table = tmp_path / "my wines.csv"
+        shutil.copyfile(room / "data" / "red-wine-quality.csv", table)
+        outcome = run(
+            room,
+            source=f"../elsewhere/{block.name}.py",
+            arguments=("--data", str(table)),
+            environment={"MLFLOW_TRACKING_URI": "", "_MLFLOW_SERVER_ARTIFACT_ROOT": ""},
+            folder="elsewhere",
+        )
+    assert not outcome.error, outcome.error
+
+
+@pytest.mark.parametrize("number", [f"{b.number:02d}" for b in course().blocks[4:]])
+def test_solution_takes_its_settings_from_the_command_line(number: str, whole: Course) -> None:
+    block = whole.block(int(number))
+    with clean_room() as room:
+        outcome = run_script(room, block, "--alpha", "0.01", "--l1-ratio", "0.9")
+        assert outcome.report is not None and outcome.report.done, str(outcome.report)
+        wrong = run_script(room, block, "--alpha", "strong", check=False)
+    assert "SystemExit: 2" in wrong.error
+    assert "argument --alpha: invalid float value: 'strong'" in wrong.stderr
+
+
+def test_solution_passes_on_the_original_table(block: Block, original: Path) -> None:
+    with clean_room(original) as room:
+        outcome = run_script(room, block)
+        assert not outcome.error, outcome.error
+        assert outcome.report is not None and outcome.report.done, str(outcome.report)
+        if block.number >= 4:
+            for alpha, line in ORIGINAL_RMSE.items():
+                assert line in run_script(room, block, "--alpha", alpha, check=False).printed

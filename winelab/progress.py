@@ -1,0 +1,45 @@
+"""`make progress`: which blocks are done, read from the student's own store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from winelab import store
+from winelab.errors import CourseError
+from winelab.paths import course_environment, store_uri
+from winelab.syllabus import Course, read_course
+
+
+def lines(course: Course, done: Collection[int]) -> list[str]:
+    """A line a block: done, next (the first that is not), or open; and how far one is."""
+    following = next((b.number for b in course.blocks if b.number not in done), None)
+    text = []
+    for block in course.blocks:
+        waiting = "next" if block.number == following else "    "
+        word = "done" if block.number in done else waiting
+        place = f"  labs/{block.name}.ipynb" if word == "next" else ""
+        text.append(f"{word}  {block.number:2d}  {block.title}{place}")
+    left = sum(b.meta["minutes"] for b in course.blocks if b.number not in done)
+    count = sum(b.number in done for b in course.blocks)
+    rest = f", about {left} minutes to go." if left else ": the whole course."
+    return [*text, f"{count} of {len(course.blocks)} blocks done{rest}"]
+
+
+def main() -> int:
+    """Print the progress that the course's store shows."""
+    uri = store_uri()
+    file = store.sqlite_file(uri)
+    done: set[int] = set()
+    if file is not None and file.exists():
+        if problem := store.trouble(uri):
+            raise CourseError(problem)
+        os.environ.update(course_environment())
+        from mlflow import MlflowClient
+
+        try:
+            done = store.marks(MlflowClient(uri))
+        except Exception as error:
+            raise CourseError(store.explain(error)) from error
+    print("\n".join(lines(read_course(), done)))
+    return 0
