@@ -12,9 +12,9 @@ from rich.table import Table
 
 # Which column a test's report belongs to, by its node id.
 COLUMNS = {
-    "unsolved": re.compile(r"labs[/\\]\d\d_|test_unsolved"),
-    "solved": re.compile(r"test_solution"),
-    "mistakes": re.compile(r"test_mistake"),
+    "unsolved": re.compile(r"labs[/\\]\d\d_|::test_unsolved"),
+    "solved": re.compile(r"::test_solution"),
+    "mistakes": re.compile(r"::test_mistake_"),
     "outputs": re.compile(r"solutions[/\\]\d\d_"),
     "promises": re.compile(r"."),
 }
@@ -31,7 +31,7 @@ class Row:
     def word(self, column: str) -> str:
         """A column in one word, or as "n of n" for the mistakes."""
         good, bad = self.passed[column], self.failed[column]
-        if column == "mistakes":
+        if column == "mistakes" and good + bad:
             return f"{'[red]' if bad else ''}{good} of {good + bad}"
         return "[red]FAILED" if bad else "ok" if good else "-"
 

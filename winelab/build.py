@@ -1,4 +1,4 @@
-"""Builds labs/ and solutions/ from blocks/, and tells where a built file differs and why."""
+"""Builds labs/, solutions/ and the README's table from blocks/; tells where a file differs and why."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import nbformat
 
 from winelab.notebook import as_text, lab_notebook, solved_notebook
 from winelab.paths import ROOT
+from winelab.readme import with_table
 from winelab.script import script_lines, script_text, source_of
 from winelab.syllabus import Course, read_course
 
@@ -30,7 +31,8 @@ def _stored(path: Path) -> Any | None:
     """The notebook on disk; None where there is none that can be read."""
     try:
         return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError):
+    # A student's file may be JSON and no notebook: nbformat then stumbles in many ways.
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, nbformat.ValidationError):
         return None
 
 
@@ -48,6 +50,9 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
         notebook = solved_notebook(course, number)
         stored = _stored(solved)
         files[solved] = as_text(keep_outputs(notebook, stored) if stored else notebook)
+    readme = root / "README.md"
+    if readme.is_file():
+        files[readme] = with_table(readme.read_text(encoding="utf-8"), course)
     return files
 
 
@@ -58,6 +63,15 @@ def _worked_in(path: Path) -> bool:
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
     )
+
+
+def _keep_aside(path: Path, root: Path) -> None:
+    """Copy a lab that a student has run to .winelab/kept/."""
+    if path.parent.name == "labs" and _worked_in(path):
+        kept = root / ".winelab" / "kept" / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, kept)
+        print(f"labs/{path.name} had been worked in: kept as {kept.relative_to(root)}")
 
 
 def write_file(path: Path, text: str) -> None:
@@ -89,14 +103,11 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
     for path, text in built_files(course, root).items():
         if path.is_file() and path.read_bytes() == text.encode("utf-8"):
             continue
-        if path.parent.name == "labs" and _worked_in(path):
-            kept = root / ".winelab" / "kept" / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, kept)
-            print(f"labs/{path.name} had been worked in: kept as {kept.relative_to(root)}")
+        _keep_aside(path, root)
         write_file(path, text)
         changed.append(path)
     for path in _abandoned(course, root):
+        _keep_aside(path, root)
         path.unlink(missing_ok=True)
         changed.append(path)
     return changed
@@ -106,14 +117,14 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
     """What `make build` would change, a sentence a file, naming the source to edit."""
     found = []
     for path, text in built_files(course, root).items():
-        name = f"{path.parent.name}/{path.name}"
+        name = path.relative_to(root).as_posix()
         if not path.is_file():
             found.append(f"{name} is missing: run make build.")
             continue
         disk = path.read_bytes().decode("utf-8", errors="replace")
         if disk == text:
             continue
-        where = f"blocks/{path.stem}/"
+        where = f"blocks/{path.stem}/" if path.suffix == ".ipynb" else "blocks/*/lesson.md"
         if path.suffix == ".py":
             lines = script_lines(course, int(path.name[:2]))
             at = _first_difference(disk, text)
@@ -139,6 +150,6 @@ def main() -> int:
     """Build the course in its own folder, and say what changed."""
     changed = write(read_course())
     for path in changed:
-        print(f"{path.parent.name}/{path.name}")
+        print(path.relative_to(ROOT).as_posix())
     print(f"{len(changed)} files changed." if changed else "Nothing to build: all is up to date.")
     return 0

@@ -42,11 +42,19 @@ class Look:
     number: int
     variables: Mapping[str, Any] | None
     found: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
 
     def get(self, name: str) -> Any:
         """The value of fixture `name`, made once a look; raises Missing where there is none."""
+        # A failure is remembered too: five checks must not wait five times for a dead server.
+        if name in self.failed:
+            raise self.failed[name]
         if name not in self.found:
-            self.found[name] = FIXTURES[name](self)
+            try:
+                self.found[name] = FIXTURES[name](self)
+            except Exception as error:
+                self.failed[name] = error
+                raise
         return self.found[name]
 
 
@@ -84,27 +92,22 @@ def experiment(look: Look) -> Experiment:
 
 
 def runs(look: Look) -> list[Run]:
-    """The runs that this block's notebook or script made, newest first, of any status."""
+    """The runs that this process made for this block, newest first, of any status.
+
+    Of this process, because the store also holds the tries of yesterday, those of other
+    notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
+    notebook under another name says no block; all that its kernel made counts.
+    """
     from winelab.context import BLOCK_TAG, TRY_TAG, session
 
-    c = look.get("client")
-    experiments = [e.experiment_id for e in c.search_experiments()]
-    made = c.search_runs(
-        experiments,
-        filter_string=f"tags.`{BLOCK_TAG}` = '{look.number}'",
-        order_by=["attributes.start_time DESC"],
-        max_results=200,
-    )
-    # A notebook under another name says no block; its runs are those of this very process.
-    here = c.search_runs(
-        experiments,
+    client = look.get("client")
+    made = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()],
         filter_string=f"tags.`{TRY_TAG}` LIKE '{session()}/%'",
         order_by=["attributes.start_time DESC"],
-        max_results=200,
+        max_results=1000,
     )
-    mine = {run.info.run_id: run for run in made}
-    mine |= {run.info.run_id: run for run in here if BLOCK_TAG not in run.data.tags}
-    return sorted(mine.values(), key=lambda run: run.info.start_time, reverse=True)
+    return [r for r in made if r.data.tags.get(BLOCK_TAG, str(look.number)) == str(look.number)]
 
 
 def run(look: Look) -> Run:
@@ -112,8 +115,8 @@ def run(look: Look) -> Run:
     made = look.get("runs")
     if not made:
         raise Missing(
-            "no run of this block is in the store yet: run the cells above, from the top, and "
-            "see that the training is inside `with mlflow.start_run():`."
+            "this notebook or script has made no run since it started: run the cells above, from the "
+            "top, and see that the training is inside `with mlflow.start_run():`."
         )
     finished = [run for run in made if run.info.status == "FINISHED"]
     if not finished:

@@ -97,6 +97,9 @@ def _run_child(request: dict[str, object], streams: list[int]) -> None:
         for name in NOT_INHERITED:
             os.environ.pop(name, None)
         os.chdir(str(request["cwd"]))
+        if "numpy" in sys.modules:
+            # Else each child draws the same numbers; Python's own generator does not.
+            sys.modules["numpy"].random.seed()
         module, argv = str(request["module"]), list(request["argv"])  # type: ignore[call-overload]
         sys.argv = [module, *argv]
         # As `python -m` would have it.

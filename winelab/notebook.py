@@ -8,13 +8,12 @@ import nbformat
 
 from winelab.errors import CourseError
 from winelab.script import Cell, solved_cells, unsolved_cells
-from winelab.syllabus import Block, Course, fail
+from winelab.syllabus import PARTS, Block, Course, fail
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
 
 
 def check_source(number: int) -> str:
@@ -114,9 +113,7 @@ def lab_notebook(course: Course, number: int) -> Any:
             if not waiting:
                 raise _misplaced(block, part.line, part.content)
             cell = waiting.pop(0)
-            cells.append(
-                _code(block, cell.name, cell.source, "task" if cell.tasks else "shown")
-            )
+            cells.append(_code(block, cell.name, cell.source, "task" if cell.tasks else "shown"))
             if cell.tasks:
                 cells.append(_text(block, f"{cell.name}-hints", _hints(cell)))
         else:
@@ -159,7 +156,10 @@ def solved_notebook(course: Course, number: int) -> Any:
 
 def _notebook(block: Block, cells: list[Any]) -> Any:
     notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook["metadata"] = {**KERNEL, "winelab": {"block": block.number, "edit": f"blocks/{block.name}"}}
+    notebook["metadata"] = {
+        **KERNEL,
+        "winelab": {"block": block.number, "edit": f"blocks/{block.name}"},
+    }
     nbformat.validate(notebook)
     return notebook
 

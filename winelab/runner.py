@@ -164,7 +164,7 @@ def run(
         job |= {"script": str(room / "solutions" / source), "arguments": list(arguments)}
     else:
         job["cells"] = cells
-    env = room_environment(room, WINELAB_SOURCE=source, **(environment or {}))
+    env = room_environment(room, **{"WINELAB_SOURCE": source, **(environment or {})})
     with tempfile.TemporaryDirectory(prefix="winelab-job-") as desk:
         job_file, result_file = Path(desk) / "job.json", Path(desk) / "result.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")

@@ -86,7 +86,7 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
     for name, title in course.outline.titles.items():
         lines: list[Line] = []
         if title:
-            lines.append(Line(f"# {title}", course.outline.path, 1))
+            lines.append(Line(f"# {title}", course.outline.path, course.outline.where[name]))
         head, gap = len(lines), False
         for slot in course.outline.slots:
             if slot.cell != name:
@@ -161,4 +161,6 @@ def script_text(course: Course, number: int) -> str:
 
 def source_of(path: Path, number: int) -> str:
     """Where a line was written, as a person would look it up."""
-    return f"{path.parent.parent.name}/{path.parent.name}/{path.name}:{number}"
+    # The outline lies in blocks/, all else one folder deeper.
+    steps = 2 if path.parent.name == "blocks" else 3
+    return f"{'/'.join(path.parts[-steps:])}:{number}"

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from winelab.paths import ROOT, course_environment, store_uri
 
@@ -45,9 +46,12 @@ def environment(**values: str | None) -> Iterator[None]:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite tracking URI; None for any other kind of store."""
+    """The file of a SQLite tracking URI; None for any other kind of store.
+
+    SQLAlchemy decodes ``%20`` in the path, and MLflow's own default address is written so.
+    """
     match = re.match(r"sqlite:///(.+)", uri)
-    return Path(match[1]) if match else None
+    return Path(unquote(match[1])) if match else None
 
 
 def trouble(uri: str) -> str | None:
@@ -67,9 +71,7 @@ def trouble(uri: str) -> str | None:
         return f"There is no store at {file} yet: run the cells above, from the top."
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            tables = {
-                row[0] for row in database.execute("SELECT name FROM sqlite_master")
-            }
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError as error:
         return f"The store {file} cannot be read ({error}): `make reset` starts a fresh one."
     if not {"runs", "experiments", "alembic_version"} <= tables:

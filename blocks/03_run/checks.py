@@ -56,7 +56,7 @@ MISTAKES = [
     Mistake(
         "the training is not in a run",
         caught_by="test_one_run_finished",
-        hint="no run of this block is in the store yet",
+        hint="has made no run since it started",
         code={"run": ""},
     ),
     Mistake(

@@ -24,9 +24,13 @@ def run_script(room: Path, block: Block, *arguments: str, check: bool = True) ->
     return run(room, source=name, arguments=arguments, check=block.number if check else None)
 
 
-def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course) -> None:
+@pytest.mark.parametrize("store", ["fresh", "after the solution"])
+def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course, store: str) -> None:
+    """On a fresh store, and where `make run` or another day's kernel has left a solved run."""
     cells = [cell.source for cell in unsolved_cells(whole, block.number)]
     with clean_room() as room:
+        if store != "fresh":
+            run_script(room, block)
         outcome = run(room, source=f"{block.name}.ipynb", cells=cells, check=block.number)
     assert not outcome.error, outcome.error
     assert outcome.report is not None

@@ -1,0 +1,149 @@
+"""`make bench`: what takes time, each figure beside the one it is judged by, in one run.
+
+Machines are noisy: compare figures of one run with each other, never with another day's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from winelab.outputs import execute
+from winelab.paths import ROOT
+from winelab.room import clean_room
+from winelab.serve import stop_server
+from winelab.syllabus import Course, read_course
+
+REPEATS = 3
+BLOCK = 5
+_TIMED_CHECK = """import time
+from winelab import check
+start = time.perf_counter()
+check({number})
+print("seconds", time.perf_counter() - start)"""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def plain_nbclient(course: Course, number: int) -> None:
+    """Execute the solved notebook of a block with nbclient and an ordinary kernel."""
+    from winelab.notebook import solved_notebook
+
+    with clean_room() as room:
+        execute(solved_notebook(course, number), room, f"{course.block(number).name}.ipynb")
+
+
+def check_inside_a_notebook(course: Course, number: int) -> float:
+    """Seconds from calling check(N) to its answer, in an ordinary kernel, all cells run before."""
+    from winelab.notebook import solved_notebook
+
+    notebook = solved_notebook(course, number)
+    notebook.cells[-1]["source"] = _TIMED_CHECK.format(number=number)
+    with clean_room() as room:
+        execute(notebook, room, f"{course.block(number).name}.ipynb")
+    printed = [o["text"] for o in notebook.cells[-1]["outputs"] if o.get("name") == "stdout"]
+    return float(printed[-1].split()[-1])
+
+
+def whole_row(number: int) -> None:
+    """`make check BLOCK=N`, as a process of its own."""
+    subprocess.run(
+        [sys.executable, "-m", "winelab", "check", "--block", str(number)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def copy_of_the_course(folder: Path) -> Path:
+    """The course as a stranger gets it: its committed and new files, without .venv or a store."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode("utf-8")
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+def lab_until_it_answers(folder: Path) -> float:
+    """Seconds from `make lab` in `folder` until Jupyter answers; it is stopped afterwards."""
+    # The course's own variables must not lead the copy to this folder's store or packages.
+    outer = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [_base_python(), "-m", "winelab", "lab", "--no-browser"],
+        cwd=folder,
+        env=outer,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = []
+        for raw in process.stdout:
+            line = raw.decode("utf-8", errors="replace")
+            said.append(line)
+            if "http://" in line:
+                # The address is printed once Jupyter has answered there.
+                return time.perf_counter() - start
+        raise RuntimeError("make lab did not start:\n" + "".join(said))
+    finally:
+        stop_server(process)
+
+
+def _base_python() -> str:
+    """The Python that .venv was made from: what a person has before any set-up."""
+    return getattr(sys, "_base_executable", sys.executable)
+
+
+def main() -> int:
+    """Measure and print the table."""
+    course = read_course()
+    table = Table(title=f"{REPEATS} runs each, alternating; wall seconds", box=None, pad_edge=False)
+    for heading in ("what", "min", "median", "max", "target"):
+        table.add_column(heading, justify="left" if heading in ("what", "target") else "right")
+
+    def row(what: str, figures: list[float], target: str) -> None:
+        middle = statistics.median(figures)
+        table.add_row(
+            what, f"{min(figures):.2f}", f"{middle:.2f}", f"{max(figures):.2f}", target
+        )
+
+    plain, checked, inside = [], [], []
+    for _ in range(REPEATS):
+        plain.append(seconds(lambda: [plain_nbclient(course, BLOCK) for _ in range(3)]))
+        checked.append(seconds(lambda: whole_row(BLOCK)))
+        inside.append(check_inside_a_notebook(course, BLOCK))
+    first = [check_inside_a_notebook(course, 0)]
+    row(f"block {BLOCK}'s notebook three times, plain nbclient", plain, "")
+    row(f"make check BLOCK={BLOCK}: the whole row", checked, "less than the line above")
+    row(f"check({BLOCK}) inside a notebook", inside, "under 1 s")
+    row("check(0) inside a notebook, with noting progress", first, "")
+    with tempfile.TemporaryDirectory(prefix="winelab-bench-") as folder:
+        copy = copy_of_the_course(Path(folder) / "a copy")
+        row("make lab, cold: set-up, until Jupyter answers", [lab_until_it_answers(copy)], "")
+        again = [lab_until_it_answers(copy) for _ in range(REPEATS)]
+        row("make lab, the second time", again, "under 5 s")
+    Console().print(table)
+    return 0

@@ -1,0 +1,313 @@
+"""Starts JupyterLab and MLflow's UI, and stops them with everything that they started.
+
+`free_port`, `start_server`, `wait_until_up` and `stop_server` serve any other server as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from winelab.environment import STATE, end_of, only_one, say, venv_environment
+from winelab.errors import CourseError
+from winelab.paths import ARTIFACTS, LABS, ROOT, STORE, store_uri
+
+HOST = "127.0.0.1"
+LAB_PORT = 8888
+UI_PORT = 5000
+
+# Seconds. A slow laptop with a virus scanner needs ten times what ours does.
+START_LIMIT = 120
+STOP_LIMIT = 15
+
+
+def free_port(start: int, tries: int = 100) -> int:
+    """The first port from `start` on that a server on this machine can take.
+
+    Raises CourseError when none of `tries` is free.
+    """
+    for port in range(start, start + tries):
+        if can_bind(port):
+            return port
+    raise CourseError(f"no port from {start} to {start + tries - 1} is free on this machine.")
+
+
+def can_bind(port: int) -> bool:
+    """True if a server can take this port on 127.0.0.1."""
+    with socket.socket() as probe:
+        if sys.platform == "win32":
+            # Without it Windows lets two programs have one port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        elif sys.platform != "darwin":
+            # A port whose last connection is only fading out is free. Not on macOS, where the
+            # same option would let us in beside AirPlay, which has port 5000.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def start_server(
+    command: list[str], environment: dict[str, str], folder: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """Starts a server in a process group of its own; what it prints goes to the file `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        if sys.platform == "win32":
+            return subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+            )
+        # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def stop_server(process: subprocess.Popen[bytes], limit: float = STOP_LIMIT) -> None:
+    """Ends a server and its process group: asks first, and after `limit` seconds does not."""
+    if sys.platform == "win32":
+        if process.poll() is None:
+            # Windows has no polite way to end a whole tree.
+            tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(tree, capture_output=True, check=False)
+        process.wait()
+        return
+    signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(limit)
+    # Also when the server itself has gone: a child of it may be left.
+    signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends a signal to every process of a server's group; none left is fine."""
+    if sys.platform != "win32":
+        # macOS answers "not permitted" for a group of which only a zombie is left.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+
+
+def wait_until_up(
+    process: subprocess.Popen[bytes], address: str, log: Path, limit: float = START_LIMIT
+) -> None:
+    """Waits until `address` answers.
+
+    Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
+    """
+    end = time.monotonic() + limit
+    while not answers(address):
+        if process.poll() is not None:
+            last = end_of(log.read_text(encoding="utf-8", errors="replace"))
+            raise CourseError(f"the server ended before it answered: {last} (all of it: {log})")
+        if time.monotonic() > end:
+            raise CourseError(f"no answer from {address} within {limit:.0f} s; its log: {log}")
+        time.sleep(0.1)
+
+
+def answers(address: str) -> bool:
+    """True if an address answers with success."""
+    # No proxy: one that is set for the internet would be asked for 127.0.0.1 too.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def until_stopped() -> Iterator[None]:
+    """Ends the block quietly at Ctrl-C, and at a request to end or a closed terminal too."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    names = [name for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def serve(
+    command: list[str], environment: dict[str, str], address: str, log: Path, ready: str
+) -> int:
+    """Runs a server until it is stopped, prints `ready` once it answers; returns an exit code.
+
+    Raises CourseError when the server does not start, or ends by itself.
+    """
+    stopped = True
+    with until_stopped():
+        process = start_server(command, environment, ROOT, log)
+        try:
+            wait_until_up(process, address, log)
+            say(ready)
+            process.wait()
+            stopped = False
+        finally:
+            with patiently():
+                stop_server(process)
+    if not stopped:
+        last = end_of(log.read_text(encoding="utf-8", errors="replace"))
+        raise CourseError(f"the server ended by itself: {last} (all of it: {log})")
+    say("Stopped.")
+    return 0
+
+
+@contextlib.contextmanager
+def patiently() -> Iterator[None]:
+    """Ignores Ctrl-C while the block runs: a second one must not leave half of it running."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def lab(browser: bool = True) -> int:
+    """Runs JupyterLab on the course until it is stopped; returns an exit code.
+
+    Raises CourseError when it does not start.
+    """
+    prepare_store()
+    port = free_port(LAB_PORT)
+    # Ours, so that the address is known; in a variable, where no list of processes shows it.
+    token = secrets.token_hex(16)
+    variables = {**venv_environment(ROOT), **jupyter_variables(), "JUPYTER_TOKEN": token}
+    start = first_page(ROOT / STATE / "jupyter" / "workspaces")
+    address = f"http://{HOST}:{port}{start}?token={token}"
+    return serve(
+        lab_command(port, start, browser and has_display()),
+        variables,
+        f"http://{HOST}:{port}/api",
+        ROOT / STATE / "logs" / f"lab-{port}.log",
+        f"JupyterLab: {address} - Ctrl-C stops it",
+    )
+
+
+def first_page(workspaces: Path) -> str:
+    """The page that JupyterLab opens: the first lab for a newcomer, else the folder of labs."""
+    first = min(LABS.glob("[0-9]*.ipynb"), default=None)
+    # JupyterLab itself opens again what was open the last time.
+    known = any(workspaces.glob("*.jupyterlab-workspace"))
+    return f"/lab/tree/{LABS.name}" + (f"/{first.name}" if first and not known else "")
+
+
+def jupyter_variables() -> dict[str, str]:
+    """The variables that keep JupyterLab to this folder and to .venv's own kernel."""
+    home = ROOT / STATE / "jupyter"
+    return {
+        # The person's own Jupyter settings, kernels and histories are neither used nor touched.
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_PATH": str(Path(__file__).with_name("jupyter")),
+        # First among the kernels, before any of the same name on the machine.
+        "JUPYTER_PATH": str(Path(sys.prefix, "share", "jupyter")),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+
+
+def lab_command(port: int, start: str, browser: bool) -> list[str]:
+    """The command that starts JupyterLab on this port, at the page `start`."""
+    command = [
+        *(sys.executable, "-m", "jupyterlab"),
+        f"--ServerApp.ip={HOST}",
+        f"--ServerApp.port={port}",
+        # Another port than the one we print would be no use.
+        "--ServerApp.port_retries=0",
+        # The root, not labs/: a lab links to ../solutions and ../data.
+        f"--ServerApp.root_dir={ROOT}",
+        f"--LabApp.default_url={start}",
+        "--LabApp.extension_manager=readonly",
+        "--KernelSpecManager.allowed_kernelspecs=python3",
+        # Looking for language servers starts npm, which writes to the person's home.
+        "--LanguageServerManager.autodetect=False",
+        "--ServerApp.log_level=WARN",
+    ]
+    if not browser:
+        command.append("--no-browser")
+    if sys.platform != "win32" and os.geteuid() == 0:
+        # Jupyter refuses root; in a container there is often no other user.
+        command.append("--allow-root")
+    return command
+
+
+def has_display() -> bool:
+    """True if a browser can be expected to open a window here."""
+    # Without a display Python would take a text browser, over the terminal.
+    graphical = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in graphical)
+
+
+def ui() -> int:
+    """Runs MLflow's UI on the course's store until it is stopped; returns an exit code.
+
+    Raises CourseError when it does not start.
+    """
+    prepare_store()
+    port = free_port(UI_PORT)
+    variables = venv_environment(ROOT)
+    # Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
+    variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    return serve(
+        ui_command(port),
+        variables,
+        f"http://{HOST}:{port}/health",
+        ROOT / STATE / "logs" / f"ui-{port}.log",
+        f"MLflow UI: http://{HOST}:{port} - Ctrl-C stops it",
+    )
+
+
+def ui_command(port: int) -> list[str]:
+    """The command that starts MLflow's UI on this port."""
+    return [
+        *(sys.executable, "-m", "mlflow", "ui"),
+        *("--host", HOST, "--port", str(port)),
+        *("--backend-store-uri", store_uri(ROOT)),
+        # For an experiment made in the UI; the others know where their files are.
+        *("--default-artifact-root", (ROOT / ARTIFACTS.name).as_uri(), "--no-serve-artifacts"),
+        *("--workers", "1"),
+    ]
+
+
+def prepare_store() -> None:
+    """Makes the tracking store if there is none."""
+    # Another terminal may be making it: two at once would both fail.
+    with only_one(ROOT):
+        if not STORE.exists():
+            from winelab.store import prepare
+
+            prepare(ROOT)
