@@ -148,7 +148,9 @@ def until_stopped() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    names = [name for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    # SIGINT too: a shell starts a command in the background with Ctrl-C turned off.
+    known = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    names = [name for name in known if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}
     try:
         with contextlib.suppress(KeyboardInterrupt):
@@ -287,7 +289,9 @@ def ui() -> int:
         variables,
         f"http://{HOST}:{port}/health",
         ROOT / STATE / "logs" / f"ui-{port}.log",
-        f"MLflow UI: http://{HOST}:{port} - Ctrl-C stops it",
+        # The page opens on language models unless the address says otherwise.
+        f"MLflow UI: http://{HOST}:{port}/#/experiments?workflowType=machine_learning"
+        " - Ctrl-C stops it",
     )
 
 

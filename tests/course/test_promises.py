@@ -46,7 +46,13 @@ def own_code(path: Path, number: int) -> list[str]:
 # --- P1: one source ----------------------------------------------------------------------------
 
 
-def test_built_files_are_what_their_sources_say(whole: Course) -> None:
+def test_built_files_are_what_their_sources_say(block: Block, whole: Course) -> None:
+    found = [line for line in differences(whole) if f"/{block.name}." in line.split()[0]]
+    assert not found, "\n".join(found)
+
+
+def test_no_other_built_file_differs(whole: Course) -> None:
+    """The README's table, and files of blocks that are no longer there."""
     found = differences(whole)
     assert not found, "\n".join(found)
 
