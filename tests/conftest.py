@@ -15,7 +15,8 @@ from winelab import forkserver
 from winelab.runner import fork_server
 from winelab.syllabus import Course, course
 
-_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|\[(\d\d)[\]-]")
+# A notebook's cells, or a test of tests/course/ that has a block among its parameters.
+_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def block_of(nodeid: str) -> int | None:
     """The block that a test is about; None for tests of the tools."""
-    match = _NUMBER.search(nodeid)
+    match = _NUMBER.match(nodeid)
     return int(match[1] or match[2]) if match else None
 
 

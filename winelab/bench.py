@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from winelab.notebook import solved_notebook
 from winelab.outputs import execute
 from winelab.paths import ROOT
 from winelab.room import clean_room
@@ -41,17 +42,14 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def plain_nbclient(course: Course, number: int) -> None:
-    """Execute the solved notebook of a block with nbclient and an ordinary kernel."""
-    from winelab.notebook import solved_notebook
-
-    with clean_room() as room:
-        execute(solved_notebook(course, number), room, f"{course.block(number).name}.ipynb")
+    """Execute the solved notebook of a block three times: nbclient and an ordinary kernel."""
+    for _ in range(3):
+        with clean_room() as room:
+            execute(solved_notebook(course, number), room, f"{course.block(number).name}.ipynb")
 
 
 def check_inside_a_notebook(course: Course, number: int) -> float:
     """Seconds from calling check(N) to its answer, in an ordinary kernel, all cells run before."""
-    from winelab.notebook import solved_notebook
-
     notebook = solved_notebook(course, number)
     notebook.cells[-1]["source"] = _TIMED_CHECK.format(number=number)
     with clean_room() as room:
@@ -126,13 +124,11 @@ def main() -> int:
 
     def row(what: str, figures: list[float], target: str) -> None:
         middle = statistics.median(figures)
-        table.add_row(
-            what, f"{min(figures):.2f}", f"{middle:.2f}", f"{max(figures):.2f}", target
-        )
+        table.add_row(what, f"{min(figures):.2f}", f"{middle:.2f}", f"{max(figures):.2f}", target)
 
     plain, checked, inside = [], [], []
     for _ in range(REPEATS):
-        plain.append(seconds(lambda: [plain_nbclient(course, BLOCK) for _ in range(3)]))
+        plain.append(seconds(lambda: plain_nbclient(course, BLOCK)))
         checked.append(seconds(lambda: whole_row(BLOCK)))
         inside.append(check_inside_a_notebook(course, BLOCK))
     first = [check_inside_a_notebook(course, 0)]

@@ -1,4 +1,4 @@
-"""Builds labs/, solutions/ and the README's table from blocks/; tells where a file differs and why."""
+"""Builds labs/, solutions/ and the README's table; tells where a built file differs and why."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import nbformat
 
-from winelab.notebook import as_text, lab_notebook, solved_notebook
+from winelab.notebook import as_text, fingerprint, lab_notebook, solved_notebook
 from winelab.paths import ROOT
 from winelab.readme import with_table
-from winelab.script import script_lines, script_text, source_of
+from winelab.script import built_script, script_lines, script_text, source_of
 from winelab.syllabus import Course, read_course
 
 
@@ -57,12 +57,17 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
 
 
 def _worked_in(path: Path) -> bool:
+    """Whether a lab was run or edited since it was built."""
     notebook = _stored(path)
-    return notebook is not None and any(
+    if notebook is None:
+        return False
+    was_run = any(
         cell.get("execution_count") or cell.get("outputs")
         for cell in notebook["cells"]
         if cell["cell_type"] == "code"
     )
+    built = notebook["metadata"].get("winelab", {}).get("built")
+    return was_run or built != fingerprint(notebook["cells"])
 
 
 def _keep_aside(path: Path, root: Path) -> None:
@@ -83,14 +88,18 @@ def write_file(path: Path, text: str) -> None:
 
 
 def _abandoned(course: Course, root: Path) -> list[Path]:
-    """Built notebooks of a block that is no longer there under that name, and their scripts."""
+    """Built files of a block that is no longer there under that name."""
     names = {block.name for block in course.blocks}
     found = []
-    for path in sorted(root.glob("labs/*.ipynb")) + sorted(root.glob("solutions/*.ipynb")):
-        notebook = _stored(path)
-        edit = notebook["metadata"].get("winelab", {}).get("edit") if notebook else None
-        if edit == f"blocks/{path.stem}" and path.stem not in names:
-            found += [path, *([path.with_suffix(".py")] if path.parent.name == "solutions" else [])]
+    for path in sorted(root.glob("labs/*.ipynb")) + sorted(root.glob("solutions/*.*")):
+        if path.suffix == ".ipynb":
+            notebook = _stored(path)
+            source = notebook["metadata"].get("winelab", {}).get("edit") if notebook else None
+            built = source == f"blocks/{path.stem}"
+        else:
+            built = path.suffix == ".py" and built_script(path.read_text(encoding="utf-8"))
+        if built and path.stem not in names:
+            found.append(path)
     return found
 
 

@@ -115,8 +115,8 @@ def run(look: Look) -> Run:
     made = look.get("runs")
     if not made:
         raise Missing(
-            "this notebook or script has made no run since it started: run the cells above, from the "
-            "top, and see that the training is inside `with mlflow.start_run():`."
+            "this notebook or script has made no run since it started: run the cells above, "
+            "from the top, and see that the training is inside `with mlflow.start_run():`."
         )
     finished = [run for run in made if run.info.status == "FINISHED"]
     if not finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import nbformat
@@ -154,11 +155,21 @@ def solved_notebook(course: Course, number: int) -> Any:
     return _notebook(block, cells)
 
 
+def fingerprint(cells: list[Any]) -> str:
+    """A short hash of the cells' text: tells whether a person has edited a built notebook."""
+    text = "\0".join(cell["source"] for cell in cells)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
 def _notebook(block: Block, cells: list[Any]) -> Any:
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook["metadata"] = {
         **KERNEL,
-        "winelab": {"block": block.number, "edit": f"blocks/{block.name}"},
+        "winelab": {
+            "block": block.number,
+            "edit": f"blocks/{block.name}",
+            "built": fingerprint(cells),
+        },
     }
     nbformat.validate(notebook)
     return notebook

@@ -9,6 +9,7 @@ from pathlib import Path
 from winelab.syllabus import Block, Change, Course, Form, Line, Slot, Task, fail
 
 INDENT = "    "
+BUILT = "Built by `make build`."
 Sections = dict[str, tuple[Line, ...]]
 """Section name to its code, for the sections that are there."""
 
@@ -135,9 +136,14 @@ def header(block: Block) -> str:
     """The docstring on top of a script: what it is, and where it is edited."""
     return (
         f'"""Wine Lab, block {block.number}: {block.title}.\n\n'
-        f"Built by `make build`. Edit blocks/{block.name}/code.py and build again, not this file.\n"
+        f"{BUILT} Edit blocks/{block.name}/code.py and build again, not this file.\n"
         '"""\n'
     )
+
+
+def built_script(text: str) -> bool:
+    """Whether a script was written by the course, and not by a person."""
+    return BUILT in text.partition('"""\n')[0]
 
 
 def script_lines(course: Course, number: int) -> list[Line]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import secrets
 import signal
@@ -13,11 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from winelab.environment import STATE, end_of, only_one, say, venv_environment
 from winelab.errors import CourseError
@@ -26,6 +27,7 @@ from winelab.paths import ARTIFACTS, LABS, ROOT, STORE, store_uri
 HOST = "127.0.0.1"
 LAB_PORT = 8888
 UI_PORT = 5000
+MARK = "X-Winelab"
 
 # Seconds. A slow laptop with a virus scanner needs ten times what ours does.
 START_LIMIT = 120
@@ -114,14 +116,19 @@ def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def wait_until_up(
-    process: subprocess.Popen[bytes], address: str, log: Path, limit: float = START_LIMIT
+    process: subprocess.Popen[bytes],
+    address: str,
+    log: Path,
+    limit: float = START_LIMIT,
+    token: str = "",
+    mark: str = "",
 ) -> None:
-    """Waits until `address` answers.
+    """Waits until `address` answers; `token` and `mark` as in `answers`.
 
     Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
     """
     end = time.monotonic() + limit
-    while not answers(address):
+    while not answers(address, token, mark):
         if process.poll() is not None:
             last = end_of(log.read_text(encoding="utf-8", errors="replace"))
             raise CourseError(f"the server ended before it answered: {last} (all of it: {log})")
@@ -130,14 +137,21 @@ def wait_until_up(
         time.sleep(0.1)
 
 
-def answers(address: str) -> bool:
-    """True if an address answers with success."""
+def answers(address: str, token: str = "", mark: str = "") -> bool:
+    """True if an address answers with success.
+
+    Another server may have taken the port meanwhile. A `token` that only ours accepts, or a
+    `mark` that only ours puts into its header MARK, tells them apart.
+    """
+    request = urllib.request.Request(address)
+    if token:
+        request.add_header("Authorization", f"token {token}")
     # No proxy: one that is set for the internet would be asked for 127.0.0.1 too.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(address, timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
+        with opener.open(request, timeout=5) as response:
+            return bool(response.status == 200 and mark in response.headers.get(MARK, ""))
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -160,27 +174,47 @@ def until_stopped() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
-def serve(
-    command: list[str], environment: dict[str, str], address: str, log: Path, ready: str
-) -> int:
-    """Runs a server until it is stopped, prints `ready` once it answers; returns an exit code.
+class Server(NamedTuple):
+    """What `serve` starts."""
+
+    name: str
+    command: list[str]
+    variables: dict[str, str]
+    address: str
+    """Asked until it answers."""
+    ready: str
+    """Printed then."""
+    token: str = ""
+    mark: str = ""
+
+
+def serve(plan: Callable[[int], Server], port: int) -> int:
+    """Runs the server that `plan` makes for a port, until it is stopped; returns an exit code.
+
+    The port is the first free one from `port` on.
 
     Raises CourseError when the server does not start, or ends by itself.
     """
-    stopped = True
     with until_stopped():
-        process = start_server(command, environment, ROOT, log)
-        try:
-            wait_until_up(process, address, log)
-            say(ready)
-            process.wait()
-            stopped = False
-        finally:
-            with patiently():
-                stop_server(process)
-    if not stopped:
-        last = end_of(log.read_text(encoding="utf-8", errors="replace"))
-        raise CourseError(f"the server ended by itself: {last} (all of it: {log})")
+        while True:
+            port = free_port(port)
+            server = plan(port)
+            log = ROOT / STATE / "logs" / f"{server.name}-{port}.log"
+            process = start_server(server.command, server.variables, ROOT, log)
+            try:
+                wait_until_up(process, server.address, log, token=server.token, mark=server.mark)
+                say(server.ready)
+                process.wait()
+            except CourseError as error:
+                if not lost(port, str(error)):
+                    raise
+                port += 1
+                continue
+            finally:
+                with patiently():
+                    stop_server(process)
+            last = end_of(log.read_text(encoding="utf-8", errors="replace"))
+            raise CourseError(f"the server ended by itself: {last} (all of it: {log})")
     say("Stopped.")
     return 0
 
@@ -195,25 +229,36 @@ def patiently() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def lost(port: int, message: str) -> bool:
+    """True if a server failed because another program took its port after we had looked."""
+    # By the message too: the other one may be gone by now.
+    words = ("already in use", f"port {port} is not available")
+    return not can_bind(port) or any(word in message for word in words)
+
+
 def lab(browser: bool = True) -> int:
     """Runs JupyterLab on the course until it is stopped; returns an exit code.
 
     Raises CourseError when it does not start.
     """
     prepare_store()
-    port = free_port(LAB_PORT)
     # Ours, so that the address is known; in a variable, where no list of processes shows it.
     token = secrets.token_hex(16)
     variables = {**venv_environment(ROOT), **jupyter_variables(), "JUPYTER_TOKEN": token}
-    start = first_page(ROOT / STATE / "jupyter" / "workspaces")
-    address = f"http://{HOST}:{port}{start}?token={token}"
-    return serve(
-        lab_command(port, start, browser and has_display()),
-        variables,
-        f"http://{HOST}:{port}/api",
-        ROOT / STATE / "logs" / f"lab-{port}.log",
-        f"JupyterLab: {address} - Ctrl-C stops it",
-    )
+    page = first_page(ROOT / STATE / "jupyter" / "workspaces")
+
+    def plan(port: int) -> Server:
+        address = f"http://{HOST}:{port}"
+        return Server(
+            "lab",
+            lab_command(port, page, browser and has_display()),
+            variables,
+            f"{address}/api/status",
+            f"JupyterLab: {address}{page}?token={token} - Ctrl-C stops it",
+            token=token,
+        )
+
+    return serve(plan, LAB_PORT)
 
 
 def first_page(workspaces: Path) -> str:
@@ -280,23 +325,28 @@ def ui() -> int:
     Raises CourseError when it does not start.
     """
     prepare_store()
-    port = free_port(UI_PORT)
+    mark = secrets.token_hex(16)
     variables = venv_environment(ROOT)
     # Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
     variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    return serve(
-        ui_command(port),
-        variables,
-        f"http://{HOST}:{port}/health",
-        ROOT / STATE / "logs" / f"ui-{port}.log",
-        # The page opens on language models unless the address says otherwise.
-        f"MLflow UI: http://{HOST}:{port}/#/experiments?workflowType=machine_learning"
-        " - Ctrl-C stops it",
-    )
+
+    def plan(port: int) -> Server:
+        address = f"http://{HOST}:{port}"
+        return Server(
+            "ui",
+            ui_command(port, mark),
+            variables,
+            f"{address}/health",
+            # The page opens on language models unless the address says otherwise.
+            f"MLflow UI: {address}/#/experiments?workflowType=machine_learning - Ctrl-C stops it",
+            mark=mark,
+        )
+
+    return serve(plan, UI_PORT)
 
 
-def ui_command(port: int) -> list[str]:
-    """The command that starts MLflow's UI on this port."""
+def ui_command(port: int, mark: str) -> list[str]:
+    """The command that starts MLflow's UI on this port, with a mark in its answers."""
     return [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--host", HOST, "--port", str(port)),
@@ -304,6 +354,7 @@ def ui_command(port: int) -> list[str]:
         # For an experiment made in the UI; the others know where their files are.
         *("--default-artifact-root", (ROOT / ARTIFACTS.name).as_uri(), "--no-serve-artifacts"),
         *("--workers", "1"),
+        *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]
 
 

@@ -34,6 +34,8 @@ HEADINGS = ("Goal", "Why", "Your task", "Look at it", "If it goes wrong", "Recap
 
 _FOLDER = re.compile(r"(\d\d)_([a-z0-9_]+)")
 _CELL = re.compile(r"\[([a-z0-9-]+)\]\s*(.*)")
+# The ids of a notebook's cells are made of these (see notebook.py) and of the cells' names.
+_RESERVED = re.compile(r"title|check|answer|end|text-\d+|.*-hints")
 _SECTION = re.compile(r"( *)([a-z0-9-]+)(:?)")
 _CHANGE = re.compile(r"# %% ([a-z0-9-]+)(?: \((.+)\))?")
 _DIRECTIVE = re.compile(r":::\s*(\w+)\s*([a-z0-9-]*)")
@@ -192,6 +194,8 @@ def read_outline(path: Path) -> Outline:
             cell = match[1]
             if cell in titles:
                 raise fail(path, number, f"the cell [{cell}] stands here a second time.")
+            if _RESERVED.fullmatch(cell):
+                raise fail(path, number, f"[{cell}] is a name of the notebook's own; take another.")
             titles[cell], where[cell] = match[2], number
             parents, gap = [], False
         elif match := _SECTION.fullmatch(text.rstrip()):

@@ -1,0 +1,111 @@
+"""Writes made-up courses for the tests of the tools, and watches processes end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from winelab import forkserver
+from winelab.syllabus import HEADINGS, Course, read_course
+
+METADATA = {
+    "title": "A made-up block",
+    "part": "1",
+    "minutes": "5",
+    "level": "1",
+    "objectives": "[do it]",
+    "teaches": "[]",
+    "keypoints": "[it is done]",
+}
+CHECKS = 'def test_something(namespace):\n    "something"\n'
+
+needs_fork = pytest.mark.skipif(
+    not forkserver.available(), reason="this system cannot fork or pass file descriptors"
+)
+
+
+def lesson(cells: str = "", **meta: str | None) -> str:
+    """A lesson in which these cells stand, each with its directive; None leaves a line out."""
+    lines = {**METADATA, **meta}
+    head = "\n".join(f"{name}: {value}" for name, value in lines.items() if value is not None)
+    places = "\n\n".join(f"::: cell {name}" for name in cells.split())
+    body = {"Your task": places, HEADINGS[-1]: "::: check"}
+    text = "\n\n".join(f"## {heading}\n\n{body.get(heading, '')}".rstrip() for heading in HEADINGS)
+    return f"---\n{head}\n---\n\n{text}\n"
+
+
+def write_block(
+    folder: Path, name: str, code: str = "", text: str | None = None, checks: str = CHECKS
+) -> Path:
+    """Write the folder of one block; without a text its lesson places no cell."""
+    block = folder / name
+    block.mkdir(parents=True)
+    (block / "code.py").write_text(code, encoding="utf-8")
+    (block / "lesson.md").write_text(lesson() if text is None else text, encoding="utf-8")
+    (block / "checks.py").write_text(checks, encoding="utf-8")
+    return block
+
+
+def write_course(root: Path, outline: str, *blocks: tuple[str, str] | str) -> Path:
+    """Write blocks/ below `root`: each block is its code, or its code and its lesson's cells.
+
+    The blocks are called 00_block, 01_block and so on.
+    """
+    folder = root / "blocks"
+    folder.mkdir(parents=True)
+    (folder / "outline.txt").write_text(outline, encoding="utf-8")
+    for number, block in enumerate(blocks):
+        code, cells = (block, "") if isinstance(block, str) else block
+        write_block(folder, f"{number:02d}_block", code, lesson(cells, title=f"Block {number}"))
+    return folder
+
+
+def made_up(root: Path, outline: str, *blocks: tuple[str, str] | str) -> Course:
+    """Write a course (see `write_course`) and read it."""
+    return read_course(write_course(root, outline, *blocks))
+
+
+def task(todo: str = "do it.") -> str:
+    """The lines of a task with its two hints, to stand in a section of code.py."""
+    return f"#: {todo}\n#? A nudge.\n#?\n#? The call.\n"
+
+
+class Lifeline:
+    """Tells when another process ends, on every system: its end of a connection closes.
+
+    The process runs `code`, and holds the connection for as long as it lives.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.code = f"import socket; line = socket.create_connection(('127.0.0.1', {port}))"
+
+    def taken_up(self, within: float = 20) -> socket.socket:
+        """The next process's connection; fails when none comes."""
+        self._listener.settimeout(within)
+        return self._listener.accept()[0]
+
+    def cut(self, line: socket.socket, within: float = 10) -> bool:
+        """Whether the process at the other end is gone, or goes within these seconds."""
+        line.settimeout(within)
+        try:
+            return line.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        finally:
+            line.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._listener.close()
+
+
+def without(name: str) -> dict[str, str]:
+    """This process's environment without one variable."""
+    return {key: value for key, value in os.environ.items() if key != name}
