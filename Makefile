@@ -1,0 +1,52 @@
+# Every command a person types. Each calls `python -m winelab`, which makes .venv when needed.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+else
+PYTHON ?= python3
+endif
+WINELAB = $(PYTHON) -m winelab
+
+.DEFAULT_GOAL := help
+.PHONY: help lab ui run progress data doctor check build outputs bench setup reset clean
+
+help: ## these commands
+	@$(WINELAB) help
+
+lab: ## open the course in JupyterLab (the first time: set it up)
+	@$(WINELAB) lab $(ARGS)
+
+ui: ## open MLflow's UI on the course's runs
+	@$(WINELAB) ui
+
+run: ## run the script of a block: make run BLOCK=5
+	@$(WINELAB) run --block "$(BLOCK)"
+
+progress: ## show which blocks are done
+	@$(WINELAB) progress
+
+data: ## get the original wine table (make data TWIN=1: back to the one that ships)
+	@$(WINELAB) data $(if $(TWIN),--twin)
+
+doctor: ## say what is right and wrong on this machine
+	@$(WINELAB) doctor
+
+check: ## prove that every block works (one of them: make check BLOCK=3)
+	@$(WINELAB) check --block "$(BLOCK)"
+
+build: ## build labs/ and solutions/ from blocks/
+	@$(WINELAB) build
+
+outputs: ## execute the solved notebooks and keep their outputs (one: BLOCK=3)
+	@$(WINELAB) outputs --block "$(BLOCK)"
+
+bench: ## measure what takes time
+	@$(WINELAB) bench
+
+setup: ## make .venv, or bring it up to date
+	@$(WINELAB) setup
+
+reset: ## put the store aside and start with a fresh one (asks first; YES=1 does not)
+	@$(WINELAB) reset $(if $(YES),--yes)
+
+clean: ## remove what can be made again (make clean ALL=1: .venv too)
+	@$(WINELAB) clean $(if $(ALL),--all)

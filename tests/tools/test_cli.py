@@ -1,0 +1,361 @@
+"""The commands: what they call, what they refuse, and what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from winelab import cli, data, environment, serve
+from winelab.errors import CourseError
+from winelab.paths import ROOT
+
+SCRIPT_OF_RUN = """\
+import sys, time
+from winelab.errors import CourseError
+
+def main(block):
+    print(sys.prefix, block, flush=True)
+    if block == 1:
+        raise CourseError("this went wrong")
+    if block == 2:
+        time.sleep(60)
+    return 7
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty course folder; a command finds .venv ready and runs in this process."""
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    monkeypatch.setattr(cli, "BLOCKS", tmp_path / "blocks")
+    monkeypatch.setattr(environment, "set_up", lambda root: False)
+    monkeypatch.setattr(environment, "in_venv", lambda root: True)
+    # So that what a command sets is undone after the test.
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for name in ("00_train", "01_import", "02_run", "12_format"):
+        (tmp_path / "blocks" / name).mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the tools with a bare .venv that counts as set up, in a folder with a space."""
+    root = tmp_path / "Wine Lab é"
+    no_bytecode = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "winelab", root / "winelab", ignore=no_bytecode)
+    for name in ("pyproject.toml", "requirements.txt", "Makefile"):
+        shutil.copy(ROOT / name, root)
+    for number in range(3):
+        (root / "blocks" / f"{number:02d}_block").mkdir(parents=True)
+    (root / "winelab" / "run.py").write_text(SCRIPT_OF_RUN, encoding="utf-8")
+    make = [environment.this_python(), "-m", "venv", "--without-pip", str(root / ".venv")]
+    subprocess.run(make, check=True)
+    version = environment.venv_version(root)
+    environment.write_stamp(root, environment.stamp_of(root, version))
+    return root
+
+
+def start(root: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    """Starts a command with a Python that is not the one of .venv, and has no packages."""
+    return subprocess.Popen(
+        [environment.this_python(), "-S", "-m", "winelab", *arguments],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def keep(got: list[object], value: object) -> int:
+    """Keeps what a command got; 0, as a command returns."""
+    got.append(value)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], "there is no command 'nonsense'"),
+        (["check", "--block", "99"], "there is no block 99: blocks go from 0 to 12"),
+        (["check", "--block", "3"], "there is no block 3"),
+        (["run", "--block", "three"], "'three' is no block number"),
+        (["run", "--block", "-1"], "'-1' is no block number"),
+        (["lab", "--nobrowser"], "--nobrowser"),
+        (["clean", "--al"], "--al"),
+    ],
+)
+def test_what_is_not_understood_is_one_sentence(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_block_is_given_by_number_or_not_at_all(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[object] = []
+    monkeypatch.setitem(cli.COMMANDS, "check", lambda options: keep(got, options.block))
+    for block in ([], ["--block", ""], ["--block", "2"], ["--block", "02"], ["--block=12"]):
+        assert cli.main(["check", *block]) == 0
+    assert got == [None, None, 2, 2, 12]
+
+
+def test_the_exit_code_of_a_command_is_passed_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "build", lambda options: 5)
+    assert cli.main(["build"]) == 5
+
+
+def test_a_course_error_is_one_sentence(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(options: object) -> int:
+        raise CourseError("the lesson has no title.")
+
+    monkeypatch.setitem(cli.COMMANDS, "build", fail)
+    assert cli.main(["build"]) == 1
+    assert capsys.readouterr().err == "winelab: the lesson has no title.\n"
+
+
+def test_a_command_gets_the_store_of_the_course(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+    got: list[object] = []
+    monkeypatch.setitem(
+        cli.COMMANDS, "build", lambda options: keep(got, os.environ["MLFLOW_TRACKING_URI"])
+    )
+    cli.main(["build"])
+    assert got == [f"sqlite:///{(here / 'mlflow.db').as_posix()}"]
+
+
+def test_lab_passes_no_browser_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[object] = []
+    monkeypatch.setattr(serve, "lab", lambda browser: keep(got, browser))
+    cli.main(["lab"])
+    cli.main(["lab", "--no-browser"])
+    assert got == [True, False]
+
+
+def test_data_prints_what_was_done_or_why_not(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def offline() -> str:
+        raise data.DataError("No answer from UCI.")
+
+    monkeypatch.setattr(data, "get_original", offline)
+    monkeypatch.setattr(data, "restore_twin", lambda: "The twin is back.")
+    assert cli.main(["data"]) == 1
+    assert capsys.readouterr().err == "winelab: No answer from UCI.\n"
+    assert cli.main(["data", "--twin"]) == 0
+    assert capsys.readouterr().out == "The twin is back.\n"
+
+
+def test_a_command_runs_again_in_the_venv(copied: Path) -> None:
+    process = start(copied, "run", "--block", "0")
+    out, error = process.communicate(timeout=30)
+    assert process.returncode == 7, error
+    assert out == f"{copied / '.venv'} 0\n"
+
+
+def test_a_course_error_in_the_venv_has_no_traceback(copied: Path) -> None:
+    process = start(copied, "run", "--block", "1")
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (1, "winelab: this went wrong\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal to a process group")
+def test_ctrl_c_ends_a_command_without_a_traceback(copied: Path) -> None:
+    # A test run in the background has Ctrl-C turned off, and its children with it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = start(copied, "run", "--block", "2", start_new_session=True)
+    signal.signal(signal.SIGINT, before)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    # As a terminal does it: to the whole group.
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (130, "Stopped.\n")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("command", ["help", "doctor", "clean"])
+def test_some_commands_need_no_set_up(copied: Path, command: str) -> None:
+    shutil.rmtree(copied / ".venv")
+    process = start(copied, command)
+    out, error = process.communicate(timeout=30)
+    assert "Traceback" not in error
+    assert out
+    assert not (copied / ".venv").exists()
+
+
+def test_a_wrong_command_is_refused_before_anything_is_set_up(copied: Path) -> None:
+    shutil.rmtree(copied / ".venv")
+    process = start(copied, "run", "--block", "44")
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "there is no block 44" in error
+    assert not (copied / ".venv").exists()
+
+
+def targets() -> set[str]:
+    """What the Makefile offers."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+
+
+def test_makefile_and_commands_are_the_same() -> None:
+    assert targets() == set(cli.COMMANDS) - {"store"}
+
+
+def make(folder: Path, *arguments: str) -> str:
+    """What make says."""
+    command = ["make", *arguments]
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=True
+    ).stdout
+
+
+def test_help_lists_every_target(copied: Path) -> None:
+    for arguments in ([], ["help"]):
+        out = make(copied, f"PYTHON={environment.this_python()}", *arguments)
+        assert set(re.findall(r"^  make ([a-z-]+) +\S", out, re.MULTILINE)) == targets()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["check", "BLOCK=3"], 'check --block "3"'),
+        (["check"], 'check --block ""'),
+        (["run", "BLOCK=5"], 'run --block "5"'),
+        (["outputs", "BLOCK=3"], 'outputs --block "3"'),
+        (["data", "TWIN=1"], "data --twin"),
+        (["data"], "data"),
+        (["lab", "ARGS=--no-browser"], "lab --no-browser"),
+        (["reset", "YES=1"], "reset --yes"),
+        (["clean", "ALL=1"], "clean --all"),
+    ],
+)
+def test_make_passes_its_variables_on(arguments: list[str], command: str) -> None:
+    assert make(ROOT, "-n", "PYTHON=py", *arguments).strip() == f"py -m winelab {command}"
+
+
+def test_make_runs_in_a_folder_with_a_space(copied: Path) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "run", "BLOCK=0", f"PYTHON={environment.this_python()}"]
+    done = subprocess.run(command, cwd=copied, capture_output=True, text=True, encoding="utf-8")
+    assert f"{copied / '.venv'} 0" in done.stdout
+    assert "Error 7" in done.stderr
+
+
+def test_clean_removes_only_what_can_be_made_again(here: Path) -> None:
+    made = ["a/__pycache__/x.pyc", ".pytest_cache/x", ".ruff_cache/x", ".mypy_cache/x"]
+    made += ["labs/.ipynb_checkpoints/00.ipynb", ".winelab/logs/x", ".winelab/setup.lock"]
+    kept = ["mlflow.db", "mlruns/1/model/__pycache__/x.pyc", "labs/00.ipynb", "labs/mine.txt"]
+    kept += [".winelab/old-stores/2026/mlflow.db", ".git/__pycache__/x", "data/table.csv"]
+    for name in [*made, *kept, ".venv/bin/__pycache__/x"]:
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert cli.main(["clean"]) == 0
+    assert [name for name in made if (here / name).exists()] == []
+    assert [name for name in kept if not (here / name).exists()] == []
+    assert (here / ".venv/bin/__pycache__/x").exists()
+    assert cli.main(["clean", "--all"]) == 0
+    assert not (here / ".venv").exists()
+    assert [name for name in kept if not (here / name).exists()] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a symbolic link")
+def test_clean_leaves_what_a_link_leads_to(
+    here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "x").touch()
+    (here / "__pycache__").symlink_to(elsewhere)
+    (here / "linked").symlink_to(elsewhere)
+    assert cli.main(["clean"]) == 0
+    assert not (here / "__pycache__").exists()
+    assert (elsewhere / "x").exists()
+    assert (here / "linked").exists()
+
+
+@pytest.fixture
+def old_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course folder with a store; a fresh one is a file with nothing in it."""
+    (here / "mlflow.db").write_text("old", encoding="utf-8")
+    (here / "mlflow.db-wal").write_text("old", encoding="utf-8")
+    (here / "mlruns" / "1").mkdir(parents=True)
+    (here / "mlruns" / "1" / "file").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(cli, "store", lambda options: (here / "mlflow.db").write_bytes(b""))
+    return here
+
+
+def test_reset_puts_the_old_store_aside(
+    old_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["reset", "--yes"]) == 0
+    (aside,) = (old_store / cli.OLD_STORES).iterdir()
+    assert str(aside) in capsys.readouterr().out
+    for name in ("mlflow.db", "mlflow.db-wal", "mlruns/1/file"):
+        assert (aside / name).read_text(encoding="utf-8") == "old"
+    assert (old_store / "mlflow.db").read_bytes() == b""
+    assert not (old_store / "mlruns").exists()
+
+
+def test_reset_needs_a_yes(
+    old_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["reset"]) == 1
+    assert "--yes" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    assert cli.main(["reset"]) == 1
+    assert (old_store / "mlflow.db").read_text(encoding="utf-8") == "old"
+    monkeypatch.setattr("builtins.input", lambda question: "yes")
+    assert cli.main(["reset"]) == 0
+    assert (old_store / "mlflow.db").read_bytes() == b""
+
+
+def test_reset_of_a_store_in_use_changes_nothing(
+    old_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rename = Path.rename
+
+    def held(path: Path, target: Path) -> Path:
+        if path == old_store / "mlruns":
+            raise PermissionError("used by another process")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", held)
+    assert cli.main(["reset", "--yes"]) == 1
+    assert "The store is in use" in capsys.readouterr().err
+    for name in ("mlflow.db", "mlflow.db-wal", "mlruns/1/file"):
+        assert (old_store / name).read_text(encoding="utf-8") == "old"
+    assert list((old_store / cli.OLD_STORES).iterdir()) == []
+
+
+def test_help_is_quick() -> None:
+    started = time.perf_counter()
+    process = start(ROOT, "help")
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert time.perf_counter() - started < 2
