@@ -7,7 +7,7 @@ endif
 WINELAB = $(PYTHON) -m winelab
 
 .DEFAULT_GOAL := help
-.PHONY: help lab ui run progress data doctor check build outputs bench setup reset clean
+.PHONY: help lab ui run progress data doctor check build outputs lint bench setup reset clean
 
 help: ## these commands
 	@$(WINELAB) help
@@ -38,6 +38,9 @@ build: ## build labs/ and solutions/ from blocks/
 
 outputs: ## execute the solved notebooks and keep their outputs (one: BLOCK=3)
 	@$(WINELAB) outputs --block "$(BLOCK)"
+
+lint: ## mend the code's style (ruff, types), and say what is left
+	@$(WINELAB) lint
 
 bench: ## measure what takes time
 	@$(WINELAB) bench

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 
 from winelab.notebook import as_text, fingerprint, lab_notebook, solved_notebook
-from winelab.paths import ROOT
+from winelab.paths import KEPT, ROOT
 from winelab.readme import with_table
 from winelab.script import built_script, script_lines, script_text, source_of
 from winelab.syllabus import Course, read_course
@@ -73,7 +73,7 @@ def _worked_in(path: Path) -> bool:
 def _keep_aside(path: Path, root: Path) -> None:
     """Copy a lab that a student has run to .winelab/kept/."""
     if path.parent.name == "labs" and _worked_in(path):
-        kept = root / ".winelab" / "kept" / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
+        kept = root / KEPT / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
         print(f"labs/{path.name} had been worked in: kept as {kept.relative_to(root)}")

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from winelab import environment
 from winelab.errors import CourseError
-from winelab.paths import ARTIFACTS, BLOCKS, ROOT, STORE
+from winelab.paths import ARTIFACTS, BLOCKS, KEPT, ROOT, STORE
 
 # Ctrl-C, as a shell reports it.
 INTERRUPTED = 130
@@ -212,6 +212,13 @@ def progress(options: argparse.Namespace) -> int:
     return int(progress.main())
 
 
+def lint(options: argparse.Namespace) -> int:
+    """Mend the code's style, and say what is left to mend by hand."""
+    from winelab import lint
+
+    return int(lint.main())
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measure what takes time."""
     from winelab import bench
@@ -241,7 +248,8 @@ def data(options: argparse.Namespace) -> int:
 
 def clean(options: argparse.Namespace) -> int:
     """Remove what the course made and can make again; never the store, never your files."""
-    remove = [path for path in ROOT.glob(f"{environment.STATE}/*") if path != ROOT / OLD_STORES]
+    keep = [ROOT / OLD_STORES, ROOT / KEPT]
+    remove = [path for path in ROOT.glob(f"{environment.STATE}/*") if path not in keep]
     for folder, names, _ in os.walk(ROOT):
         remove += [Path(folder, name) for name in names if name in MADE_AGAIN]
         names[:] = [name for name in names if name not in (*MADE_AGAIN, *NOT_OURS)]
@@ -315,6 +323,7 @@ COMMANDS = {
     "check": check,
     "build": build,
     "outputs": outputs,
+    "lint": lint,
     "bench": bench,
     "setup": setup,
     "reset": reset,

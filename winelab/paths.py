@@ -15,6 +15,8 @@ DATA = ROOT / "data"
 TABLE = DATA / "red-wine-quality.csv"
 STORE = ROOT / "mlflow.db"
 ARTIFACTS = ROOT / "mlruns"
+# Relative to the root: where `make build` keeps the labs that were worked in.
+KEPT = Path(".winelab", "kept")
 
 
 def store_uri(root: Path = ROOT) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from winelab.paths import ROOT
+from winelab.paths import ROOT, course_environment
 from winelab.syllabus import read_course
 
 CELL_LIMIT = 120
@@ -41,4 +43,8 @@ def pytest_arguments(block: int | None) -> list[str]:
 
 def main(block: int | None = None) -> int:
     """Run the tests and print the table; pytest's exit code."""
-    return subprocess.call([sys.executable, "-m", "pytest", *pytest_arguments(block)], cwd=ROOT)
+    command = [sys.executable, "-m", "pytest", *pytest_arguments(block)]
+    with tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
+        # A test that forgot to say where it writes must not write into the course's store.
+        environment = os.environ | course_environment(Path(elsewhere))
+        return subprocess.call(command, cwd=ROOT, env=environment)
