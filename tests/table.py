@@ -13,7 +13,7 @@ from rich.table import Table
 # Which column a test's report belongs to, by its node id.
 COLUMNS = {
     "unsolved": re.compile(r"labs[/\\]\d\d_|::test_unsolved"),
-    "solved": re.compile(r"::test_solution"),
+    "solved": re.compile(r"test_blocks\.py::test_solution"),
     "mistakes": re.compile(r"::test_mistake_"),
     "outputs": re.compile(r"solutions[/\\]\d\d_"),
     "promises": re.compile(r"."),

@@ -318,9 +318,12 @@ def run_installer(command: list[str], root: Path, purpose: str) -> None:
 
 
 def end_of(message: str) -> str:
-    """The last lines of an installer's message, in one line."""
+    """The last lines of a message, in one line of at most 300 characters or so."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
-    return " ".join(lines[-4:])[-400:].rstrip(".") or "(it said nothing)"
+    text = " ".join(lines[-4:]).rstrip(".")
+    if len(text) > 300:
+        text = "... " + text[-300:].partition(" ")[2]
+    return text or "(it said nothing)"
 
 
 def advice(message: str) -> str:

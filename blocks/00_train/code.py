@@ -36,15 +36,17 @@ if not data_file.is_file():
 data_file = course / "data" / "red-wine-quality.csv"
 
 # %% read
-#: read the table at data_file into `wine`; its columns are separated by semicolons.
+#: read the table at data_file into `wine`; its columns are
+#: separated by semicolons.
 #? pandas reads such a table with `pd.read_csv`. Which argument names the separator?
 #?
 #? `wine = pd.read_csv(data_file, sep=";")`
 wine = pd.read_csv(data_file, sep=";")
 
 # %% split
-#: take the column "quality" out of the table: eleven columns to learn from stay in `X`,
-#: the quality goes into `y`. Then split both, a quarter for the test, random_state=42.
+#: put the eleven measurements into `X`, without the column
+#: "quality", and the quality into `y`. Then split both into X_train,
+#: X_test, y_train and y_test: a quarter for the test, random_state=42.
 #? `wine.drop(columns=...)` leaves a column out, `wine[...]` takes one. `train_test_split`
 #? answers with four tables, in the order X_train, X_test, y_train, y_test.
 #?
@@ -54,7 +56,8 @@ y = wine["quality"]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)
 
 # %% model
-#: make an ElasticNet called `model`, with alpha=0.5, l1_ratio=0.5 and random_state=42.
+#: make an ElasticNet called `model`, with alpha=0.5, l1_ratio=0.5
+#: and random_state=42.
 #? The class is imported in the first cell. The three numbers are its arguments.
 #?
 #? `model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)`

@@ -14,7 +14,8 @@ mlflow_version = mlflow.__version__
 print("MLflow", mlflow_version)
 
 # %% show-uri
-#: ask MLflow where it will write, put the answer into `tracking_uri`, and print it.
+#: ask MLflow where it will write, put the answer into
+#: `tracking_uri`, and print it.
 #? MLflow calls that place the tracking URI, and has a function that gets it.
 #?
 #? `tracking_uri = mlflow.get_tracking_uri()`

@@ -1,6 +1,6 @@
 # %% experiment
-#: make "wine-quality" the active experiment, keep the answer in `experiment`,
-#: and print its name and id.
+#: make "wine-quality" the active experiment, keep the answer in
+#: `experiment`, and print its name and id.
 #? MLflow sets the active experiment by its name, and creates it when there is none.
 #? The call answers with the experiment: it has a `name` and an `experiment_id`.
 #?

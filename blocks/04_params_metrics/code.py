@@ -1,13 +1,14 @@
 # %% import-metrics
-#: import mean_absolute_error, r2_score and root_mean_squared_error from sklearn.metrics.
+#: import mean_absolute_error, r2_score and
+#: root_mean_squared_error from sklearn.metrics.
 #? The line has the same form as the one that imports `ElasticNet`; commas stand between names.
 #?
 #? `from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error`
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 # %% eval-metrics
-#: write a function eval_metrics(actual, predicted) that returns a dictionary
-#: with the keys "rmse", "mae" and "r2".
+#: write a function eval_metrics(actual, predicted) that returns a
+#: dictionary with the keys "rmse", "mae" and "r2".
 #? Each of the three imported functions takes the true values first, then the predicted ones.
 #?
 #? The first entry of the dictionary is `"rmse": root_mean_squared_error(actual, predicted)`.
@@ -43,7 +44,8 @@ l1_ratio = 0.5
 model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)
 
 # %% log-params
-#: still inside the run, log both settings as params, under the names alpha and l1_ratio.
+#: still inside the run, log both settings as params, under the
+#: names alpha and l1_ratio.
 #? `mlflow.log_params` takes a dictionary: the names in quotes, then the values.
 #?
 #? `mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})`

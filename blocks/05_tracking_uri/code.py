@@ -1,5 +1,6 @@
 # %% tracking-uri
-#: name the store: the file mlflow.db in the course's folder, as an absolute SQLite address.
+#: name the store: the file mlflow.db in the course's folder, as an
+#: absolute SQLite address.
 #? An SQLite address is `sqlite:///` and then the file. `course` is a path, so
 #? `course / "mlflow.db"` is the file; `as_posix()` writes it with forward slashes.
 #?

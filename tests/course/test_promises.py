@@ -163,6 +163,14 @@ def test_a_lab_has_a_todo_and_no_outputs(block: Block) -> None:
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
 
 
+def test_a_todo_can_be_read_without_scrolling(block: Block) -> None:
+    """Jupyter does not wrap code; 80 columns fit beside its file list on a small laptop."""
+    for cell in code_cells(LABS / f"{block.name}.ipynb"):
+        for line in cell.source.splitlines():
+            if line.strip().startswith("#"):
+                assert len(line) <= 80, f"{cell.id}: {line}"
+
+
 def test_a_solved_notebook_has_all_its_outputs(block: Block) -> None:
     """A cell without an execution count is one that nbval would not compare."""
     for cell in code_cells(SOLUTIONS / f"{block.name}.ipynb"):

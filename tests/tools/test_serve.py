@@ -246,7 +246,6 @@ def serving(
         encoding="utf-8",
     )
     assert process.stdout is not None
-    family: list[psutil.Process] = []
     try:
         line = process.stdout.readline()
         found = re.search(r": (http://127\.0\.0\.1:\d+\S*) - Ctrl-C stops it$", line.strip())
@@ -259,9 +258,18 @@ def serving(
         assert [member for member in family if not gone(member.pid)] == []
     finally:
         # Only after a failure is there anything to do here.
-        for member in [*family, psutil.Process(process.pid)] if process.poll() is None else family:
+        end_family(process)
+
+
+def end_family(process: subprocess.Popen[str]) -> None:
+    """Ends a process and all that it started, if it still runs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
+    process.wait()
 
 
 def ask(address: str, token: str = "", body: bytes | None = None) -> Any:
