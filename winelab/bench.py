@@ -27,11 +27,16 @@ from winelab.syllabus import Course, read_course
 
 REPEATS = 3
 BLOCK = 5
+# The answer is shown first; noting it in the store comes after, and loads MLflow where the
+# notebook has not done so yet (block 0).
 _TIMED_CHECK = """import time
-from winelab import check
+from winelab import check, checking
+answered = []
+note = checking.note
+checking.note = lambda *given: (answered.append(time.perf_counter()), note(*given))[1]
 start = time.perf_counter()
 check({number})
-print("seconds", time.perf_counter() - start)"""
+print("seconds", answered[0] - start, time.perf_counter() - start)"""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -48,14 +53,18 @@ def plain_nbclient(course: Course, number: int) -> None:
             execute(solved_notebook(course, number), room, f"{course.block(number).name}.ipynb")
 
 
-def check_inside_a_notebook(course: Course, number: int) -> float:
-    """Seconds from calling check(N) to its answer, in an ordinary kernel, all cells run before."""
+def check_inside_a_notebook(course: Course, number: int) -> tuple[float, float]:
+    """Seconds from calling check(N) to its answer, and to its end, in an ordinary kernel.
+
+    All cells of the solved notebook have run before.
+    """
     notebook = solved_notebook(course, number)
     notebook.cells[-1]["source"] = _TIMED_CHECK.format(number=number)
     with clean_room() as room:
         execute(notebook, room, f"{course.block(number).name}.ipynb")
     printed = [o["text"] for o in notebook.cells[-1]["outputs"] if o.get("name") == "stdout"]
-    return float(printed[-1].split()[-1])
+    answer, end = printed[-1].split()[-2:]
+    return float(answer), float(end)
 
 
 def whole_row(number: int) -> None:
@@ -131,11 +140,13 @@ def main() -> int:
         plain.append(seconds(lambda: plain_nbclient(course, BLOCK)))
         checked.append(seconds(lambda: whole_row(BLOCK)))
         inside.append(check_inside_a_notebook(course, BLOCK))
-    first = [check_inside_a_notebook(course, 0)]
+    first = [check_inside_a_notebook(course, 0) for _ in range(REPEATS)]
     row(f"block {BLOCK}'s notebook three times, plain nbclient", plain, "")
     row(f"make check BLOCK={BLOCK}: the whole row", checked, "less than the line above")
-    row(f"check({BLOCK}) inside a notebook", inside, "under 1 s")
-    row("check(0) inside a notebook, with noting progress", first, "")
+    row(f"check({BLOCK}) in a notebook, until its answer", [a for a, _ in inside], "under 1 s")
+    row(f"check({BLOCK}) in a notebook, progress noted", [end for _, end in inside], "")
+    row("check(0) in a notebook, until its answer", [a for a, _ in first], "under 1 s")
+    row("check(0) in a notebook, progress noted", [end for _, end in first], "")
     with tempfile.TemporaryDirectory(prefix="winelab-bench-") as folder:
         copy = copy_of_the_course(Path(folder) / "a copy")
         row("make lab, cold: set-up, until Jupyter answers", [lab_until_it_answers(copy)], "")

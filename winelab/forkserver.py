@@ -166,13 +166,15 @@ def _attend(connection: socket.socket) -> None:
 
 def serve(path: str) -> None:
     """Load everything, then fork for each request until standard input closes."""
+    listener = socket.socket(socket.AF_UNIX)
+    # Under its name only once it listens: whoever sees the file can connect.
+    listener.bind(f"{path}.new")
+    listener.listen(64)
+    Path(f"{path}.new").rename(path)
     for name in PRELOAD:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(64)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print("ready", flush=True)

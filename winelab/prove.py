@@ -21,18 +21,22 @@ def pytest_arguments(block: int | None) -> list[str]:
     CourseError where there is no such block.
     """
     course = read_course()
+    cores = min(os.cpu_count() or 1, 8)
     if block is None:
         paths = ["tests", "labs", "solutions"]
-        share = ["-n", str(min(os.cpu_count() or 1, 8))]
+        only = []
     else:
         name = course.block(block).name
         paths = ["tests/course", f"labs/{name}.ipynb", f"solutions/{name}.ipynb"]
-        # One block is done before two processes have started.
-        share = ["--block", str(block)]
+        only = ["--block", str(block)]
+        # A third process would start for nothing: one block is soon done.
+        cores = min(cores, 2)
     return [
         *paths,
         "-q",
-        *share,
+        "-n",
+        str(cores if cores > 1 else 0),
+        *only,
         "--dist=loadfile",
         "--nbval",
         "--nbval-sanitize-with=tests/sanitize.cfg",

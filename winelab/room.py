@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import sqlite3
@@ -10,11 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from winelab import store
 from winelab.data import twin_bytes, which_table
-from winelab.paths import ARTIFACTS, STORE, TABLE, course_environment
+from winelab.paths import ARTIFACTS, ROOT, STORE, TABLE, course_environment
 
 NAME = "wine-lab"
 """The folder's name in every room, so that a path in an output can be recognised."""
@@ -27,13 +27,19 @@ PASSED_ON = (
 )  # fmt: skip
 
 
-@cache
 def _prepared_store() -> Path:
-    """An empty store, made once a process: copying it is three times as fast as making one."""
-    folder = Path(tempfile.mkdtemp(prefix="winelab-store-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    store.prepare(folder)
-    return folder / STORE.name
+    """An empty store of the MLflow installed: copying it is far quicker than making one.
+
+    Kept from run to run in .winelab/, which `make clean` empties.
+    """
+    kept = ROOT / ".winelab" / "cache" / f"empty-store-mlflow-{version('mlflow')}.db"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            store.prepare(Path(folder))
+            # Two processes may be here at once: each makes a whole one, the last one stays.
+            (Path(folder) / STORE.name).replace(kept)
+    return kept
 
 
 @cache

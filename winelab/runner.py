@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -57,14 +58,18 @@ def fork_server() -> Iterator[str | None]:
         server = subprocess.Popen(
             [sys.executable, "-m", "winelab.forkserver", path],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,
         )
-        assert server.stdout is not None and server.stdin is not None
+        assert server.stdin is not None
         try:
-            if server.stdout.readline().strip() != b"ready":
-                raise RuntimeError("The fork server did not start; its message stands above.")
+            # It listens before it loads anything, so that nobody has to wait here: a request
+            # that comes early is answered once all is loaded.
+            while not Path(path).exists():
+                if server.poll() is not None:
+                    raise RuntimeError("The fork server did not start; its message stands above.")
+                time.sleep(0.01)
             forkserver.write_kernelspec(Path(folder))
             before = os.environ.get("JUPYTER_PATH")
             os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
@@ -76,7 +81,6 @@ def fork_server() -> Iterator[str | None]:
                 os.environ["JUPYTER_PATH"] = before or ""
         finally:
             server.stdin.close()
-            server.stdout.close()
             try:
                 server.wait(timeout=5)
             except subprocess.TimeoutExpired:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from winelab.paths import ROOT, course_environment, store_uri
+from winelab.errors import CourseError
+from winelab.paths import ROOT, STORE, course_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,22 +103,39 @@ def prepare(root: Path = ROOT) -> int:
     """Make the course's store in `root` if it is not there: an empty database. Returns 0.
 
     MLflow creates the tables at the first use, with a page of log lines; done here, a
-    student's first run starts clean, and two processes cannot create them at once.
+    student's first run starts clean. CourseError when it cannot be made.
     """
-    uri = store_uri(root)
-    file = sqlite_file(uri)
-    if file is not None and file.exists():
+    file = root / STORE.name
+    if file.exists():
         return 0
-    values: dict[str, str | None] = {**course_environment(root)}
-    with environment(**values, MLFLOW_LOGGING_LEVEL="ERROR"):
-        import logging
-
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
-        MlflowClient(uri).search_experiments(max_results=1)
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    # In a process of its own, which lets go of the file: Windows renames no open file. Under
+    # its name only when it is whole, so that an interruption leaves no half of a store.
+    made = subprocess.run(
+        [sys.executable, "-m", "winelab.store", f"sqlite:///{draft.as_posix()}"],
+        env=os.environ | course_environment(root) | {"MLFLOW_LOGGING_LEVEL": "ERROR"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if made.returncode:
+        draft.unlink(missing_ok=True)
+        last = (made.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CourseError(f"The store {file} could not be made ({last}): see `make doctor`.")
+    draft.replace(file)
     return 0
+
+
+def _make_tables(uri: str) -> None:
+    """Let MLflow create the tables of a new store, without its log lines."""
+    import logging
+
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    MlflowClient(uri).search_experiments(max_results=1)
 
 
 # --- marks of progress -------------------------------------------------------------------------
@@ -166,3 +186,7 @@ def _pages(search: Any, **arguments: Any) -> Iterator[Any]:
         token = page.token
         if not token:
             return
+
+
+if __name__ == "__main__":
+    _make_tables(sys.argv[1])
