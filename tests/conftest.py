@@ -12,6 +12,8 @@ import rooms
 from table import BlockTable
 
 from winelab import forkserver
+from winelab.data import which_table
+from winelab.paths import TABLE
 from winelab.runner import fork_server
 from winelab.syllabus import Course, course
 
@@ -69,8 +71,10 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def original() -> Path:
-    """The original UCI table, where this machine has it: its path is in WINELAB_ORIGINAL."""
+    """The original UCI table: in data/ after `make data`, or where WINELAB_ORIGINAL says."""
+    if which_table(TABLE) == "original":
+        return TABLE
     named = os.environ.get("WINELAB_ORIGINAL")
     if not named:
-        pytest.skip("WINELAB_ORIGINAL names no file: the original table is not on this machine")
+        pytest.skip("the original table is neither in data/ nor named by WINELAB_ORIGINAL")
     return Path(named)

@@ -281,7 +281,9 @@ def reset(options: argparse.Namespace) -> int:
 def agreed(question: str) -> bool:
     """True if the person at the terminal types "yes". Raises CourseError without a terminal."""
     if not sys.stdin.isatty():
-        raise CourseError("reset asks first, and there is no terminal to ask on: add --yes.")
+        raise CourseError(
+            "reset asks first, and there is no terminal to ask on: add --yes (with make, YES=1)."
+        )
     return input(f"{question} Type yes to go on: ").strip().lower() == "yes"
 
 
