@@ -10,9 +10,9 @@ from winelab.syllabus import Block, Course
 WORDS_A_MINUTE = 180
 """Careful reading: below the mean of 238 for plain prose in Brysbaert, J. Mem. Lang. 109, 2019."""
 MINUTES_A_LINE = 0.75
-"""To think of, write and try a line of code: what trying the first blocks took a beginner."""
+"""To think of, write and try a line of code. Assumed, not measured: put a class's time here."""
 MINUTES_TO_LOOK = 3.0
-"""To run the cells, read the check, and find the place in the UI."""
+"""To run the cells, read the check, and find the place in the UI. Assumed too."""
 
 
 def estimate(course: Course, block: Block) -> float:
