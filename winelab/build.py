@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -122,6 +123,21 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
     return changed
 
 
+def _only_opened(disk: str, text: str) -> bool:
+    """Whether a lab differs from what was built only in what JupyterLab writes on opening it."""
+
+    def parts(source: str) -> Any:
+        notebook = json.loads(source)
+        for name in ("kernelspec", "language_info"):
+            notebook["metadata"].pop(name, None)
+        return notebook
+
+    try:
+        return bool(parts(disk) == parts(text))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def differences(course: Course, root: Path = ROOT) -> list[str]:
     """What `make build` would change, a sentence a file, naming the source to edit."""
     found = []
@@ -131,7 +147,13 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
             found.append(f"{name} is missing: run make build.")
             continue
         disk = path.read_bytes().decode("utf-8", errors="replace")
-        if disk == text:
+        if disk == text or (path.parent.name == "labs" and _only_opened(disk, text)):
+            continue
+        if path.parent.name == "labs" and _worked_in(path):
+            found.append(
+                f"{name} was worked in: run make build, which puts it back as it was and keeps "
+                f"yours in {KEPT.as_posix()}/. A change for everyone goes into blocks/{path.stem}/."
+            )
             continue
         where = f"blocks/{path.stem}/" if path.suffix == ".ipynb" else "blocks/*/lesson.md"
         if path.suffix == ".py":

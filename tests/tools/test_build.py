@@ -183,6 +183,22 @@ def test_a_lab_that_was_worked_in_is_kept_aside_and_said_so(
     assert "labs/01_block.ipynb" in capsys.readouterr().out
 
 
+def test_a_lab_that_jupyter_only_opened_is_no_difference(tmp_path: Path, course: Course) -> None:
+    write(course, tmp_path)
+    lab = tmp_path / "labs" / "01_block.ipynb"
+    notebook = nbformat.read(lab, as_version=4)
+    notebook.metadata["language_info"] = {"name": "python", "version": "3.13.1"}
+    nbformat.write(notebook, lab)
+    assert differences(course, tmp_path) == []
+
+
+def test_a_lab_that_was_worked_in_is_named_as_such(tmp_path: Path, course: Course) -> None:
+    write(course, tmp_path)
+    run_cells(tmp_path / "labs" / "01_block.ipynb")
+    (found,) = differences(course, tmp_path)
+    assert found.startswith("labs/01_block.ipynb was worked in: run make build")
+
+
 def test_a_lab_that_was_edited_and_never_run_is_kept_aside(tmp_path: Path, course: Course) -> None:
     write(course, tmp_path)
     lab = tmp_path / "labs" / "01_block.ipynb"
