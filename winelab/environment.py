@@ -25,8 +25,12 @@ VENV = ".venv"
 STAMP = "winelab-stamp.json"
 STATE = ".winelab"
 
-# Variables that make a Python import, or pip install, from or to somewhere else.
-MISLEADING = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+# Variables that make a Python import, or pip install, from or to somewhere else, and those by
+# which one make speaks to the next: a terminal in JupyterLab is no part of `make lab`.
+MISLEADING = (
+    *("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"),
+    *("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"),
+)
 
 
 def venv_python(root: Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -20,9 +21,18 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from winelab.environment import STATE, end_of, only_one, say, venv_environment
+from winelab.environment import (
+    STATE,
+    VENV,
+    end_of,
+    only_one,
+    say,
+    venv_environment,
+    venv_scripts,
+)
 from winelab.errors import CourseError
 from winelab.paths import ARTIFACTS, LABS, ROOT, STORE, store_uri
+from winelab.terminal import VENV_VARIABLE, shell_command
 
 HOST = "127.0.0.1"
 LAB_PORT = 8888
@@ -246,6 +256,7 @@ def lab(browser: bool = True) -> int:
     token = secrets.token_hex(16)
     variables = {**venv_environment(ROOT), **jupyter_variables(), "JUPYTER_TOKEN": token}
     page = first_page(ROOT / STATE / "jupyter" / "workspaces")
+    write_settings(Path(variables["JUPYTER_CONFIG_DIR"]))
 
     def plan(port: int) -> Server:
         address = f"http://{HOST}:{port}"
@@ -269,6 +280,15 @@ def first_page(workspaces: Path) -> str:
     return f"/lab/tree/{LABS.name}" + (f"/{first.name}" if first and not known else "")
 
 
+def write_settings(folder: Path) -> None:
+    """Writes Jupyter's own settings file; so far the shell of its terminals stands there."""
+    shell = shell_command(venv_scripts(ROOT))
+    settings = {"terminado_settings": {"shell_command": shell}} if shell else {}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"ServerApp": settings}, indent=2)
+    (folder / "jupyter_server_config.json").write_text(text, encoding="utf-8")
+
+
 def jupyter_variables() -> dict[str, str]:
     """The variables that keep JupyterLab to this folder and to .venv's own kernel."""
     home = ROOT / STATE / "jupyter"
@@ -284,6 +304,7 @@ def jupyter_variables() -> dict[str, str]:
         # First among the kernels, before any of the same name on the machine.
         "JUPYTER_PATH": str(Path(sys.prefix, "share", "jupyter")),
         "JUPYTER_PREFER_ENV_PATH": "1",
+        VENV_VARIABLE: str(ROOT / VENV),
     }
 
 
