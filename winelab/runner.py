@@ -55,6 +55,8 @@ def fork_server() -> Iterator[str | None]:
         path = str(Path(folder) / "fork")
         # No thread must exist before a fork: telemetry would start one.
         environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        # macOS ends a fork that meets a half-initialised Objective-C class; nothing here uses one.
+        environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
         server = subprocess.Popen(
             [sys.executable, "-m", "winelab.forkserver", path],
             stdin=subprocess.PIPE,
