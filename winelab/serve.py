@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from winelab.environment import (
     STATE,
@@ -77,18 +77,13 @@ def start_server(
 ) -> subprocess.Popen[bytes]:
     """Starts a server in a process group of its own; what it prints goes to the file `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        if sys.platform == "win32":
-            return subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-            )
+    apart: dict[str, Any]
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
         # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
+        apart = {"start_new_session": True}
+    with log.open("wb") as output:
         return subprocess.Popen(
             command,
             cwd=folder,
@@ -96,7 +91,7 @@ def start_server(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            **apart,
         )
 
 
