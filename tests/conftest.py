@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import rooms
-from table import BlockTable
+from table import BlockTable, block_of
 
 from winelab import forkserver
 from winelab.data import which_table
 from winelab.paths import TABLE
 from winelab.runner import fork_server
 from winelab.syllabus import Course, course
-
-# A notebook's cells, or a test of tests/course/ that has a block among its parameters.
-_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,17 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         # The controller starts it; the workers inherit its address in their environment.
         stay.enter_context(fork_server())
-        config.pluginmanager.register(BlockTable(config), "block-table")
+        config.pluginmanager.register(BlockTable(), "block-table")
     if forkserver.SOCKET_VARIABLE in os.environ:
         config.option.nbval_kernel_name = forkserver.KERNEL
     else:
         config.option.nbval_current_env = True
-
-
-def block_of(nodeid: str) -> int | None:
-    """The block that a test is about; None for tests of the tools."""
-    match = _NUMBER.match(nodeid)
-    return int(match[1] or match[2]) if match else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,6 +10,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+# A notebook's cells, or a test of tests/course/ that has a block among its parameters.
+_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]")
+
 # Which column a test's report belongs to, by its node id.
 COLUMNS = {
     "unsolved": re.compile(r"labs[/\\]\d\d_|::test_unsolved"),
@@ -18,6 +21,12 @@ COLUMNS = {
     "outputs": re.compile(r"solutions[/\\]\d\d_"),
     "promises": re.compile(r"."),
 }
+
+
+def block_of(nodeid: str) -> int | None:
+    """The block that a test is about; None for tests of the tools."""
+    match = _NUMBER.match(nodeid)
+    return int(match[1] or match[2]) if match else None
 
 
 @dataclass
@@ -39,13 +48,10 @@ class Row:
 class BlockTable:
     """A pytest plugin that gathers reports and prints the table before the last line."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
+    def __init__(self) -> None:
         self.rows: dict[int, Row] = defaultdict(Row)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        from conftest import block_of
-
         number = block_of(report.nodeid)
         if number is None:
             return

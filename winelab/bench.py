@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from winelab.environment import this_python
 from winelab.notebook import solved_notebook
 from winelab.outputs import execute
 from winelab.paths import ROOT
@@ -94,11 +95,12 @@ def copy_of_the_course(folder: Path) -> Path:
 
 def lab_until_it_answers(folder: Path) -> float:
     """Seconds from `make lab` in `folder` until Jupyter answers; it is stopped afterwards."""
+    # With the Python that .venv was made from: what a person has before any set-up.
     # The course's own variables must not lead the copy to this folder's store or packages.
     outer = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
     start = time.perf_counter()
     process = subprocess.Popen(
-        [_base_python(), "-m", "winelab", "lab", "--no-browser"],
+        [this_python(), "-m", "winelab", "lab", "--no-browser"],
         cwd=folder,
         env=outer,
         stdout=subprocess.PIPE,
@@ -117,11 +119,6 @@ def lab_until_it_answers(folder: Path) -> float:
         raise RuntimeError("make lab did not start:\n" + "".join(said))
     finally:
         stop_server(process)
-
-
-def _base_python() -> str:
-    """The Python that .venv was made from: what a person has before any set-up."""
-    return getattr(sys, "_base_executable", sys.executable)
 
 
 def main() -> int:

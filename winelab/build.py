@@ -155,18 +155,24 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
                 f"yours in {KEPT.as_posix()}/. A change for everyone goes into blocks/{path.stem}/."
             )
             continue
-        where = f"blocks/{path.stem}/" if path.suffix == ".ipynb" else "blocks/*/lesson.md"
-        if path.suffix == ".py":
-            lines = script_lines(course, int(path.name[:2]))
-            at = _first_difference(disk, text)
-            line = lines[min(at, len(lines) - 1)]
-            where = source_of(line.source, line.number)
+        where = _source(course, path, disk, text)
         found.append(f"{name} is not what its source says: edit {where}, then run make build.")
     found += [
         f"{path.parent.name}/{path.name} has no block any more: run make build."
         for path in _abandoned(course, root)
     ]
     return found
+
+
+def _source(course: Course, path: Path, disk: str, text: str) -> str:
+    """What to edit for a built file that differs; in a script, the line of the first difference."""
+    if path.suffix == ".ipynb":
+        return f"blocks/{path.stem}/"
+    if path.suffix == ".md":
+        return "blocks/*/lesson.md"
+    lines = script_lines(course, int(path.name[:2]))
+    line = lines[min(_first_difference(disk, text), len(lines) - 1)]
+    return source_of(line.source, line.number)
 
 
 def _first_difference(one: str, other: str) -> int:

@@ -7,8 +7,8 @@ import html
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -116,7 +116,6 @@ class Checks:
 
     functions: tuple[Callable[..., None], ...]
     mistakes: tuple[Mistake, ...] = ()
-    fixtures: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 def load_checks(path: Path) -> Checks:

@@ -18,16 +18,16 @@ from typing import NoReturn
 
 from winelab import environment
 from winelab.errors import CourseError
-from winelab.paths import ARTIFACTS, BLOCKS, KEPT, ROOT, STORE
+from winelab.paths import ARTIFACTS, BLOCKS, KEPT, ROOT, STATE, STORE
 
 # Ctrl-C, as a shell reports it.
 INTERRUPTED = 130
 
 # What `clean` removes wherever it lies, and where it does not look.
 MADE_AGAIN = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".ipynb_checkpoints")
-NOT_OURS = (".git", ".venv", ".winelab", "mlruns", "node_modules")
+NOT_OURS = (".git", ".venv", STATE, "mlruns", "node_modules")
 
-OLD_STORES = Path(environment.STATE, "old-stores")
+OLD_STORES = Path(STATE, "old-stores")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -230,9 +230,7 @@ def store(options: argparse.Namespace) -> int:
     """Make the tracking store if there is none."""
     from winelab.store import prepare
 
-    # Two processes that make one SQLite store at once both fail.
-    with environment.only_one(ROOT):
-        return prepare(ROOT)
+    return prepare(ROOT)
 
 
 def data(options: argparse.Namespace) -> int:
@@ -249,7 +247,7 @@ def data(options: argparse.Namespace) -> int:
 def clean(options: argparse.Namespace) -> int:
     """Remove what the course made and can make again; never the store, never your files."""
     keep = [ROOT / OLD_STORES, ROOT / KEPT]
-    remove = [path for path in ROOT.glob(f"{environment.STATE}/*") if path not in keep]
+    remove = [path for path in ROOT.glob(f"{STATE}/*") if path not in keep]
     for folder, names, _ in os.walk(ROOT):
         remove += [Path(folder, name) for name in names if name in MADE_AGAIN]
         names[:] = [name for name in names if name not in (*MADE_AGAIN, *NOT_OURS)]

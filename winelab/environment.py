@@ -19,11 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from winelab.errors import CourseError
-from winelab.paths import course_environment
+from winelab.paths import STATE, course_environment
 
 VENV = ".venv"
 STAMP = "winelab-stamp.json"
-STATE = ".winelab"
 
 # Variables that make a Python import, or pip install, from or to somewhere else, and those by
 # which one make speaks to the next: a terminal in JupyterLab is no part of `make lab`.
@@ -50,8 +49,7 @@ def in_venv(root: Path) -> bool:
 
 def venv_environment(root: Path) -> dict[str, str]:
     """The variables of a process that runs in .venv: this process's own, and the course's."""
-    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
-    environment.update(course_environment(root))
+    environment = {**installer_environment(), **course_environment(root)}
     environment["VIRTUAL_ENV"] = str(root / VENV)
     # `mlflow models serve` looks for its commands on PATH, and so does a notebook's `!mlflow`.
     folders = [str(venv_scripts(root)), *environment.get("PATH", "").split(os.pathsep)]

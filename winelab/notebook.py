@@ -38,10 +38,6 @@ def _code(block: Block, name: str, source: str, tag: str) -> Any:
     return cell
 
 
-def _stars(level: int) -> str:
-    return "★" * level + "☆" * (3 - level)
-
-
 def _banner(block: Block) -> str:
     """The notebook's first lines: title, place in the course, what one can do afterwards."""
     meta = block.meta
@@ -49,7 +45,7 @@ def _banner(block: Block) -> str:
     return (
         f"# {block.number}. {meta['title']}\n\n"
         f"*Part {meta['part']}: {PARTS[meta['part']]} · {meta['minutes']} minutes · "
-        f"{_stars(meta['level'])}*\n\n"
+        f"{block.stars}*\n\n"
         f"After this block you can:\n\n{goals}"
     )
 

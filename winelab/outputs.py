@@ -66,7 +66,6 @@ def with_outputs(course: Course, block: Block) -> Any:
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell["outputs"] = _without_room(cell["outputs"], room)
-                cell["metadata"].pop("execution", None)
     # A kernel writes its version there; what is stored must not change with the machine.
     notebook["metadata"] = metadata
     return notebook

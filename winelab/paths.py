@@ -15,8 +15,9 @@ DATA = ROOT / "data"
 TABLE = DATA / "red-wine-quality.csv"
 STORE = ROOT / "mlflow.db"
 ARTIFACTS = ROOT / "mlruns"
-# Relative to the root: where `make build` keeps the labs that were worked in.
-KEPT = Path(".winelab", "kept")
+# What the tools keep for themselves, by its name in the root; of it, the labs that were worked in.
+STATE = ".winelab"
+KEPT = Path(STATE, "kept")
 
 
 def store_uri(root: Path = ROOT) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from winelab import store
 from winelab.errors import CourseError
-from winelab.paths import course_environment, store_uri
+from winelab.paths import STORE, course_environment, store_uri
 from winelab.syllabus import Course, read_course
 
 
@@ -29,9 +29,8 @@ def lines(course: Course, done: Collection[int]) -> list[str]:
 def main() -> int:
     """Print the progress that the course's store shows."""
     uri = store_uri()
-    file = store.sqlite_file(uri)
     done: set[int] = set()
-    if file is not None and file.exists():
+    if STORE.exists():
         if problem := store.trouble(uri):
             raise CourseError(problem)
         os.environ.update(course_environment())

@@ -14,14 +14,12 @@ def blocks_table(course: Course) -> str:
     rows = ["| block | | minutes | level | after it you can |", "| ---: | --- | ---: | --- | --- |"]
     for block in course.blocks:
         meta = block.meta
-        stars = "★" * meta["level"] + "☆" * (3 - meta["level"])
         links = (
             f"[{meta['title']}](labs/{block.name}.ipynb) "
             f"([script](solutions/{block.name}.py), [solved](solutions/{block.name}.ipynb))"
         )
-        rows.append(
-            f"| {block.number} | {links} | {meta['minutes']} | {stars} | {meta['objectives'][0]} |"
-        )
+        cells = (str(block.number), links, str(meta["minutes"]), block.stars, meta["objectives"][0])
+        rows.append(f"| {' | '.join(cells)} |")
     total = sum(block.meta["minutes"] for block in course.blocks)
     return "\n".join(rows) + f"\n\n{len(course.blocks)} blocks, {total} minutes in all."
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from winelab import store
 from winelab.data import twin_bytes, which_table
-from winelab.paths import ARTIFACTS, ROOT, STORE, TABLE, course_environment
+from winelab.paths import ARTIFACTS, ROOT, STATE, STORE, TABLE, course_environment
 
 NAME = "wine-lab"
 """The folder's name in every room, so that a path in an output can be recognised."""
@@ -32,7 +32,7 @@ def _prepared_store() -> Path:
 
     Kept from run to run in .winelab/, which `make clean` empties.
     """
-    kept = ROOT / ".winelab" / "cache" / f"empty-store-mlflow-{version('mlflow')}.db"
+    kept = ROOT / STATE / "cache" / f"empty-store-mlflow-{version('mlflow')}.db"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 from winelab import forkserver
 from winelab.checking import Report, Verdict
 from winelab.room import room_environment
+from winelab.serve import stop_server
 
 TIME_LIMIT = 120.0
 """Seconds after which a run is ended."""
@@ -112,7 +112,6 @@ def _run_fresh(
     argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
 ) -> int | None:
     """Run the worker in a fresh process; its exit code, or None when its time was up."""
-    posix = os.name == "posix"
     process = subprocess.Popen(
         [sys.executable, "-m", "winelab.worker", *argv],
         cwd=cwd,
@@ -120,16 +119,12 @@ def _run_fresh(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=err,
-        start_new_session=posix,
+        start_new_session=os.name == "posix",
     )
     try:
         return process.wait(timeout=limit)
     except subprocess.TimeoutExpired:
-        if posix:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+        stop_server(process, limit=0)
         return None
 
 
@@ -149,8 +144,8 @@ def run(
 
     Args:
         room: a furnished room (see `room`).
-        source: the file name that the run stands for, such as ``03_run.ipynb``. A script of
-            that name must lie in the room's ``solutions``, or in `folder`.
+        source: the file that the run stands for, such as ``03_run.ipynb``. For a script, its
+            path relative to the room's ``solutions``.
         cells: the sources to run one after the other; None to run the script.
         arguments: the script's command line.
         check: the block whose checks run afterwards, in the same process.

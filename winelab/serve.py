@@ -22,16 +22,15 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from winelab.environment import (
-    STATE,
     VENV,
     end_of,
-    only_one,
     say,
     venv_environment,
     venv_scripts,
 )
 from winelab.errors import CourseError
-from winelab.paths import ARTIFACTS, LABS, ROOT, STORE, store_uri
+from winelab.paths import ARTIFACTS, LABS, ROOT, STATE, store_uri
+from winelab.store import prepare
 from winelab.terminal import VENV_VARIABLE, shell_command
 
 HOST = "127.0.0.1"
@@ -246,7 +245,7 @@ def lab(browser: bool = True) -> int:
 
     Raises CourseError when it does not start.
     """
-    prepare_store()
+    prepare(ROOT)
     # Ours, so that the address is known; in a variable, where no list of processes shows it.
     token = secrets.token_hex(16)
     variables = {**venv_environment(ROOT), **jupyter_variables(), "JUPYTER_TOKEN": token}
@@ -340,7 +339,7 @@ def ui() -> int:
 
     Raises CourseError when it does not start.
     """
-    prepare_store()
+    prepare(ROOT)
     mark = secrets.token_hex(16)
     variables = venv_environment(ROOT)
     # Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
@@ -372,13 +371,3 @@ def ui_command(port: int, mark: str) -> list[str]:
         *("--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]
-
-
-def prepare_store() -> None:
-    """Makes the tracking store if there is none."""
-    # Another terminal may be making it: two at once would both fail.
-    with only_one(ROOT):
-        if not STORE.exists():
-            from winelab.store import prepare
-
-            prepare(ROOT)

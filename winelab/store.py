@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from winelab.environment import only_one
 from winelab.errors import CourseError
 from winelab.paths import ROOT, STORE, course_environment
 
@@ -106,8 +107,15 @@ def prepare(root: Path = ROOT) -> int:
     student's first run starts clean. CourseError when it cannot be made.
     """
     file = root / STORE.name
-    if file.exists():
-        return 0
+    if not file.exists():
+        # Another terminal may be making it: two at once would be in each other's way.
+        with only_one(root):
+            if not file.exists():
+                _make(file, root)
+    return 0
+
+
+def _make(file: Path, root: Path) -> None:
     draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)
     # In a process of its own, which lets go of the file: Windows renames no open file. Under
@@ -124,7 +132,6 @@ def prepare(root: Path = ROOT) -> int:
         last = (made.stderr.strip().splitlines() or ["no message"])[-1]
         raise CourseError(f"The store {file} could not be made ({last}): see `make doctor`.")
     draft.replace(file)
-    return 0
 
 
 def _make_tables(uri: str) -> None:

@@ -132,6 +132,12 @@ class Block:
         """The lesson's title."""
         return str(self.meta["title"])
 
+    @property
+    def stars(self) -> str:
+        """The level, drawn: one to three full stars out of three."""
+        level = int(self.meta["level"])
+        return "★" * level + "☆" * (3 - level)
+
     def sections(self) -> set[str]:
         """The sections that this block names: adds, replaces, removes or brings back."""
         return {change.section for change in self.changes}

@@ -17,6 +17,7 @@ import pytest
 from winelab import environment
 from winelab.environment import set_up
 from winelab.errors import CourseError
+from winelab.paths import STATE
 
 PYPROJECT = """\
 [build-system]
@@ -311,6 +312,6 @@ def test_it_is_known_whether_this_is_the_venv(root: Path, monkeypatch: pytest.Mo
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(root: Path) -> None:
     # A file in the way: that stops the administrator too, who may write anywhere.
-    (root / environment.STATE).touch()
+    (root / STATE).touch()
     with pytest.raises(CourseError, match="folder of your own"):
         set_up(root)
