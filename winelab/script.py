@@ -29,26 +29,41 @@ class Cell:
 
 
 def sections_after(course: Course, number: int, form: Form) -> Sections:
-    """The sections of the script after block `number`; -1 is what block 0 starts from.
+    """The sections of the script after block `number`; none at -1."""
+    history = _history(course, number, form)
+    return history[-1] if history else {}
 
-    Block 0 has no script before it: what a student finds there are its sections marked
-    ``given``.
+
+def sections_before(course: Course, number: int, form: Form) -> Sections:
+    """The sections that a student finds at block `number`.
+
+    They are those of the script before it, and what the block's changes marked ``given`` do
+    to them: all that there is at block 0, scaffolding and ways back to a simpler script later.
     """
-    if number == -1:
-        return {
-            change.section: change.lines
-            for change in course.block(0).changes
-            if change.form == form and change.given
-        }
-    history: list[Sections] = []
-    now: Sections = {}
-    for block in course.blocks[: number + 1]:
-        now = dict(now)
-        for change in block.changes:
-            if change.form == form:
-                _apply(now, block, change, history)
-        history.append(now)
+    history = _history(course, number - 1, form)
+    now = dict(history[-1]) if history else {}
+    _apply_all(now, course.block(number), form, True, history)
     return now
+
+
+def _history(course: Course, number: int, form: Form) -> list[Sections]:
+    """The sections after each block from 0 to `number`."""
+    history: list[Sections] = []
+    for block in course.blocks[: number + 1]:
+        now = dict(history[-1]) if history else {}
+        # What is given comes first: the student changes what was found there.
+        for given in (True, False):
+            _apply_all(now, block, form, given, history)
+        history.append(now)
+    return history
+
+
+def _apply_all(
+    now: Sections, block: Block, form: Form, given: bool, history: list[Sections]
+) -> None:
+    for change in block.changes:
+        if change.form == form and change.given == given:
+            _apply(now, block, change, history)
 
 
 def _apply(now: Sections, block: Block, change: Change, history: list[Sections]) -> None:
@@ -71,6 +86,11 @@ def _apply(now: Sections, block: Block, change: Change, history: list[Sections])
 def _opens(lines: tuple[Line, ...] | None) -> bool:
     """Whether a section's code is the head of a block (``with ...:``) that others stand in."""
     return bool(lines) and lines[-1].text.rstrip().endswith(":")  # type: ignore[index]
+
+
+def _defines(lines: tuple[Line, ...]) -> bool:
+    """Whether code begins with a function or class."""
+    return bool(lines) and lines[0].text.startswith(("def ", "class "))
 
 
 def _depth(slot: Slot, sections: Mapping[str, tuple[Line, ...]]) -> int:
@@ -98,13 +118,17 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
             if not (code or task):
                 continue
             source = code[0].source if code else course.outline.path
-            if gap and len(lines) > head:
-                lines.append(Line("", source, 1))
+            if gap and len(lines) > head and not _opens(tuple(lines)):
+                # Two round a definition, as everywhere in Python.
+                lines += [Line("", source, 1)] * (2 if _defines(code) else 1)
             gap = False
             indent = INDENT * _depth(slot, sections)
             if task:
+                # An argument of a call stands further in than the section does.
+                first = code[0].text if code else ""
+                at_its_code = indent + first[: len(first) - len(first.lstrip())]
                 lines += [
-                    Line(f"{indent}# {'TODO: ' if at == 0 else '      '}{text}", source, 1)
+                    Line(f"{at_its_code}# {'TODO: ' if at == 0 else '      '}{text}", source, 1)
                     for at, text in enumerate(task.todo)
                 ]
             lines += [
@@ -123,13 +147,13 @@ def solved_cells(course: Course, number: int, form: Form = "notebook") -> list[C
 
 
 def unsolved_cells(course: Course, number: int) -> list[Cell]:
-    """The cells that a student opens at block `number`: the script before it, with its TODOs."""
+    """The cells that a student opens at block `number`: what is there, with its TODOs."""
     tasks = tuple(task for task in course.block(number).tasks if "notebook" in task.forms)
-    return compose(course, sections_after(course, number - 1, "notebook"), tasks)
+    return compose(course, sections_before(course, number, "notebook"), tasks)
 
 
 def _is_definition(cell: Cell) -> bool:
-    return any(line.text.startswith(("def ", "class ")) for line in cell.lines)
+    return _defines(tuple(line for line in cell.lines if not line.text.startswith("#")))
 
 
 def header(block: Block) -> str:

@@ -87,6 +87,7 @@ class Change:
     lines: tuple[Line, ...] = ()
     back_to: int | None = None
     given: bool = False
+    """The student finds it there already, and is not asked for it."""
     where: int = 0
     """The line of the `# %%` mark in code.py."""
 
@@ -254,9 +255,7 @@ def _hints(lines: list[str]) -> tuple[str, ...]:
     )
 
 
-def read_code(
-    path: Path, outline: Outline, number: int
-) -> tuple[tuple[Change, ...], tuple[Task, ...]]:
+def read_code(path: Path, outline: Outline) -> tuple[tuple[Change, ...], tuple[Task, ...]]:
     """Read a block's code.py: percent cells named after the sections that they change.
 
     In a cell, ``#:`` lines are the task (the TODO of the student's cell) and ``#?`` lines its
@@ -291,9 +290,12 @@ def read_code(
             code.pop()
         while code and not code[0].text.strip():
             code.pop(0)
-        if flags["given"] and (number != 0 or todo):
+        if flags["given"] and todo:
             raise fail(
-                path, where, '"given" is for sections of block 0 that the student is not asked for.'
+                path,
+                where,
+                f'"{section}" is given: the student finds it there, so take its "#:" '
+                "lines away, or the word.",
             )
         if bool(code) != (flags["kind"] == "code"):
             raise fail(
@@ -313,7 +315,9 @@ def read_code(
         if hints and not todo:
             raise fail(path, where, f'"{section}" has hints but no "#:" line to hint at.')
         for form in flags["forms"]:
-            if any(c.section == section and c.form == form for c in changes):
+            same = [c for c in changes if c.section == section and c.form == form]
+            # What is given may be changed by the student: two changes of one section then.
+            if any(c.given == flags["given"] for c in same):
                 raise fail(path, where, f'"{section}" is changed twice for the {form}.')
             changes.append(
                 Change(
@@ -425,7 +429,7 @@ def read_block(folder: Path, outline: Outline) -> Block:
             raise fail(folder / name, 1, "the file is missing.")
     number = int(match[1])
     meta, parts = read_lesson(folder / "lesson.md", outline)
-    changes, tasks = read_code(folder / "code.py", outline, number)
+    changes, tasks = read_code(folder / "code.py", outline)
     block = Block(number, match[2], folder, meta, parts, changes, tasks)
     placed = {part.content for part in parts if part.kind == "cell"}
     for task in tasks:

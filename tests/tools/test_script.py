@@ -123,6 +123,26 @@ def test_block_0_starts_from_its_given_sections(tmp_path: Path) -> None:
     assert cell(course, 0, "train") == "# 1. Train\nprint(a)"
 
 
+def test_a_later_block_can_give_sections_too(tmp_path: Path) -> None:
+    """Scaffolding, a way back to a simpler script, and something to change further."""
+    course = made_up(
+        tmp_path,
+        OUTLINE,
+        "# %% import-a\nimport a\n\n# %% show\nprint(0)\n",
+        "# %% show\nprint(1)\n\n# %% import-b\nimport b\n",
+        (
+            "# %% import-b (removed, given)\n\n"
+            "# %% show (as in 0, given)\n\n"
+            f"# %% show\n{task('show more.')}print(2)\n",
+            "train",
+        ),
+    )
+    assert cell(course, 2, "imports", solved=False) == "import a"
+    assert cell(course, 2, "train", solved=False) == "# 1. Train\n# TODO: show more.\nprint(0)"
+    assert cell(course, 2, "train") == "# 1. Train\nprint(2)"
+    assert "import b" not in script_text(course, 2)
+
+
 # --- layout ------------------------------------------------------------------------------------
 
 

@@ -100,9 +100,13 @@ def test_a_mistake_in_the_code_is_refused_with_its_line(
     assert words in message
 
 
-def test_only_block_0_can_give_sections(tmp_path: Path) -> None:
-    message = refusal(lambda: made_up(tmp_path, OUTLINE, "", "# %% one (given)\na\n"))
-    assert message.startswith("01_block/code.py:1: ")
+def test_a_section_can_be_given_and_then_changed_but_not_given_twice(tmp_path: Path) -> None:
+    code = "# %% one (given)\na\n\n# %% one\nb\n"
+    changes = made_up(tmp_path / "once", OUTLINE, code).block(0).changes
+    assert [change.given for change in changes if change.form == "script"] == [True, False]
+    twice = "# %% one (given)\na\n\n# %% one (given)\nb\n"
+    message = refusal(lambda: made_up(tmp_path / "twice", OUTLINE, twice))
+    assert message.startswith("00_block/code.py:4: ") and "twice" in message
 
 
 def test_a_given_section_cannot_be_asked_for(tmp_path: Path) -> None:
