@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from numpy.typing import ArrayLike
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -49,3 +53,36 @@ class Mistake:
 def close(one: float, other: float, tolerance: float = 1e-9) -> bool:
     """Whether two figures agree to `tolerance`, absolute or relative, whichever is wider."""
     return abs(one - other) <= tolerance * max(1.0, abs(one), abs(other))
+
+
+def newest_try(runs: list[Run]) -> list[Run]:
+    """Of `runs`, newest first: those that the newest execution of a cell or script made.
+
+    Of any status: unlike the fixture `attempt`, which goes by the newest run that finished.
+    """
+    from winelab.context import TRY_TAG
+
+    this = runs[0].data.tags.get(TRY_TAG) if runs else None
+    return [run for run in runs if run.data.tags.get(TRY_TAG) == this]
+
+
+def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """RMSE, MAE and R2, by their definitions, with numpy alone: what a student's are held against.
+
+    Args:
+        actual: the true values, one a row.
+        predicted: as many predictions, in the same order and unit.
+
+    Returns:
+        "rmse" and "mae" in the unit of the values, "r2" without one: 1 minus the squared errors
+        over the squared distances from the mean of `actual`.
+    """
+    import numpy as np
+
+    truth = np.ravel(np.asarray(actual, dtype=float))
+    error = truth - np.ravel(np.asarray(predicted, dtype=float))
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "mae": float(np.mean(np.abs(error))),
+        "r2": float(1 - np.sum(error**2) / np.sum((truth - truth.mean()) ** 2)),
+    }

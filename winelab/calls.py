@@ -30,16 +30,30 @@ def _full_name(function: ast.expr, aliases: dict[str, str]) -> str | None:
     return None
 
 
+def _program(value: object) -> str:
+    """A constant that is a text of Python with imports; "" for all others."""
+    if not isinstance(value, str) or "\nimport " not in value:
+        return ""
+    try:
+        ast.parse(value)
+    except SyntaxError:
+        return ""
+    return value
+
+
 def calls(source: str) -> set[str]:
     """The functions that `source` calls.
 
     Imported ones by their full name (``mlflow.log_params``), methods of anything else as
-    ``.fit``. Left out: builtins, and functions that the code defines itself.
+    ``.fit``; also those of a program that stands in it as a text (the code of a model). Left
+    out: builtins, and functions that the code defines itself.
     """
     tree = ast.parse(source)
     aliases = _aliases(tree)
     found = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            found |= calls(_program(node.value))
         if isinstance(node, ast.Call):
             name = _full_name(node.func, aliases)
             # Builtins and the code's own functions are imported from nowhere: no full name.

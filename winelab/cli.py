@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from winelab import environment
 from winelab.errors import CourseError
-from winelab.paths import ARTIFACTS, BLOCKS, KEPT, ROOT, STATE, STORE
+from winelab.paths import ARTIFACTS, BLOCKS, KEPT, OUTPUT, ROOT, STACK_DATA, STATE, STORE
 
 # Ctrl-C, as a shell reports it.
 INTERRUPTED = 130
@@ -170,6 +170,13 @@ def ui(options: argparse.Namespace) -> int:
     return serve.ui()
 
 
+def stack(options: argparse.Namespace) -> int:
+    """Run MLflow on PostgreSQL and S3, in Docker or from installed programs; Ctrl-C stops it."""
+    from winelab import stack
+
+    return stack.main()
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Say what is right and wrong on this machine."""
     from winelab import doctor
@@ -246,8 +253,8 @@ def data(options: argparse.Namespace) -> int:
 
 def clean(options: argparse.Namespace) -> int:
     """Remove what the course made and can make again; never the store, never your files."""
-    keep = [ROOT / OLD_STORES, ROOT / KEPT]
-    remove = [path for path in ROOT.glob(f"{STATE}/*") if path not in keep]
+    keep = [ROOT / OLD_STORES, ROOT / KEPT, ROOT / STACK_DATA]
+    remove = [OUTPUT, *(path for path in ROOT.glob(f"{STATE}/*") if path not in keep)]
     for folder, names, _ in os.walk(ROOT):
         remove += [Path(folder, name) for name in names if name in MADE_AGAIN]
         names[:] = [name for name in names if name not in (*MADE_AGAIN, *NOT_OURS)]
@@ -316,6 +323,7 @@ COMMANDS = {
     "help": help_,
     "lab": lab,
     "ui": ui,
+    "stack": stack,
     "run": run_block,
     "progress": progress,
     "data": data,

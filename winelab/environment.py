@@ -380,12 +380,28 @@ if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
                 return
 
+    def lock_at_once(descriptor: int) -> bool:
+        """Locks this file; False if another process has it locked."""
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
 else:
     import fcntl
 
     def take_lock(descriptor: int) -> None:
         """Waits until no other process has this file locked, and locks it."""
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def lock_at_once(descriptor: int) -> bool:
+        """Locks this file; False if another process has it locked."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 def say(line: str) -> None:

@@ -15,7 +15,7 @@ from winelab.errors import CourseError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import Experiment, LoggedModel, Run
 
 EXPERIMENT = "wine-quality"
 """The experiment of the course, from block 2 on."""
@@ -147,6 +147,36 @@ def model(look: Look) -> Any:
     return found
 
 
+def logged_model(look: Look) -> LoggedModel:
+    """The one model that was logged in `run`: what MLflow keeps of it, with its URI."""
+    found = look.get("run").outputs.model_outputs
+    if not found:
+        raise Missing(
+            "there is no model on the run: inside the `with`, after the training, log it with "
+            'name="model".'
+        )
+    if len(found) > 1:
+        raise Missing(f"there are {len(found)} models on the run: log one, once.")
+    logged: LoggedModel = look.get("client").get_logged_model(found[0].model_id)
+    return logged
+
+
+def fresh(look: Look) -> Callable[[str, Any], list[float]]:
+    """A function of a model's URI and a table: its predictions, made in a fresh process.
+
+    It raises Missing, with MLflow's message, where the model cannot be loaded or asked there.
+    """
+    from winelab.fresh import predictions
+
+    def ask(uri: str, table: Any) -> list[float]:
+        try:
+            return predictions(uri, table)
+        except CourseError as error:
+            raise Missing(f"a fresh process could not use the model: {error}") from None
+
+    return ask
+
+
 FIXTURES: dict[str, Callable[[Look], Any]] = {
     "namespace": namespace,
     "client": client,
@@ -155,4 +185,6 @@ FIXTURES: dict[str, Callable[[Look], Any]] = {
     "run": run,
     "attempt": attempt,
     "model": model,
+    "logged_model": logged_model,
+    "fresh": fresh,
 }

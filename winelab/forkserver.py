@@ -34,7 +34,10 @@ PRELOAD = (
     "sklearn.metrics",
     "sklearn.model_selection",
     "mlflow",
+    "mlflow.models",
+    "mlflow.pyfunc",
     "mlflow.sklearn",
+    "skops.io",
     "mlflow.store.tracking.sqlalchemy_store",
     "sqlalchemy.dialects.sqlite",
     "ipykernel.kernelapp",
@@ -43,6 +46,7 @@ PRELOAD = (
     "winelab.checking",
     "winelab.context",
     "winelab.fixtures",
+    "winelab.fresh",
 )
 SOCKET_VARIABLE = "WINELAB_FORKSERVER"
 KERNEL = "winelab-fork"

@@ -57,6 +57,18 @@ def _without_room(value: Any, room: Path) -> Any:
     return value
 
 
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs with what a cell printed in one piece: a kernel sends it in as many as it likes."""
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.get("name") and output.get("name") == last.get("name"):
+            last["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined
+
+
 def with_outputs(course: Course, block: Block) -> Any:
     """The solved notebook of a block with fresh outputs, free of this machine's paths."""
     notebook = solved_notebook(course, block.number)
@@ -65,7 +77,7 @@ def with_outputs(course: Course, block: Block) -> Any:
         execute(notebook, room, f"{block.name}.ipynb")
         for cell in notebook.cells:
             if cell.cell_type == "code":
-                cell["outputs"] = _without_room(cell["outputs"], room)
+                cell["outputs"] = _joined(_without_room(cell["outputs"], room))
     # A kernel writes its version there; what is stored must not change with the machine.
     notebook["metadata"] = metadata
     return notebook

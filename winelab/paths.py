@@ -15,9 +15,13 @@ DATA = ROOT / "data"
 TABLE = DATA / "red-wine-quality.csv"
 STORE = ROOT / "mlflow.db"
 ARTIFACTS = ROOT / "mlruns"
+# What the scripts write for themselves: the tables' two parts, the model's code, a log.
+OUTPUT = ROOT / "output"
 # What the tools keep for themselves, by its name in the root; of it, the labs that were worked in.
 STATE = ".winelab"
 KEPT = Path(STATE, "kept")
+# The database and the bucket of `make stack`, where no Docker keeps them.
+STACK_DATA = Path(STATE, "stack")
 
 
 def store_uri(root: Path = ROOT) -> str:

@@ -28,6 +28,9 @@ def pytest_arguments(block: int | None) -> list[str]:
     else:
         name = course.block(block).name
         paths = ["tests/course", f"labs/{name}.ipynb", f"solutions/{name}.ipynb"]
+        # A block with more to prove than the others has a folder of tests of its own.
+        if (ROOT / "tests" / name).is_dir():
+            paths.append(f"tests/{name}")
         only = ["--block", str(block)]
         # A third process would start for nothing: one block is soon done.
         cores = min(cores, 2)

@@ -13,15 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from winelab import forkserver
 from winelab.checking import Report, Verdict
+from winelab.process import run_module
 from winelab.room import room_environment
-from winelab.serve import stop_server
 
 TIME_LIMIT = 120.0
 """Seconds after which a run is ended."""
@@ -90,44 +90,6 @@ def fork_server() -> Iterator[str | None]:
                 server.wait()
 
 
-def _run_forked(
-    path: str, argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
-) -> int | None:
-    """Run the worker in a fork; its exit code, or None when its time was up."""
-    with Path(os.devnull).open("r+b") as null:
-        streams = [null.fileno(), null.fileno(), err]
-        request: dict[str, object] = {
-            "module": "winelab.worker", "argv": argv, "cwd": str(cwd), "env": env,
-        }  # fmt: skip
-        # Closing the connection ends the child with all that it started.
-        with forkserver.ask(path, request, streams) as connection:
-            connection.settimeout(limit)
-            with connection.makefile("r") as answers, suppress(TimeoutError):
-                answers.readline()
-                return int(answers.readline() or 1)
-    return None
-
-
-def _run_fresh(
-    argv: list[str], cwd: Path, env: dict[str, str], err: int, limit: float
-) -> int | None:
-    """Run the worker in a fresh process; its exit code, or None when its time was up."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "winelab.worker", *argv],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=err,
-        start_new_session=os.name == "posix",
-    )
-    try:
-        return process.wait(timeout=limit)
-    except subprocess.TimeoutExpired:
-        stop_server(process, limit=0)
-        return None
-
-
 def run(
     room: Path,
     *,
@@ -170,12 +132,8 @@ def run(
         job_file, result_file = Path(desk) / "job.json", Path(desk) / "result.json"
         job_file.write_text(json.dumps(job), encoding="utf-8")
         argv = [str(job_file), str(result_file)]
-        server = os.environ.get(forkserver.SOCKET_VARIABLE) if fork else None
         with (Path(desk) / "stderr").open("w+b") as err:
-            if server:
-                code = _run_forked(server, argv, cwd, env, err.fileno(), limit)
-            else:
-                code = _run_fresh(argv, cwd, env, err.fileno(), limit)
+            code = run_module("winelab.worker", argv, cwd, env, err.fileno(), limit, fork)
             err.seek(0)
             stderr = err.read().decode("utf-8", errors="replace")
         if not result_file.is_file():

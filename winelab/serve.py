@@ -131,8 +131,22 @@ def wait_until_up(
 
     Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
     """
+    wait_until(process, lambda: answers(address, token, mark), address, log, limit)
+
+
+def wait_until(
+    process: subprocess.Popen[bytes],
+    ready: Callable[[], bool],
+    address: str,
+    log: Path,
+    limit: float = START_LIMIT,
+) -> None:
+    """Waits until `ready` says that the server at `address` is.
+
+    Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
+    """
     end = time.monotonic() + limit
-    while not answers(address, token, mark):
+    while not ready():
         if process.poll() is not None:
             last = end_of(log.read_text(encoding="utf-8", errors="replace"))
             raise CourseError(f"the server ended before it answered: {last} (all of it: {log})")
@@ -367,7 +381,9 @@ def ui_command(port: int, mark: str) -> list[str]:
         *("--host", HOST, "--port", str(port)),
         *("--backend-store-uri", store_uri(ROOT)),
         # For an experiment made in the UI; the others know where their files are.
-        *("--default-artifact-root", (ROOT / ARTIFACTS.name).as_uri(), "--no-serve-artifacts"),
+        *("--default-artifact-root", (ROOT / ARTIFACTS.name).as_uri()),
+        # Where block 13's own server keeps the files that went through it.
+        *("--artifacts-destination", (ROOT / ARTIFACTS.name).as_uri()),
         *("--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]

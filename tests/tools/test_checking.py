@@ -15,6 +15,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import fluent
 
 from tools.made_up import lesson, write_block
@@ -620,6 +621,28 @@ def test_the_same_block_can_be_marked_again(room: Path) -> None:
         store.mark(client, 3, run=run)
         store.mark(client, 2)
     assert store.marks(client) == {2, 3}
+
+
+def test_the_logged_model_is_the_one_of_the_run(room: Path, blocks: Path) -> None:
+    the_block(
+        blocks,
+        'def test_a(logged_model):\n    "a"\n'
+        '    assert logged_model.name == "b", logged_model.name\n',
+    )
+    client = mlflow.MlflowClient()
+
+    def log(*names: str) -> None:
+        with mlflow.start_run() as run:
+            for name in names:
+                model = client.create_logged_model("0", name=name, source_run_id=run.info.run_id)
+                client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+    log()
+    assert "there is no model on the run" in hints(seen(blocks))[0]
+    log("one", "two")
+    assert "there are 2 models on the run" in hints(seen(blocks))[0]
+    log("a")
+    assert hints(seen(blocks)) == ["a"]
 
 
 # --- checks.py ---------------------------------------------------------------------------------

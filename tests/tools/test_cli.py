@@ -273,7 +273,11 @@ def test_clean_removes_only_what_can_be_made_again(here: Path) -> None:
     made = ["a/__pycache__/x.pyc", ".pytest_cache/x", ".ruff_cache/x", ".mypy_cache/x"]
     made += ["labs/.ipynb_checkpoints/00.ipynb", ".winelab/logs/x", ".winelab/setup.lock"]
     kept = ["mlflow.db", "mlruns/1/model/__pycache__/x.pyc", "labs/00.ipynb", "labs/mine.txt"]
-    kept += [".winelab/old-stores/2026/mlflow.db", ".winelab/kept/03_run.ipynb"]
+    kept += [
+        ".winelab/old-stores/2026/mlflow.db",
+        ".winelab/kept/03_run.ipynb",
+        ".winelab/stack/.env",
+    ]
     kept += [".git/__pycache__/x", "data/table.csv"]
     for name in [*made, *kept, ".venv/bin/__pycache__/x"]:
         (here / name).parent.mkdir(parents=True, exist_ok=True)

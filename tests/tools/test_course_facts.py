@@ -43,6 +43,9 @@ def course(tmp_path: Path) -> Course:
         ("from pathlib import Path\nPath(f).resolve()", {"pathlib.Path", ".resolve"}),
         ("with open(f) as g:\n    print(len(g))", set()),
         ("def own():\n    return 1\nown()", set()),
+        # A program in a text, as the code of a model is; any other text is none.
+        ("text = '''\nimport joblib\njoblib.load(f)\n'''", {"joblib.load"}),
+        ("text = '''\nimport what is this?\nf()\n'''", set()),
     ],
 )
 def test_calls_are_found_by_their_full_names(code: str, found: set[str]) -> None:

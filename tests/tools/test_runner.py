@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from winelab.room import clean_room, furnish, room_environment
 from winelab.runner import Outcome, fork_server, run
 from winelab.script import solved_cells
 from winelab.syllabus import course
+from winelab.worker import _tells_of_age
 
 SPAWN = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {code!r}])\n{code}\n"
 
@@ -98,6 +100,19 @@ def test_a_process_that_dies_says_its_exit_code(room: Path, fork: bool) -> None:
 def test_deprecations_that_the_code_meets_come_back(room: Path, fork: bool) -> None:
     code = "import warnings\nwarnings.warn('old call', FutureWarning)\nwarnings.warn('a remark')"
     assert cells(room, code, fork=fork).warnings == ("FutureWarning: old call",)
+
+
+def test_what_libraries_say_of_mlflows_own_lines_is_no_deprecation_of_the_course() -> None:
+    """Said of a line of the course, the same warning counts."""
+    from pandas.errors import Pandas4Warning
+
+    def tells(category: type[Warning], file: str) -> bool:
+        return _tells_of_age(warnings.WarningMessage("old", category, file, 1))
+
+    inside = str(Path("site-packages", "mlflow", "data", "digest_utils.py"))
+    assert tells(Pandas4Warning, "<cell 3>") and not tells(Pandas4Warning, inside)
+    assert tells(FutureWarning, inside) and tells(DeprecationWarning, "<cell 3>")
+    assert not tells(UserWarning, "<cell 3>")
 
 
 def test_a_check_of_the_variables_comes_back(room: Path, fork: bool) -> None:

@@ -1,0 +1,46 @@
+"""What the checks of all blocks are written with."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+from winelab.authoring import close, newest_try, regression_metrics
+from winelab.context import TRY_TAG
+
+
+def test_the_metrics_are_those_of_their_definitions() -> None:
+    # Errors 0, 0, 3: rmse = sqrt(9 / 3), mae = 3 / 3, r2 = 1 - 9 / 8.
+    found = regression_metrics([3, 5, 7], [3, 5, 10])
+    assert found == pytest.approx({"rmse": 3**0.5, "mae": 1.0, "r2": -0.125}, abs=1e-15)
+
+
+def test_the_metrics_are_scikit_learns_too() -> None:
+    numbers = np.random.default_rng(7)
+    actual, predicted = numbers.normal(5, 1, 400), numbers.normal(5, 1, (400, 1))
+    assert regression_metrics(actual, predicted) == pytest.approx(
+        {
+            "rmse": root_mean_squared_error(actual, predicted),
+            "mae": mean_absolute_error(actual, predicted),
+            "r2": r2_score(actual, predicted),
+        },
+        abs=1e-12,
+    )
+
+
+def test_the_newest_try_is_that_of_the_first_run_whatever_became_of_it() -> None:
+    def run(tried: str) -> Any:
+        return SimpleNamespace(data=SimpleNamespace(tags={TRY_TAG: tried}))
+
+    runs = [run("b/7"), run("b/7"), run("b/3")]
+    assert newest_try(runs) == runs[:2]
+    assert newest_try([]) == []
+
+
+def test_close_is_absolute_near_zero_and_relative_far_from_it() -> None:
+    assert close(0.0, 9e-10) and not close(0.0, 2e-9)
+    assert close(1e6, 1e6 + 9e-4) and not close(1e6, 1e6 + 2e-3)
