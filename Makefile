@@ -7,7 +7,7 @@ endif
 WINELAB = $(PYTHON) -m winelab
 
 .DEFAULT_GOAL := help
-.PHONY: help lab ui run progress data doctor check build outputs lint bench setup reset clean
+.PHONY: help lab ui stack run progress data doctor check build outputs lint bench setup reset clean
 
 help: ## these commands
 	@$(WINELAB) help
@@ -17,6 +17,9 @@ lab: ## open the course in JupyterLab (the first time: set it up)
 
 ui: ## open MLflow's UI on the course's runs
 	@$(WINELAB) ui
+
+stack: ## run MLflow on PostgreSQL and S3, for block 13 (Docker, or installed programs)
+	@$(WINELAB) stack
 
 run: ## run the script of a block: make run BLOCK=5
 	@$(WINELAB) run --block "$(BLOCK)"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-# A notebook's cells, or a test of tests/course/ that has a block among its parameters.
-_NUMBER = re.compile(r"(?:labs|solutions)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]")
+# A notebook's cells, a block's own tests, or one of tests/course/ that has a block as parameter.
+_NUMBER = re.compile(
+    r"(?:labs|solutions|tests)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]"
+)
 
 # Which column a test's report belongs to, by its node id.
 COLUMNS = {
@@ -50,6 +52,7 @@ class BlockTable:
 
     def __init__(self) -> None:
         self.rows: dict[int, Row] = defaultdict(Row)
+        self.not_tried: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         number = block_of(report.nodeid)
@@ -62,6 +65,8 @@ class BlockTable:
             row.failed[column] += 1
         elif report.when == "call" and report.passed:
             row.passed[column] += 1
+        elif report.skipped and isinstance(report.longrepr, tuple):
+            self.not_tried[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.rows:
@@ -84,3 +89,6 @@ class BlockTable:
         with console.capture() as text:
             console.print(table)
         terminalreporter.write(text.get())
+        # One sentence, however many tests it is about; pytest's own list has a line for each.
+        for reason, times in self.not_tried.items():
+            terminalreporter.write_line(f"{times} not tried: {reason}")

