@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from winelab import forkserver
 from winelab.data import which_table
 from winelab.paths import TABLE
 from winelab.runner import fork_server
+from winelab.sampling import sampled
 from winelab.syllabus import Course, course
 
 
@@ -46,6 +48,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "block" in metafunc.fixturenames:
         blocks = course().blocks
         metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """`make bench` asks where each test spends its time."""
+    number = block_of(item.nodeid)
+    with sampled("tools" if number is None else f"test {number}"):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,28 @@ Machines are noisy: compare figures of one run with each other, never with anoth
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from winelab import sampling
 from winelab.environment import this_python
 from winelab.notebook import solved_notebook
 from winelab.outputs import execute
 from winelab.paths import ROOT
 from winelab.room import clean_room
+from winelab.script import script_text
 from winelab.serve import stop_server
 from winelab.syllabus import Course, read_course
 
@@ -121,6 +126,91 @@ def lab_until_it_answers(folder: Path) -> float:
         stop_server(process)
 
 
+def samples_of_the_whole_check() -> tuple[float, list[dict[str, Any]]]:
+    """Seconds of `make check`, and where its processes spent them (see `sampling`)."""
+    with tempfile.TemporaryDirectory(prefix="winelab-samples-") as folder:
+        took = seconds(
+            lambda: subprocess.run(
+                [sys.executable, "-m", "winelab", "check"],
+                cwd=ROOT,
+                env=os.environ | {sampling.FOLDER: folder},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+        )
+        return took, sampling.gathered(Path(folder))
+
+
+def _block(label: str) -> int | None:
+    """The block that a label of the samples is about: "test 14", "run 14_autolog.py"."""
+    match = re.match(r"(?:test |run (?:\.\./elsewhere/)?)(\d+)", label)
+    return int(match[1]) if match else None
+
+
+def spent(samples: list[dict[str, Any]]) -> dict[int, Counter[str]]:
+    """Seconds a block, by kind: those of the tests, and of the runs that they waited for.
+
+    What a test waited longer than its run was busy went into starting and ending processes.
+    """
+    blocks: dict[int, Counter[str]] = defaultdict(Counter)
+    for sample in samples:
+        number = _block(sample["label"])
+        if number is None:
+            continue
+        for kind, _, value in sample["rows"]:
+            blocks[number][kind] += value
+        if sample["label"].startswith("run "):
+            blocks[number][sampling.CHILD] -= sum(value for _, _, value in sample["rows"])
+    return blocks
+
+
+def slowest_lines(course: Course, number: int, samples: list[dict[str, Any]]) -> Counter[str]:
+    """Seconds that all scripts of a block spent, by the line of the script."""
+    text = script_text(course, number).splitlines()
+    lines: Counter[str] = Counter()
+    for sample in samples:
+        if not sample["label"].startswith("run ") or _block(sample["label"]) != number:
+            continue
+        for _, where, value in sample["rows"]:
+            file, _, line = where.partition(":")
+            # Cells have numbers of their own; the scripts' lines tell enough.
+            if file.endswith(".py"):
+                lines[text[int(line) - 1].strip()] += value
+    return lines
+
+
+def show_the_whole_check(course: Course, console: Console) -> None:
+    """Run `make check` once, sampled, and print where its time goes, a row a block."""
+    took, samples = samples_of_the_whole_check()
+    blocks = spent(samples)
+    table = Table(
+        title=f"make check, sampled: {took:.0f} s in all; seconds of work, of which percent",
+        box=None,
+        pad_edge=False,
+    )
+    kinds = {
+        sampling.IMPORTS: "imports", sampling.MLFLOW: "MLflow", sampling.OURS: "our code",
+        sampling.KERNEL: "notebook kernels", sampling.CHILD: "starting processes",
+        sampling.REST: "script, pytest",
+    }  # fmt: skip
+    for heading in ("block", "seconds", *kinds.values()):
+        table.add_column(heading, justify="left" if heading == "block" else "right")
+    whole: Counter[str] = Counter()
+    for figures in blocks.values():
+        whole.update(figures)
+    rows = [(course.block(number).name, blocks[number]) for number in sorted(blocks)]
+    for name, figures in [*rows, ("all blocks", whole)]:
+        total = sum(figures.values())
+        shares = [f"{max(0.0, figures[kind]) / total:.0%}" for kind in kinds]
+        table.add_row(name, f"{total:.1f}", *shares)
+    console.print(table)
+    slowest = sorted(blocks, key=lambda number: -sum(blocks[number].values()))[:2]
+    for number in slowest:
+        console.print(f"\nWhere the scripts of {course.block(number).name} spend their time:")
+        for line, value in slowest_lines(course, number, samples).most_common(5):
+            console.print(f"  {value:6.1f} s  {line}", highlight=False, markup=False)
+
+
 def main() -> int:
     """Measure and print the table."""
     course = read_course()
@@ -149,5 +239,7 @@ def main() -> int:
         row("make lab, cold: set-up, until Jupyter answers", [lab_until_it_answers(copy)], "")
         again = [lab_until_it_answers(copy) for _ in range(REPEATS)]
         row("make lab, the second time", again, "under 5 s")
-    Console().print(table)
+    console = Console(width=120)
+    console.print(table)
+    show_the_whole_check(course, console)
     return 0
