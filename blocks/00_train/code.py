@@ -7,7 +7,7 @@ from pathlib import Path
 # %% import-pandas (given)
 import pandas as pd
 
-# %% import-elasticnet (given)
+# %% import-models (given)
 from sklearn.linear_model import ElasticNet
 
 # %% import-split (given)

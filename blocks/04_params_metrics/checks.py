@@ -1,21 +1,8 @@
 """Block 4: the run carries its settings and its figures."""
 
-from winelab.authoring import Mistake, close, given
+from winelab.authoring import Mistake, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
-
-
-def _true_metrics(namespace):
-    """The three metrics of the student's own predictions, computed with numpy alone."""
-    import numpy as np
-
-    actual = np.asarray(namespace["y_test"], dtype=float)
-    error = actual - np.asarray(namespace["predictions"], dtype=float)
-    return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": float(1 - np.sum(error**2) / np.sum((actual - actual.mean()) ** 2)),
-    }
 
 
 @given
@@ -48,7 +35,7 @@ def test_three_metrics_are_on_the_run(run):
 
 def test_the_metrics_are_right(run, namespace):
     "the three metrics are those of these predictions"
-    true = _true_metrics(namespace)
+    true = regression_metrics(namespace["y_test"], namespace["predictions"])
     for name in METRICS:
         assert name in run.data.metrics, f"{name} is not on the run yet."
         logged = run.data.metrics[name]

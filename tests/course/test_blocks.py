@@ -14,7 +14,8 @@ from winelab.script import unsolved_cells
 from winelab.syllabus import Block, Course, course
 
 # The facts of DESIGN.md: the test RMSE of ElasticNet on the original table, by alpha.
-ORIGINAL_RMSE = {"0.5": "rmse: 0.744", "0.1": "rmse: 0.692", "0.01": "rmse: 0.641"}
+MODEL = {"eval-metrics", "read", "split", "models", "model", "fit", "predict", "log-metrics"}
+ORIGINAL_RMSE = {"0.5": "0.744", "0.1": "0.692", "0.01": "0.641"}
 
 
 def run_script(room: Path, block: Block, *arguments: str, check: bool = True) -> Outcome:
@@ -87,6 +88,7 @@ def test_solution_passes_on_the_original_table(block: Block, original: Path) -> 
         outcome = run_script(room, block)
         assert not outcome.error, outcome.error
         assert outcome.report is not None and outcome.report.done, str(outcome.report)
-        if block.number >= 4:
-            for alpha, line in ORIGINAL_RMSE.items():
-                assert line in run_script(room, block, "--alpha", alpha, check=False).printed
+        # Where nothing of the model is new, the figures were compared a block before.
+        if block.number == 4 or (block.number > 4 and MODEL & block.sections()):
+            for alpha, figure in ORIGINAL_RMSE.items():
+                assert figure in run_script(room, block, "--alpha", alpha, check=False).printed
