@@ -27,7 +27,6 @@ from winelab.notebook import solved_notebook
 from winelab.outputs import execute
 from winelab.paths import ROOT
 from winelab.room import clean_room
-from winelab.script import script_text
 from winelab.serve import stop_server
 from winelab.syllabus import Course, read_course
 
@@ -141,9 +140,9 @@ def samples_of_the_whole_check() -> tuple[float, list[dict[str, Any]]]:
         return took, sampling.gathered(Path(folder))
 
 
-def _block(label: str) -> int | None:
-    """The block that a label of the samples is about: "test 14", "run 14_autolog.py"."""
-    match = re.match(r"(?:test |run (?:\.\./elsewhere/)?)(\d+)", label)
+def _block(sample: dict[str, Any]) -> int | None:
+    """The block that a sample is about, or the test that waited for it: "test 14"."""
+    match = re.match(r"test (\d+)", sample["within"] or sample["label"])
     return int(match[1]) if match else None
 
 
@@ -154,28 +153,23 @@ def spent(samples: list[dict[str, Any]]) -> dict[int, Counter[str]]:
     """
     blocks: dict[int, Counter[str]] = defaultdict(Counter)
     for sample in samples:
-        number = _block(sample["label"])
+        number = _block(sample)
         if number is None:
             continue
         for kind, _, value in sample["rows"]:
             blocks[number][kind] += value
-        if sample["label"].startswith("run "):
+        if sample["within"]:
             blocks[number][sampling.CHILD] -= sum(value for _, _, value in sample["rows"])
     return blocks
 
 
-def slowest_lines(course: Course, number: int, samples: list[dict[str, Any]]) -> Counter[str]:
-    """Seconds that all scripts of a block spent, by the line of the script."""
-    text = script_text(course, number).splitlines()
+def slowest_lines(number: int, samples: list[dict[str, Any]]) -> Counter[str]:
+    """Seconds that all runs of a block spent, by the line of the cell or script they were in."""
     lines: Counter[str] = Counter()
     for sample in samples:
-        if not sample["label"].startswith("run ") or _block(sample["label"]) != number:
-            continue
-        for _, where, value in sample["rows"]:
-            file, _, line = where.partition(":")
-            # Cells have numbers of their own; the scripts' lines tell enough.
-            if file.endswith(".py"):
-                lines[text[int(line) - 1].strip()] += value
+        if sample["within"] and _block(sample) == number:
+            for _, line, value in sample["rows"]:
+                lines[line or "(the checks)"] += value
     return lines
 
 
@@ -190,8 +184,8 @@ def show_the_whole_check(course: Course, console: Console) -> None:
     )
     kinds = {
         sampling.IMPORTS: "imports", sampling.MLFLOW: "MLflow", sampling.OURS: "our code",
-        sampling.KERNEL: "notebook kernels", sampling.CHILD: "starting processes",
-        sampling.REST: "script, pytest",
+        sampling.SERVERS: "servers", sampling.KERNEL: "notebook kernels",
+        sampling.CHILD: "starting processes", sampling.REST: "the rest",
     }  # fmt: skip
     for heading in ("block", "seconds", *kinds.values()):
         table.add_column(heading, justify="left" if heading == "block" else "right")
@@ -206,8 +200,8 @@ def show_the_whole_check(course: Course, console: Console) -> None:
     console.print(table)
     slowest = sorted(blocks, key=lambda number: -sum(blocks[number].values()))[:2]
     for number in slowest:
-        console.print(f"\nWhere the scripts of {course.block(number).name} spend their time:")
-        for line, value in slowest_lines(course, number, samples).most_common(5):
+        console.print(f"\nWhere the runs of {course.block(number).name} spend their time:")
+        for line, value in slowest_lines(number, samples).most_common(6):
             console.print(f"  {value:6.1f} s  {line}", highlight=False, markup=False)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from winelab.errors import CourseError
 from winelab.process import run_module
+from winelab.sampling import sampled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,9 @@ def _answer(uri: str) -> dict[str, Any]:
 def main() -> None:
     """Write answer.json into the working folder, whole: the predictions, or the error."""
     draft = Path("answer.draft")
-    draft.write_text(json.dumps(_answer(sys.argv[1])), encoding="utf-8")
+    with sampled("fresh"):
+        answer = _answer(sys.argv[1])
+    draft.write_text(json.dumps(answer), encoding="utf-8")
     draft.replace("answer.json")
 
 

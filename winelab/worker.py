@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import linecache
 import os
 import sys
 import traceback
@@ -22,6 +23,9 @@ def _run_cells(cells: list[str], variables: dict[str, Any]) -> str:
     """Run cells in order, as "Run all" would: the first error ends it. Returns the traceback."""
     for at, source in enumerate(cells):
         os.environ["WINELAB_CELL"] = str(at + 1)
+        # As Jupyter does it: a traceback shows the line, not only its number.
+        lines = source.splitlines(keepends=True)
+        linecache.cache[f"<cell {at + 1}>"] = (len(source), None, lines, f"<cell {at + 1}>")
         try:
             exec(compile(source, f"<cell {at + 1}>", "exec"), variables)
         except BaseException:
@@ -94,7 +98,7 @@ def main() -> None:
     from winelab.sampling import sampled
 
     job_file, result_file = map(Path, sys.argv[1:3])
-    with sampled(f"run {os.environ.get('WINELAB_SOURCE', '')}"):
+    with sampled("run"):
         result = run_job(json.loads(job_file.read_text(encoding="utf-8")))
     draft = result_file.with_suffix(".draft")
     draft.write_text(json.dumps(result), encoding="utf-8")
