@@ -52,7 +52,12 @@ def test_the_run_is_in_the_servers_database(run, namespace):
     from winelab.store import sqlite_file
 
     assert run.data.metrics, "the run has no metrics: log them inside the `with`, as in block 4."
-    file = sqlite_file(namespace["database"])
+    database = namespace.get("database")
+    assert isinstance(database, str), (
+        'there is no `database` yet: in the cell "MLflow, and where it writes", keep the address '
+        'there, database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}").'
+    )
+    file = sqlite_file(database)
     if file is None:
         # A database elsewhere: what its server says of it is all that can be seen from here.
         found = run.data.metrics
@@ -70,7 +75,7 @@ def test_the_run_is_in_the_servers_database(run, namespace):
             )
     for name, value in namespace["metrics"].items():
         assert name in found and close(found[name], value), (
-            f"{name} of this run is not in {namespace['database']}: give start_server the database "
+            f"{name} of this run is not in {database}: give start_server the database "
             "that `database` names."
         )
 
@@ -87,7 +92,7 @@ def test_the_model_went_through_the_server(run, client, namespace):
         f"the model was written to {place}, past the server: use an experiment that the server "
         f'has made, mlflow.set_experiment("{NAME}").'
     )
-    if namespace["server"] is None:
+    if namespace.get("server") is None:
         import mlflow
 
         files = [file.path for file in mlflow.artifacts.list_artifacts(mine[0].model_uri)]
@@ -104,10 +109,11 @@ def test_the_server_is_stopped(namespace):
     "the server that was started here has been stopped"
     import mlflow
 
-    server = namespace["server"]
+    server = namespace.get("server")
     if server is None:
         assert _named_server(), (
-            "no server was started, and MLFLOW_TRACKING_URI names none: call start_server."
+            "no server was started, and MLFLOW_TRACKING_URI names none: call start_server, which "
+            "stands above, and keep what it gives: server, address = start_server(...)."
         )
         return
     assert server.poll() is not None, (
