@@ -16,6 +16,10 @@ def _mine(namespace, client):
     mine = namespace.get("experiment")
     number = getattr(mine, "experiment_id", None)
     if number is None:
+        assert not isinstance(mine, str), (
+            "`experiment` is only an id: that is what create_experiment answers. Below the `if`, "
+            f'end with experiment = mlflow.set_experiment("{NAME}").'
+        )
         assert client.get_experiment_by_name(NAME) is None, (
             f'"{NAME}" is in the store, but your cell did not get as far as `experiment`: '
             '"already exists" means that it was created a second time. Look it up with '
@@ -143,6 +147,17 @@ MISTAKES = [
             )
         },
         error="already exists",
+    ),
+    Mistake(
+        "what create_experiment answers was taken for the experiment",
+        caught_by="test_the_experiment_is_wine_linear",
+        hint="`experiment` is only an id",
+        code={
+            "experiment": (
+                'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)'
+            )
+        },
+        error="'str' object has no attribute 'name'",
     ),
     Mistake(
         "a tag's value is a number",

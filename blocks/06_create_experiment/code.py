@@ -1,7 +1,8 @@
 # %% experiment
-#: look the experiment "wine-linear" up by its name. If there is none,
-#: create it with the tags data="red wine", models="linear" and the place
-#: mlruns/wine-linear of the course, as a URI. Then make it the active one.
+#: in place of the two lines below, look the experiment "wine-linear"
+#: up by its name. If there is none, create it with the tags
+#: data="red wine", models="linear" and the place mlruns/wine-linear of
+#: the course, as a URI. Then make it the active one.
 #? `mlflow.get_experiment_by_name` gives `None` where there is no such experiment, so an `if`
 #? decides. `as_uri()` turns the path `course / "mlruns" / "wine-linear"` into a URI.
 #?

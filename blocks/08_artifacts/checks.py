@@ -116,7 +116,16 @@ def test_the_two_tables_come_back_equal(run, client, namespace):
     call = 'mlflow.log_artifacts(tables, artifact_path="tables")'
     paths = _files(client, run, "tables", call)
     parts = _parts(namespace)
+    tables = namespace.get("tables")
+    assert tables is None or Path(tables).is_absolute(), (
+        f"the tables were written to {Path(tables).resolve()}, not into the course's folder: "
+        'write tables = course / "output" / "tables".'
+    )
     for name, wanted in parts.items():
+        assert "tables/tables" not in paths, (
+            "the tables lie one folder too deep on the run, in tables/tables: log_artifact takes "
+            f"one file. For a folder it is {call}, with an s."
+        )
         assert f"tables/{name}.csv" in paths, (
             f"{name}.csv is not in the folder tables of the run: write it into output/tables "
             "before the run."
@@ -150,6 +159,10 @@ def test_the_file_comes_back_equal(run, client, namespace):
     )
     with tempfile.TemporaryDirectory() as folder:
         found = Path(client.download_artifacts(run.info.run_id, f"data/{name}", folder))
+        assert found.is_file(), (
+            f"data/{name} is a folder on the run: artifact_path names the folder, and the file "
+            'keeps its own name. Say artifact_path="data".'
+        )
         same = found.read_bytes() == Path(namespace["data_file"]).read_bytes()
     assert same, (
         f"data/{name} on the run is not the file that was read: it has changed since. Run all "
@@ -158,6 +171,24 @@ def test_the_file_comes_back_equal(run, client, namespace):
 
 
 MISTAKES = [
+    Mistake(
+        "log_artifact, without the s, was given the folder",
+        caught_by="test_the_two_tables_come_back_equal",
+        hint="one folder too deep",
+        swap={"log-data": ("mlflow.log_artifacts(tables,", "mlflow.log_artifact(tables,")},
+    ),
+    Mistake(
+        "the file's name was given as the folder's",
+        caught_by="test_the_file_comes_back_equal",
+        hint="artifact_path names the folder",
+        swap={"log-data": ('artifact_path="data"', 'artifact_path=f"data/{data_file.name}"')},
+    ),
+    Mistake(
+        "the tables were written into the folder where the notebook runs",
+        caught_by="test_the_two_tables_come_back_equal",
+        hint="not into the course's folder",
+        swap={"tables": ('course / "output" / "tables"', 'Path("output/tables")')},
+    ),
     Mistake(
         "the folder was named by a relative path, and is not there",
         caught_by="test_the_two_tables_come_back_equal",

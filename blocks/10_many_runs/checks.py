@@ -72,7 +72,8 @@ def test_a_child_for_each_alpha(attempt, namespace):
     children = _children(attempt)
     assert len(children) == len(alphas), (
         f"alphas: {len(alphas)}, children: {len(children)}. Open the child inside the loop, so "
-        "that each alpha gets a run of its own."
+        "that each alpha gets a run of its own. An error in the training stops the loop: mend it "
+        "first."
     )
     for alpha, child in zip(alphas, children, strict=True):
         for name, value in {"alpha": alpha, "l1_ratio": namespace["l1_ratio"]}.items():
@@ -135,7 +136,11 @@ def test_the_search_finds_the_children(attempt, namespace):
         f"`runs` has {len(found)} of {len(made)} children: leave max_results out. If you did, "
         "the others are not below this parent, but below each other."
     )
-    rmse = {run.info.run_id: run.data.metrics.get("rmse", float("nan")) for run in children}
+    assert all("rmse" in run.data.metrics for run in children), (
+        "a child has no rmse: model, params and metrics belong inside the `with` of the child, "
+        "eight spaces further in than before."
+    )
+    rmse = {run.info.run_id: run.data.metrics["rmse"] for run in children}
     assert [rmse[one] for one in found] == sorted(rmse.values()), (
         'the rows are not in the order of their rmse: order_by=["metrics.rmse ASC"] puts the '
         "lowest one first."

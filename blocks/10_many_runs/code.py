@@ -24,7 +24,8 @@ with mlflow.start_run(run_name="alphas") as parent:
 
 # %% loop
 #: inside the parent, go through the alphas, one after the other.
-#? All lines from `model = ...` on belong into the loop, four spaces further in.
+#? All lines from `model = ...` on belong into the loop, four spaces further in. The child's
+#? `with` adds four more.
 #?
 #? `for alpha in alphas:`
 for alpha in alphas:

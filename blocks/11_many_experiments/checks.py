@@ -139,7 +139,9 @@ def test_one_table_compares_them(attempt, client, namespace):
         "`comparison` holds none of the newest runs: run the last cell again, after the training."
     )
     assert set(rmse) <= set(found), (
-        "`comparison` lacks a run: search all three experiments, with experiment_names."
+        "`comparison` lacks one of the newest runs: search all three experiments, with "
+        "experiment_names, and call drop_duplicates before sort_values. It keeps the first row "
+        "of each experiment, and the newest stands first only until you sort."
     )
     assert len(found) == len(rmse), (
         f"`comparison` has {len(found)} rows, some of them older tries: "
