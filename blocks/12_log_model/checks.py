@@ -41,7 +41,7 @@ def test_it_is_called_model(logged_model, namespace):
     assert logged_model.name == "model", (
         f'the model is called "{logged_model.name}": say name="model" in log_model.'
     )
-    uri = getattr(namespace["model_info"], "model_uri", "")
+    uri = getattr(namespace.get("model_info"), "model_uri", "")
     assert uri == logged_model.model_uri, (
         "`model_info` is not what log_model gave back for this run: write "
         "model_info = mlflow.sklearn.log_model(...), and run the cell again."
@@ -121,7 +121,8 @@ def test_it_predicts_as_yours(logged_model, model, namespace):
     except Exception as error:
         loaded, trouble = own, " ".join(str(error).split())
     assert not trouble, (
-        f"the logged model cannot predict ({trouble[-160:]}): log `model`, after model.fit."
+        f"the logged model cannot predict (... {trouble[-160:]}). Mend the signature first, if one "
+        "of the checks above says so; if it is right, log `model`, after model.fit."
     )
     assert len(loaded) == len(own) and np.allclose(loaded, own, rtol=0, atol=1e-9), (
         "the logged model predicts other qualities than `model`: log the model that you have "
@@ -189,7 +190,7 @@ MISTAKES = [
     Mistake(
         "what log_model gives back was not kept",
         caught_by="test_it_is_called_model",
-        hint="no variable `model_info`",
+        hint="`model_info` is not what log_model gave back",
         swap={"log-model": ("model_info = ", "")},
         code={"show-model": ""},
     ),

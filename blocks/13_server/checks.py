@@ -1,7 +1,7 @@
 """Block 13: the run went through a tracking server, into its database and its artifact store."""
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 
 from winelab.authoring import Mistake, close, given
 
@@ -12,6 +12,19 @@ def _named_server():
     """The server that the environment names; "" where it names none."""
     address = os.environ.get("MLFLOW_TRACKING_URI", "")
     return address if address.startswith("http") else ""
+
+
+def _servers_left():
+    """The process ids of tracking servers that this process has started, and that still run."""
+    import psutil
+
+    left = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            words = child.cmdline()
+            if {"mlflow", "server"} <= set(words) and child.status() != psutil.STATUS_ZOMBIE:
+                left.append(str(child.pid))
+    return left
 
 
 @given
@@ -110,6 +123,11 @@ def test_the_server_is_stopped(namespace):
     import mlflow
 
     server = namespace.get("server")
+    left = _servers_left()
+    assert server is not None or not left, (
+        f"a server that was started here still runs (process {', '.join(left)}), and `server` has "
+        "lost it: its cell was run twice. Restart the kernel, which stops it, and run all cells."
+    )
     if server is None:
         assert _named_server(), (
             "no server was started, and MLFLOW_TRACKING_URI names none: call start_server, which "
@@ -159,6 +177,12 @@ MISTAKES = [
         caught_by="test_the_server_is_stopped",
         hint="call stop_server(server)",
         code={"stop": ""},
+    ),
+    Mistake(
+        "the cell that starts the server was run twice",
+        caught_by="test_the_server_is_stopped",
+        hint="`server` has lost it",
+        twice="store",
     ),
     Mistake(
         "the server was stopped, and MLflow still asks it",

@@ -50,6 +50,12 @@ def stop_server(server):
     server.terminate()
     server.wait()
 
+# %% store-file (given)
+store = (course / "mlflow.db").as_posix()
+
+# %% tracking-uri (given)
+mlflow.set_tracking_uri(f"sqlite:///{store}")
+
 # %% server
 #: take the address from the environment variable MLFLOW_TRACKING_URI,
 #: or else the course's file, as `database`. If that is no server's,
@@ -59,9 +65,8 @@ def stop_server(server):
 #? server starts with "http". `start_server` stands in a cell of its own above.
 #?
 #? `database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")`, then
-#? `if not database.startswith("http"):` and below it `server, address =
+#? `server, address = None, database`, then `if not database.startswith("http"):` and below it `server, address =
 #? start_server(database, course / "mlruns", course / "output" / "server.log")`
-store = (course / "mlflow.db").as_posix()
 database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
 server, address = None, database  # one that runs elsewhere
 if not database.startswith("http"):
@@ -69,7 +74,7 @@ if not database.startswith("http"):
     server, address = start_server(database, course / "mlruns", log)
 
 # %% tracking-uri
-#: make that address MLflow's.
+#: make that address MLflow's, in place of the file.
 #? The call is the one of block 5.
 #?
 #? `mlflow.set_tracking_uri(address)`

@@ -17,7 +17,6 @@
 # %% server (removed, given)
 
 # %% tracking-uri (given)
-store = (course / "mlflow.db").as_posix()
 mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
 
 # %% experiment (as in 2, given)

@@ -48,7 +48,7 @@ mlflow.models.set_model(SklearnWrapper())
 )
 
 # %% save-model
-#: save the fitted model as sklearn_model.joblib, in the same folder.
+#: save the fitted model as sklearn_model.joblib, in the folder output.
 #? `joblib.dump` takes the model and the file.
 #?
 #? `joblib.dump(model, output / "sklearn_model.joblib")`

@@ -32,7 +32,7 @@ conda_env = {
 
 # %% requirements
 #: give the model this environment instead of `pip_requirements`.
-#? MLflow takes only one of the two. The new argument is called as your dictionary is.
+#? MLflow takes only one of the two. The new argument has the same name as your dictionary.
 #?
 #? `conda_env=conda_env,` in place of the line with `pip_requirements`
     conda_env=conda_env,
