@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from winelab import sampling
-from winelab.environment import this_python
+from winelab.environment import end_of, this_python
+from winelab.errors import CourseError
 from winelab.notebook import solved_notebook
 from winelab.outputs import execute
 from winelab.paths import ROOT
@@ -126,18 +127,22 @@ def lab_until_it_answers(folder: Path) -> float:
 
 
 def samples_of_the_whole_check() -> tuple[float, list[dict[str, Any]]]:
-    """Seconds of `make check`, and where its processes spent them (see `sampling`)."""
+    """Seconds of `make check`, and where its processes spent them (see `sampling`).
+
+    CourseError with the end of what it said when it fails: figures of a failure say nothing.
+    """
     with tempfile.TemporaryDirectory(prefix="winelab-samples-") as folder:
-        took = seconds(
-            lambda: subprocess.run(
-                [sys.executable, "-m", "winelab", "check"],
-                cwd=ROOT,
-                env=os.environ | {sampling.FOLDER: folder},
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "winelab", "check"],
+            cwd=ROOT,
+            env=os.environ | {sampling.FOLDER: folder},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
         )
-        return took, sampling.gathered(Path(folder))
+        if done.returncode:
+            raise CourseError(f"make check failed: {end_of(done.stdout)}")
+        return time.perf_counter() - start, sampling.gathered(Path(folder))
 
 
 def _block(sample: dict[str, Any]) -> int | None:

@@ -14,6 +14,13 @@ from winelab.sampling import CHILD, IMPORTS, KERNEL, MLFLOW, OURS, REST, SERVERS
 PACKAGE = Path(sampling.__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make bench` may be sampling this very test."""
+    monkeypatch.delenv(sampling.FOLDER, raising=False)
+    monkeypatch.delenv(sampling.WITHIN, raising=False)
+
+
 def a_place(*parts: str, function: str = "f") -> tuple[str, str]:
     return str(Path(*parts)), function
 
