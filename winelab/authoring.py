@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -60,10 +62,22 @@ def newest_try(runs: list[Run]) -> list[Run]:
 
     Of any status: unlike the fixture `attempt`, which goes by the newest run that finished.
     """
-    from winelab.context import TRY_TAG
+    from winelab.context import same_try
 
-    this = runs[0].data.tags.get(TRY_TAG) if runs else None
-    return [run for run in runs if run.data.tags.get(TRY_TAG) == this]
+    return same_try(runs, runs[0]) if runs else []
+
+
+def model_folder(uri: str) -> Path:
+    """The folder with the files of the logged model at `uri`, as MLflow keeps them."""
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(uri))
+
+
+def required_packages(uri: str) -> set[str]:
+    """The names in the requirements.txt of the logged model at `uri`, in small letters."""
+    lines = (model_folder(uri) / "requirements.txt").read_text(encoding="utf-8").split("\n")
+    return {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
 
 
 def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:

@@ -11,6 +11,10 @@ import re
 import sys
 import time
 from pathlib import PureWindowsPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 # MLflow reads this at the end of its own import, after loading this plugin. So a script that
 # is started by hand in the course's environment asks the network for nothing either.
@@ -38,6 +42,12 @@ def this_try() -> str:
     shell = _shell()
     cell = getattr(shell, "execution_count", 0) if shell else os.environ.get("WINELAB_CELL", 0)
     return f"{session()}/{cell}"
+
+
+def same_try(runs: list[Run], run: Run) -> list[Run]:
+    """Of `runs`, those that the same execution of a cell or script made as `run`."""
+    this = run.data.tags.get(TRY_TAG)
+    return [other for other in runs if other.data.tags.get(TRY_TAG) == this]
 
 
 def source_name() -> str:

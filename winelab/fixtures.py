@@ -132,11 +132,9 @@ def run(look: Look) -> Run:
 
 def attempt(look: Look) -> list[Run]:
     """All runs of the try that made `run`: one execution of its cell, or of the script."""
-    from winelab.context import TRY_TAG
+    from winelab.context import same_try
 
-    newest = look.get("run")
-    this = newest.data.tags.get(TRY_TAG)
-    return [run for run in look.get("runs") if run.data.tags.get(TRY_TAG) == this]
+    return same_try(look.get("runs"), look.get("run"))
 
 
 def model(look: Look) -> Any:

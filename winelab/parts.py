@@ -9,16 +9,17 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from winelab.environment import end_of, lock_at_once, venv_scripts
 from winelab.errors import CourseError
 from winelab.paths import ROOT
 from winelab.postgres import Postgres, find, on_free_port
-from winelab.serve import HOST, MARK, start_server, stop_server, wait_until, wait_until_up
+from winelab.serve import HOST, MARK, answers, start_server, stop_server, wait_until
 
 BUCKET = "mlflow"
 MLFLOW_PORT, S3_PORT = 5500, 9500
@@ -63,7 +64,6 @@ def keep_secrets(folder: Path) -> dict[str, str]:
 class Part:
     """A server of the stack that runs."""
 
-    name: str
     process: subprocess.Popen[bytes]
     port: int
     log: Path
@@ -169,24 +169,40 @@ def variables(**more: str) -> dict[str, str]:
     return kept | {"NO_PROXY": local, "no_proxy": local} | more
 
 
-def start_s3(folder: Path, words: dict[str, str], port: int) -> Part:
-    """Starts the S3 server on this port; the buckets are the folders of `folder`/s3."""
-    buckets, log = folder / "s3", folder / "logs" / "s3.log"
-    buckets.mkdir(exist_ok=True)
-    # One field of a list, therefore in quotes.
-    key = f'"{words["S3_ACCESS_KEY"]},{words["S3_SECRET_KEY"]}"'
-    command = [
-        *(rclone(), "serve", "s3", str(buckets), "--addr", f"{HOST}:{port}"),
-        # No settings file, the person's own least of all.
-        *("--config", "", "--cache-dir", str(folder / "cache")),
-    ]
-    process = start_server(command, variables(RCLONE_AUTH_KEY=key), folder, log)
+def start_part(
+    folder: Path,
+    name: str,
+    command: list[str],
+    settings: dict[str, str],
+    port: int,
+    address: str,
+    ready: Callable[[], bool],
+) -> Part:
+    """Starts one of the servers, and waits until it is ready; what it says goes to a log."""
+    log = folder / "logs" / f"{name}.log"
+    process = start_server(command, variables(**settings), folder, log)
     try:
-        wait_until(process, lambda: listens(port), f"{HOST}:{port}", log)
+        wait_until(process, ready, address, log)
     except BaseException:
         stop_server(process)
         raise
-    return Part("s3", process, port, log)
+    return Part(process, port, log)
+
+
+def start_s3(folder: Path, words: dict[str, str], port: int) -> Part:
+    """Starts the S3 server on this port; the buckets are the folders of `folder`/s3."""
+    buckets = folder / "s3"
+    buckets.mkdir(exist_ok=True)
+    # One field of a list, therefore in quotes.
+    key = f'"{words["S3_ACCESS_KEY"]},{words["S3_SECRET_KEY"]}"'
+    address = f"{HOST}:{port}"
+    command = [
+        *(rclone(), "serve", "s3", str(buckets), "--addr", address),
+        # No settings file, the person's own least of all.
+        *("--config", "", "--cache-dir", str(folder / "cache")),
+    ]
+    settings = {"RCLONE_AUTH_KEY": key}
+    return start_part(folder, "s3", command, settings, port, address, lambda: listens(port))
 
 
 def listens(port: int) -> bool:
@@ -214,7 +230,7 @@ def make_bucket(keys: dict[str, str], log: Path) -> None:
 
 def start_mlflow(folder: Path, database: str, keys: dict[str, str], port: int) -> Part:
     """Starts MLflow's server on this port, its runs in `database`, its artifacts in the bucket."""
-    log, mark = folder / "logs" / "mlflow.log", secrets.token_hex(16)
+    mark, address = secrets.token_hex(16), f"http://{HOST}:{port}/health"
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)),
         # Proxied: the server fetches and puts each file, and no client needs a key.
@@ -226,11 +242,7 @@ def start_mlflow(folder: Path, database: str, keys: dict[str, str], port: int) -
         "MLFLOW_BACKEND_STORE_URI": database,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        **keys,
     }
-    process = start_server(command, variables(**settings, **keys), folder, log)
-    try:
-        wait_until_up(process, f"http://{HOST}:{port}/health", log, mark=mark)
-    except BaseException:
-        stop_server(process)
-        raise
-    return Part("mlflow", process, port, log)
+    ready = partial(answers, address, mark=mark)
+    return start_part(folder, "mlflow", command, settings, port, address, ready)

@@ -35,41 +35,10 @@ def run_module(
     """
     server = os.environ.get(forkserver.SOCKET_VARIABLE) if fork else None
     if server:
-        return _forked(server, module, arguments, folder, variables, err, limit)
-    return _fresh(module, arguments, folder, variables, err, limit)
-
-
-def _forked(
-    server: str,
-    module: str,
-    arguments: list[str],
-    folder: Path,
-    variables: Mapping[str, str],
-    err: int,
-    limit: float,
-) -> int | None:
-    with Path(os.devnull).open("r+b") as null:
-        streams = [null.fileno(), null.fileno(), err]
         request: dict[str, object] = {
             "module": module, "argv": arguments, "cwd": str(folder), "env": dict(variables),
         }  # fmt: skip
-        # Closing the connection ends the child with all that it started.
-        with forkserver.ask(server, request, streams) as connection:
-            connection.settimeout(limit)
-            with connection.makefile("r") as answers, suppress(TimeoutError):
-                answers.readline()
-                return int(answers.readline() or 1)
-    return None
-
-
-def _fresh(
-    module: str,
-    arguments: list[str],
-    folder: Path,
-    variables: Mapping[str, str],
-    err: int,
-    limit: float,
-) -> int | None:
+        return _forked(server, request, err, limit)
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
@@ -84,3 +53,15 @@ def _fresh(
     except subprocess.TimeoutExpired:
         stop_server(process, limit=0)
         return None
+
+
+def _forked(server: str, request: dict[str, object], err: int, limit: float) -> int | None:
+    with Path(os.devnull).open("r+b") as null:
+        streams = [null.fileno(), null.fileno(), err]
+        # Closing the connection ends the child with all that it started.
+        with forkserver.ask(server, request, streams) as connection:
+            connection.settimeout(limit)
+            with connection.makefile("r") as answers, suppress(TimeoutError):
+                answers.readline()
+                return int(answers.readline() or 1)
+    return None

@@ -1,6 +1,6 @@
 """Block 12: the model itself is kept, with its signature and an example, and it works."""
 
-from winelab.authoring import Mistake, given
+from winelab.authoring import Mistake, given, required_packages
 
 NEEDED = {"scikit-learn", "skops"}
 """What the task asks for. Others of its family do no harm; a guess brings in far more."""
@@ -132,14 +132,7 @@ def test_it_predicts_as_yours(logged_model, model, namespace):
 
 def test_it_says_what_it_needs(logged_model):
     "it names what it needs: scikit-learn and skops"
-    import re
-    from pathlib import Path
-
-    import mlflow
-
-    folder = Path(mlflow.artifacts.download_artifacts(logged_model.model_uri))
-    lines = (folder / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    names = {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
+    names = required_packages(logged_model.model_uri)
     missing = sorted(NEEDED - names)
     assert not missing, (
         f"the model needs {missing[0]} too: give log_model "

@@ -93,14 +93,9 @@ def test_the_run_is_in_the_servers_database(run, namespace):
         )
 
 
-def test_the_model_went_through_the_server(run, client, namespace):
+def test_the_model_went_through_the_server(logged_model, namespace):
     "the model's files are where the server keeps artifacts"
-    models = client.search_logged_models([run.info.experiment_id], max_results=100)
-    mine = [model for model in models if model.source_run_id == run.info.run_id]
-    assert mine, (
-        "there is no model of this run: call mlflow.sklearn.log_model inside it, as in block 12."
-    )
-    place = mine[0].artifact_location
+    place = logged_model.artifact_location
     assert place.startswith("mlflow-artifacts:"), (
         f"the model was written to {place}, past the server: use an experiment that the server "
         f'has made, mlflow.set_experiment("{NAME}").'
@@ -108,8 +103,8 @@ def test_the_model_went_through_the_server(run, client, namespace):
     if namespace.get("server") is None:
         import mlflow
 
-        files = [file.path for file in mlflow.artifacts.list_artifacts(mine[0].model_uri)]
-        assert "MLmodel" in files, f"the server has no files of the model {mine[0].model_uri}."
+        files = [file.path for file in mlflow.artifacts.list_artifacts(logged_model.model_uri)]
+        assert "MLmodel" in files, f"the server has no files of the model {logged_model.model_uri}."
         return
     folder = namespace["course"] / "mlruns" / place.removeprefix("mlflow-artifacts:/")
     assert (folder / "MLmodel").is_file(), (

@@ -1,8 +1,6 @@
 """Block 15: the model is a class of the student's own, kept as a file, with the fit beside it."""
 
-import re
-
-from winelab.authoring import Mistake, given
+from winelab.authoring import Mistake, given, model_folder, required_packages
 from winelab.fixtures import Missing
 
 ARTIFACT = "sklearn_model"
@@ -20,15 +18,6 @@ def _pyfunc(logged_model):
         "python_model=model_code."
     )
     return flavors["python_function"]
-
-
-def _folder(logged_model):
-    """The folder with the model's files."""
-    from pathlib import Path
-
-    import mlflow
-
-    return Path(mlflow.artifacts.download_artifacts(logged_model.model_uri))
 
 
 def _own_code(logged_model):
@@ -90,7 +79,7 @@ def test_its_code_is_a_file(logged_model):
         f"the code of the model is {name}: write the text into wine_model.py, and give its path "
         "to log_model as python_model."
     )
-    assert (_folder(logged_model) / name).is_file(), (
+    assert (model_folder(logged_model.model_uri) / name).is_file(), (
         f"{name} is not among the model's files: log the model again."
     )
 
@@ -103,7 +92,7 @@ def test_the_fitted_model_is_in_it(logged_model):
         f'the model has no artifact "{ARTIFACT}" (there is {there}): in log_model, say '
         f'artifacts={{"{ARTIFACT}": ...}} with the path of the joblib file.'
     )
-    assert (_folder(logged_model) / artifacts[ARTIFACT]["path"]).exists(), (
+    assert (model_folder(logged_model.model_uri) / artifacts[ARTIFACT]["path"]).exists(), (
         f'the file of "{ARTIFACT}" is not among the model\'s files: log the model again.'
     )
 
@@ -146,7 +135,7 @@ def test_it_needs_no_other_file(logged_model):
     # elsewhere; the student's own files stay as they are.
     with tempfile.TemporaryDirectory(prefix="winelab-copy-") as desk:
         copy = Path(desk) / "model"
-        shutil.copytree(_folder(logged_model), copy)
+        shutil.copytree(model_folder(logged_model.model_uri), copy)
         kept = copy / artifacts[ARTIFACT]["path"]
         if kept.is_dir():
             shutil.rmtree(kept)
@@ -183,8 +172,7 @@ def test_signature_and_example_stay(logged_model):
 def test_it_says_what_it_needs(logged_model):
     "it names what it needs: joblib, pandas and scikit-learn"
     _pyfunc(logged_model)
-    lines = (_folder(logged_model) / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    names = {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
+    names = required_packages(logged_model.model_uri)
     more = sorted(names - NEEDED - HARMLESS)
     assert not more, (
         f"the model is said to need {', '.join(more)}, and it does not: name what it needs, "

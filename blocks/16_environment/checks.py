@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from winelab.authoring import Mistake, close, given
+from winelab.authoring import Mistake, close, given, model_folder
 
 PACKAGES = ("mlflow", "scikit-learn", "cloudpickle", "joblib", "pandas")
 
@@ -18,14 +18,11 @@ def _dependencies(environment):
 
 def _of_the_model(name, run, namespace):
     """The text of a file of the model that the newest run logged."""
-    import mlflow
-
     info = namespace["model_info"]
     assert info.run_id == run.info.run_id, (
         "`model_info` is not of your newest run: run all cells again, from the top."
     )
-    folder = mlflow.artifacts.download_artifacts(info.model_uri)
-    return (Path(folder) / name).read_text(encoding="utf-8")
+    return (model_folder(info.model_uri) / name).read_text(encoding="utf-8")
 
 
 @given
