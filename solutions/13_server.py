@@ -30,7 +30,6 @@ def eval_metrics(actual, predicted):
     }
 
 
-# A tracking server of our own
 def start_server(database, artifacts, log):
     """Start a tracking server on a free port of this machine: its process and its address."""
     with socket.socket() as probe:

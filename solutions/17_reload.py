@@ -30,6 +30,8 @@ def eval_metrics(actual, predicted):
 # 1. Settings
 here = Path(__file__).resolve().parent
 course = here.parent if here.name == "solutions" else here
+output = course / "output"
+output.mkdir(exist_ok=True)
 parser = argparse.ArgumentParser(description="Train a model of wine quality.")
 parser.add_argument("--data", type=Path, default=course / "data" / "red-wine-quality.csv")
 parser.add_argument("--alpha", type=float, default=0.5, help="how strong the penalty is")
@@ -58,8 +60,6 @@ y = wine["quality"]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)
 
 # The model's code, in a file of its own
-output = course / "output"
-output.mkdir(exist_ok=True)
 model_code = output / "wine_model.py"
 model_code.write_text(
     '''"""The wine model: what MLflow stores, and a server runs."""

@@ -16,9 +16,12 @@ from winelab.errors import CourseError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
 
 EXPERIMENT = "wine-quality"
 """The experiment of the course, from block 2 on."""
+REGISTERED = "wine-quality-elasticnet"
+"""The registered model of the course, from block 24 on."""
 
 
 class Missing(CourseError):
@@ -159,6 +162,23 @@ def logged_model(look: Look) -> LoggedModel:
     return logged
 
 
+def versions(look: Look) -> list[ModelVersion]:
+    """The versions of the course's registered model that the runs of `attempt` made, oldest first.
+
+    Of these runs only: the registry also holds the versions of other days and of other blocks.
+    """
+    mine = {run.info.run_id for run in look.get("attempt")}
+    found = look.get("client").search_model_versions(f"name='{REGISTERED}'")
+    made = [version for version in found if version.run_id in mine]
+    if not made:
+        raise Missing(
+            f'no run of this notebook or script has made a version of "{REGISTERED}" yet: run the '
+            "cells above, from the top, and see that a model is registered under that name."
+        )
+    # A number on SQLite, a text through a server.
+    return sorted(made, key=lambda version: int(version.version))
+
+
 def fresh(look: Look) -> Callable[[str, Any], list[float]]:
     """A function of a model's URI and a table: its predictions, made in a fresh process.
 
@@ -184,5 +204,6 @@ FIXTURES: dict[str, Callable[[Look], Any]] = {
     "attempt": attempt,
     "model": model,
     "logged_model": logged_model,
+    "versions": versions,
     "fresh": fresh,
 }

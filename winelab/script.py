@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import io
+import tokenize
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from winelab.syllabus import Block, Change, Course, Form, Line, Slot, Task, fail
+from winelab.syllabus import Block, Change, Course, Form, Line, Task, fail
 
 INDENT = "    "
 BUILT = "Built by `make build`."
@@ -21,6 +24,8 @@ class Cell:
     name: str
     lines: tuple[Line, ...]
     tasks: tuple[Task, ...] = ()
+    depth: int = 0
+    """How deep the whole cell stands: 1 inside of a function that began in an earlier cell."""
 
     @property
     def source(self) -> str:
@@ -83,18 +88,61 @@ def _apply(now: Sections, block: Block, change: Change, history: list[Sections])
         now[section] = before
 
 
-def _opens(lines: tuple[Line, ...] | None) -> bool:
-    """Whether a section's code is the head of a block (``with ...:``) that others stand in."""
-    return bool(lines) and lines[-1].text.rstrip().endswith(":")  # type: ignore[index]
+def _opens(lines: Iterable[Line]) -> bool:
+    """Whether code is the head of a block (``with ...:``, a function) that others stand in.
+
+    Below the first line of a function its docstring may stand, and what it begins with.
+    """
+    texts = [line.text for line in lines]
+    return bool(texts) and (
+        texts[-1].rstrip().endswith(":") or (texts[0].startswith(("def ", "@")) and len(texts) > 1)
+    )
 
 
-def _defines(lines: tuple[Line, ...]) -> bool:
-    """Whether code begins with a function or class."""
-    return bool(lines) and lines[0].text.startswith(("def ", "class "))
+def _depth(parents: Iterable[str], sections: Mapping[str, tuple[Line, ...]]) -> int:
+    return sum(_opens(sections.get(parent, ())) for parent in parents)
 
 
-def _depth(slot: Slot, sections: Mapping[str, tuple[Line, ...]]) -> int:
-    return sum(_opens(sections.get(parent)) for parent in slot.parents)
+def _indented(lines: Iterable[Line], indent: str) -> list[Line]:
+    """Lines, moved in; those within a text of several lines stay: a text is what it is.
+
+    A docstring (between double quotes) moves with its function.
+    """
+    lines = list(lines)
+    kept: set[int] = set()
+    code = "".join(f"{line.text}\n" for line in lines)
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.STRING and '"""' not in token.string[:3]:
+                kept.update(range(token.start[0], token.end[0]))
+    except (tokenize.TokenError, IndentationError):
+        pass  # a section may be a part of a statement
+    return [
+        line
+        if at in kept
+        else Line(indent + line.text if line.text.strip() else "", line.source, line.number)
+        for at, line in enumerate(lines)
+    ]
+
+
+def _begins_with_definition(lines: Iterable[Line]) -> bool:
+    """Whether code, below comments, begins with a function or class; its head alone will do."""
+    code = (line.text for line in lines if not line.text.startswith("#"))
+    return next(code, "").startswith(("def ", "class ", "@"))
+
+
+def _ends_with_definition(lines: Iterable[Line]) -> bool:
+    """Whether the last statement of code is a function or class."""
+    try:
+        body = ast.parse("\n".join(line.text for line in lines)).body
+    except SyntaxError:
+        return False  # a part of a statement
+    return bool(body) and isinstance(body[-1], ast.FunctionDef | ast.ClassDef)
+
+
+def _opens_here(lines: list[Line]) -> bool:
+    """Whether the last line opens a block: no empty line stands below it."""
+    return lines[-1].text.rstrip().endswith(":")
 
 
 def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) -> list[Cell]:
@@ -106,23 +154,29 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
     cells = []
     for name, title in course.outline.titles.items():
         lines: list[Line] = []
+        within = _depth(course.outline.inside[name], sections)
         if title:
-            lines.append(Line(f"# {title}", course.outline.path, course.outline.where[name]))
-        head, gap = len(lines), False
+            words = f"{INDENT * within}# {title}"
+            lines.append(Line(words, course.outline.path, course.outline.where[name]))
+        head, gap, inside = len(lines), False, 0
         for slot in course.outline.slots:
             if slot.cell != name:
                 continue
             code = sections.get(slot.section, ())
             task = todo.get(slot.section)
-            gap |= slot.gap
+            # A gap among sections of a head that are not there stays inside of it.
+            gap = slot.gap or (gap and len(slot.parents) >= inside)
+            inside = len(slot.parents)
             if not (code or task):
                 continue
             source = code[0].source if code else course.outline.path
-            if gap and len(lines) > head and not _opens(tuple(lines)):
-                # Two round a definition, as everywhere in Python.
-                lines += [Line("", source, 1)] * (2 if _defines(code) else 1)
+            depth = _depth(slot.parents, sections)
+            # Two empty lines round a definition, as everywhere in Python.
+            wide = depth == 0 and (_begins_with_definition(code) or _ends_with_definition(lines))
+            if (gap or wide) and len(lines) > head and not _opens_here(lines):
+                lines += [Line("", source, 1)] * (2 if wide else 1)
             gap = False
-            indent = INDENT * _depth(slot, sections)
+            indent = INDENT * depth
             if task:
                 # An argument of a call stands further in than the section does.
                 first = code[0].text if code else ""
@@ -131,13 +185,10 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
                     Line(f"{at_its_code}# {'TODO: ' if at == 0 else '      '}{text}", source, 1)
                     for at, text in enumerate(task.todo)
                 ]
-            lines += [
-                Line(indent + line.text if line.text.strip() else "", line.source, line.number)
-                for line in code
-            ]
+            lines += _indented(code, indent)
         if len(lines) > head:
             mine = tuple(task for task in tasks if course.outline.cell_of(task.section) == name)
-            cells.append(Cell(name, tuple(lines), mine))
+            cells.append(Cell(name, tuple(lines), mine, within))
     return cells
 
 
@@ -150,10 +201,6 @@ def unsolved_cells(course: Course, number: int) -> list[Cell]:
     """The cells that a student opens at block `number`: what is there, with its TODOs."""
     tasks = tuple(task for task in course.block(number).tasks if "notebook" in task.forms)
     return compose(course, sections_before(course, number, "notebook"), tasks)
-
-
-def _is_definition(cell: Cell) -> bool:
-    return _defines(tuple(line for line in cell.lines if not line.text.startswith("#")))
 
 
 def header(block: Block) -> str:
@@ -177,9 +224,19 @@ def script_lines(course: Course, number: int) -> list[Line]:
     lines = [Line(text, lesson, 1) for text in header(block).splitlines()]
     previous: Cell | None = None
     for cell in solved_cells(course, number, "script"):
-        wide = previous is not None and (_is_definition(cell) or _is_definition(previous))
+        wide = (
+            previous is not None
+            and cell.depth == 0
+            and (
+                previous.depth > 0
+                or _begins_with_definition(cell.lines)
+                or _ends_with_definition(previous.lines)
+            )
+        )
         lines += [Line("", lesson, 1)] * (2 if wide else 1)
-        lines += cell.lines
+        # A function's docstring says in a script what the title says in a notebook.
+        titled = course.outline.titles[cell.name] and _begins_with_definition(cell.lines)
+        lines += cell.lines[1:] if titled else cell.lines
         previous = cell
     return lines
 

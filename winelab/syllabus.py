@@ -62,6 +62,8 @@ class Outline:
     slots: tuple[Slot, ...]
     where: dict[str, int] = field(default_factory=dict)
     """Cell name to its line in the outline."""
+    inside: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cell name to the heads of earlier cells that the whole cell stands in."""
 
     def cell_of(self, section: str) -> str:
         """The cell in which `section` stands."""
@@ -185,10 +187,12 @@ def read_outline(path: Path) -> Outline:
     """Read the outline: ``[cell] title`` lines, and below each its sections, in order.
 
     An indented section stands inside the one above it whose name ends in a colon (a ``with``
-    block, a function). A blank line between two sections is a blank line in the script.
+    block, a function), and so does an indented cell with all its sections. A blank line between
+    two sections is a blank line in the script.
     """
     titles: dict[str, str] = {}
     where: dict[str, int] = {}
+    inside: dict[str, tuple[str, ...]] = {}
     slots: list[Slot] = []
     cell, gap = "", False
     parents: list[str] = []
@@ -203,13 +207,19 @@ def read_outline(path: Path) -> Outline:
                 raise fail(path, number, f"the cell [{cell}] stands here a second time.")
             if _RESERVED.fullmatch(cell):
                 raise fail(path, number, f"[{cell}] is a name of the notebook's own; take another.")
+            depth = (len(text) - len(text.lstrip())) // 4
+            if depth > len(parents):
+                raise fail(
+                    path, number, f'indent [{cell}] by four spaces below a name that ends in ":".'
+                )
             titles[cell], where[cell] = match[2], number
-            parents, gap = [], False
+            parents, gap = parents[:depth], False
+            inside[cell] = tuple(parents)
         elif match := _SECTION.fullmatch(text.rstrip()):
             depth, name = len(match[1]) // 4, match[2]
             if not cell:
                 raise fail(path, number, f'"{name}" stands above the first [cell].')
-            if len(match[1]) % 4 or depth > len(parents):
+            if len(match[1]) % 4 or not len(inside[cell]) <= depth <= len(parents):
                 raise fail(
                     path, number, f'indent "{name}" by four spaces below a name that ends in ":".'
                 )
@@ -222,7 +232,7 @@ def read_outline(path: Path) -> Outline:
                 parents.append(name)
         else:
             raise fail(path, number, f'not a "[cell] title" and not a section name: {text!r}.')
-    return Outline(path, titles, tuple(slots), where)
+    return Outline(path, titles, tuple(slots), where, inside)
 
 
 # --- code.py -----------------------------------------------------------------------------------

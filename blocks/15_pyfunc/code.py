@@ -5,15 +5,19 @@
 #? `import joblib`
 import joblib
 
+# %% output (given)
+output = course / "output"
+output.mkdir(exist_ok=True)
+
 # %% model-code
-#: write the file wine_model.py into the course's folder output, and
-#: keep its path as `model_code`. The file is a small program, given as
-#: a text between three quotes, from the left edge: its imports (joblib,
+#: write the file wine_model.py into the folder `output`, and keep its
+#: path as `model_code`. The file is a small program, given as a text
+#: between three quotes, from the left edge: its imports (joblib,
 #: mlflow, pandas as pd), a class SklearnWrapper with load_context and
 #: predict, and set_model. The model is the artifact "sklearn_model".
 #? Take the text of the lesson's example, and change it: `load_context` loads the file whose path is
-#? `context.artifacts["sklearn_model"]` with `joblib.load`; `predict` asks what was loaded. Make the
-#? folder first: `output = course / "output"`, then `output.mkdir(exist_ok=True)`.
+#? `context.artifacts["sklearn_model"]` with `joblib.load`; `predict` asks what was loaded.
+#? `write_text` puts a text into a file.
 #?
 #? `model_code = output / "wine_model.py"`, then `model_code.write_text(` and the text between
 #? `'''` and `'''`, then `, encoding="utf-8")`. In the text,
@@ -21,8 +25,6 @@ import joblib
 #? `def load_context(self, context):`, and `return self.model.predict(model_input)` that of
 #? `def predict(self, context, model_input: pd.DataFrame):`. The last line, at the left edge, is
 #? `mlflow.models.set_model(SklearnWrapper())`.
-output = course / "output"
-output.mkdir(exist_ok=True)
 model_code = output / "wine_model.py"
 model_code.write_text(
     '''"""The wine model: what MLflow stores, and a server runs."""

@@ -22,7 +22,7 @@ from tools.made_up import lesson, write_block
 from winelab import check, checking, store
 from winelab.checking import Report, Verdict, load_checks, look_at, note
 from winelab.errors import CourseError
-from winelab.fixtures import EXPERIMENT, Look
+from winelab.fixtures import EXPERIMENT, REGISTERED, Look
 from winelab.paths import STORE, course_environment, store_uri
 from winelab.room import furnish
 
@@ -621,6 +621,29 @@ def test_the_same_block_can_be_marked_again(room: Path) -> None:
         store.mark(client, 3, run=run)
         store.mark(client, 2)
     assert store.marks(client) == {2, 3}
+
+
+def test_versions_are_those_that_this_try_has_registered(room: Path, blocks: Path) -> None:
+    the_block(
+        blocks,
+        'def test_a(versions):\n    "a"\n'
+        "    assert not versions, [int(version.version) for version in versions]\n",
+    )
+    client = mlflow.MlflowClient()
+    client.create_registered_model(REGISTERED)
+    client.create_registered_model("another")
+
+    def register(name: str, times: int = 1, tag: dict[str, str] | None = None) -> None:
+        with mlflow.start_run(tags=tag) as run:
+            pass
+        for _ in range(times):
+            client.create_model_version(name, "file:///nowhere", run.info.run_id)
+
+    register(REGISTERED, tag={"winelab.try": "0-0/1"})  # another day's
+    register("another")
+    assert "has made a version" in hints(seen(blocks))[0]
+    register(REGISTERED, times=10)
+    assert str(list(range(2, 12))) in hints(seen(blocks))[0]
 
 
 def test_the_logged_model_is_the_one_of_the_run(room: Path, blocks: Path) -> None:

@@ -194,6 +194,14 @@ def test_empty_lines_stand_between_the_sections_that_are_there(tmp_path: Path) -
     assert cell(around, 0, "train") == "# 1. Train\nfit()\n\nshow()"
 
 
+def test_an_empty_line_of_a_head_is_not_carried_out_of_it(tmp_path: Path) -> None:
+    outline = "[a]\nrun:\n    fit\n\n    log\nshow\n"
+    course = made_up(
+        tmp_path, outline, "# %% run\nwith run():\n\n# %% fit\nfit()\n\n# %% show\nshow()\n"
+    )
+    assert body(course, 0) == "with run():\n    fit()\nshow()\n"
+
+
 def test_empty_lines_inside_a_section_stay_and_carry_no_blanks(tmp_path: Path) -> None:
     course = made_up(
         tmp_path, OUTLINE, "# %% run\nwith run():\n\n# %% fit\n\nfit()\n\nfit_again()\n\n\n"
@@ -292,3 +300,70 @@ def test_the_lines_of_a_script_are_its_text(tmp_path: Path) -> None:
     course = made_up(tmp_path, OUTLINE, "# %% import-a\nimport a\n\n# %% fit\nfit()\n")
     lines = [line.text for line in script_lines(course, 0)]
     assert "\n".join(lines) + "\n" == script_text(course, 0)
+
+
+# --- a program: functions, and a main() round the steps ------------------------------------------
+
+PROGRAM = """\
+[tools] A tool
+tool:
+    body
+
+[settings] 1. Settings
+size
+
+[main]
+main:
+    take
+
+    [work] 2. Work
+    work
+
+    each:
+        step
+
+[call]
+call
+"""
+MAIN = (
+    '# %% tool\ndef tool(x):\n    """A tool."""\n\n# %% body\nreturn x\n\n'
+    '# %% size\nsize = 1\n\n# %% main (script)\ndef main():\n    """All of it."""\n\n'
+    "# %% take (script)\ntake()\n\n# %% work\nwork(size)\n\n# %% each\nfor a in b:\n\n"
+    "# %% step\nstep(a)\n\n# %% call (script)\nmain()\n"
+)
+
+
+def test_cells_below_a_function_are_its_body_in_the_script_alone(tmp_path: Path) -> None:
+    course = made_up(tmp_path, PROGRAM, MAIN)
+    assert body(course, 0) == (
+        'def tool(x):\n    """A tool."""\n    return x\n\n\n'
+        "# 1. Settings\nsize = 1\n\n\n"
+        'def main():\n    """All of it."""\n    take()\n\n'
+        "    # 2. Work\n    work(size)\n\n    for a in b:\n        step(a)\n\n\n"
+        "main()\n"
+    )
+    assert cell(course, 0, "work") == "# 2. Work\nwork(size)\n\nfor a in b:\n    step(a)"
+    assert cell(course, 0, "main") == cell(course, 0, "call") == ""
+
+
+def test_a_functions_docstring_stands_for_its_cells_title_in_the_script(tmp_path: Path) -> None:
+    course = made_up(tmp_path, PROGRAM, MAIN)
+    assert "# A tool" not in script_text(course, 0)
+    assert cell(course, 0, "tools").startswith("# A tool\ndef tool(x):")
+
+
+def test_two_empty_lines_stand_around_a_function_within_a_cell(tmp_path: Path) -> None:
+    outline = "[a]\none\ntwo:\n    three\nfour\n"
+    course = made_up(
+        tmp_path,
+        outline,
+        "# %% one\na = 1\n\n# %% two\ndef b():\n\n# %% three\nreturn a\n\n# %% four\nb()\n",
+    )
+    assert body(course, 0) == "a = 1\n\n\ndef b():\n    return a\n\n\nb()\n"
+
+
+def test_a_text_of_several_lines_keeps_its_left_edge(tmp_path: Path) -> None:
+    """What a program writes to a file must not change because the line moved into a function."""
+    text = "# %% fit\ntext = '''one\n  two\n'''\nprint(text)\n"
+    course = made_up(tmp_path, OUTLINE, text, "# %% run\nwith run():\n")
+    assert body(course, 1).endswith("with run():\n    text = '''one\n  two\n'''\n    print(text)\n")

@@ -42,6 +42,14 @@ def test_the_outline_keeps_the_order_of_cells_and_sections(tmp_path: Path) -> No
     assert outline.cell_of("inner") == "first"
 
 
+def test_a_whole_cell_can_stand_in_a_head_of_an_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "outline.txt"
+    path.write_text("[a]\none:\n\n    [b] Two\n    two:\n        three\n\n[c]\nfour\n", "utf-8")
+    outline = read_outline(path)
+    assert outline.inside == {"a": (), "b": ("one",), "c": ()}
+    assert [slot.parents for slot in outline.slots] == [(), ("one",), ("one", "two"), ()]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -53,6 +61,10 @@ def test_the_outline_keeps_the_order_of_cells_and_sections(tmp_path: Path) -> No
         pytest.param("[a]\none\n    two\n", 3, "two", id="below a section that holds nothing"),
         pytest.param("[a]\none:\n        two\n", 3, "two", id="two steps at once"),
         pytest.param("[a]\none:\n[b]\n    two\n", 4, "two", id="below a section of another cell"),
+        pytest.param(
+            "[a]\none\n    [b]\n", 3, "[b]", id="a cell below a section that holds nothing"
+        ),
+        pytest.param("[a]\none:\n    [b]\ntwo\n", 4, "two", id="a section outside of its cell"),
         pytest.param("# hello\none\n", 2, "one", id="a section above the first cell"),
         pytest.param("[a]\none\n\ttwo\n", 3, "two", id="a tab"),
         pytest.param("[a]\nOne section\n", 2, "One section", id="a name with blanks"),
