@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
     from numpy.typing import ArrayLike
 
@@ -65,6 +67,27 @@ def newest_try(runs: list[Run]) -> list[Run]:
     from winelab.context import same_try
 
     return same_try(runs, runs[0]) if runs else []
+
+
+@contextmanager
+def scratch_store() -> Iterator[MlflowClient]:
+    """An empty store of its own, to call a student's function on: yields a client of it.
+
+    For that moment it is also the store of MLflow's other calls, so that a function which asks
+    `mlflow` instead of the client cannot write into the student's store.
+    """
+    import mlflow
+
+    from winelab.room import clean_store
+
+    before = mlflow.get_tracking_uri()
+    with clean_store() as file:
+        uri = f"sqlite:///{file.as_posix()}"
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield mlflow.MlflowClient(uri, registry_uri=uri)
+        finally:
+            mlflow.set_tracking_uri(before)
 
 
 def model_folder(uri: str) -> Path:

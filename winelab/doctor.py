@@ -68,6 +68,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield python(root, sys.version_info[:2], uv, done)
     yield tool("make", "without it: python -m winelab COMMAND")
     yield tool("git", "needed only to fetch a newer course")
+    yield tool("curl", "needed only for block 28")
     yield Finding(True, "uv is there" if uv else "uv is not there (optional: a faster set-up)")
     yield port("JupyterLab", LAB_PORT)
     yield port("MLflow's UI", UI_PORT)

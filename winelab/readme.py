@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 
-from winelab.syllabus import Course
+from winelab.syllabus import PARTS, Course
 
 START, END = "<!-- blocks: start -->", "<!-- blocks: end -->"
 
 
 def blocks_table(course: Course) -> str:
-    """A Markdown table, a row a block: number, title with links, minutes, stars, what it does."""
+    """A Markdown table, a row a block: number, title with links, minutes, stars, what it does.
+
+    Above the blocks of each part stands a row with its name and minutes.
+    """
     rows = ["| block | | minutes | level | after it you can |", "| ---: | --- | ---: | --- | --- |"]
     for block in course.blocks:
         meta = block.meta
+        part = [other for other in course.blocks if other.meta["part"] == meta["part"]]
+        if block is part[0]:
+            minutes = sum(other.meta["minutes"] for other in part)
+            rows.append(f"| | **Part {meta['part']}: {PARTS[meta['part']]}** | {minutes} | | |")
         links = (
             f"[{meta['title']}](labs/{block.name}.ipynb) "
             f"([script](solutions/{block.name}.py), [solved](solutions/{block.name}.ipynb))"

@@ -59,6 +59,13 @@ def room_environment(room: Path, **more: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+@contextmanager
+def clean_store() -> Iterator[Path]:
+    """The file of an empty store in a temporary folder, taken away afterwards."""
+    with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
+        yield Path(shutil.copyfile(_prepared_store(), Path(folder).resolve() / STORE.name))
+
+
 def furnish(room: Path, table: Path | None = None) -> Path:
     """Lay out `room` like the course: the wine table, empty labs and solutions, a fresh store.
 

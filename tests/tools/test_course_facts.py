@@ -95,6 +95,8 @@ def test_the_readme_gets_its_table_between_its_marks_and_keeps_the_rest(course: 
     assert after.startswith("# Title\n") and after.endswith("The end: \\1.\n")
     assert "old" not in after
     assert "| 1 | [Block 1](labs/01_block.ipynb)" in after
+    assert "| | **Part 1: Track** | 10 | | |\n| 0 | [Block 0]" in after
+    assert after.count("**Part") == 1
     assert "2 blocks, 10 minutes in all." in after
     assert with_table(after, course) == after
     assert with_table("no marks", course) == "no marks"
