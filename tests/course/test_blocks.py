@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from winelab.paths import SOLUTIONS
 from winelab.room import clean_room
 from winelab.runner import Outcome, run
-from winelab.script import unsolved_cells
+from winelab.script import solved_cells, unsolved_cells
 from winelab.syllabus import Block, Course, course
 
 # The facts of DESIGN.md: the test RMSE of ElasticNet on the original table, by alpha.
 MODEL = {"eval-metrics", "read", "split", "models", "model", "fit", "predict", "log-metrics"}
+AGE = re.compile(r"\b(Deprecation|PendingDeprecation|Future)Warning\b")
 ORIGINAL_RMSE = {"0.5": "0.744", "0.1": "0.692", "0.01": "0.641"}
 
 
@@ -34,6 +36,7 @@ def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course, store: 
             run_script(room, block)
         outcome = run(room, source=f"{block.name}.ipynb", cells=cells, check=block.number)
     assert not outcome.error, outcome.error
+    assert not outcome.warnings, "deprecations: " + "; ".join(outcome.warnings)
     assert outcome.report is not None
     for verdict in outcome.report.verdicts:
         if verdict.given:
@@ -44,14 +47,45 @@ def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course, store: 
     assert any(not verdict.given for verdict in outcome.report.verdicts), "no check can fail"
 
 
-def test_solution_passes_its_checks_twice_in_a_row(block: Block) -> None:
+# A process that is killed while a model learns: nobody has ended its run, nor cleaned up.
+KILLED = """
+import os
+import signal
+import sklearn.linear_model
+
+def killed(*arguments, **settings):
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+for name in ("ElasticNet", "Ridge", "Lasso"):
+    getattr(sklearn.linear_model, name).fit = killed
+"""
+
+
+def test_solution_runs_again_and_again_after_a_run_that_was_killed(
+    block: Block, whole: Course
+) -> None:
+    """On one store: a run that is killed in the middle, three times the script, three times all."""
+    cells = [cell.source for cell in solved_cells(whole, block.number)]
     with clean_room() as room:
-        for _ in range(2):
+        killed = run(room, source=f"{block.name}.ipynb", cells=[KILLED, *cells])
+        assert "died" in killed.error, "no model learned anything, so nothing was killed"
+        for _ in range(3):
             outcome = run_script(room, block)
             assert not outcome.error, outcome.error
             assert outcome.report is not None and outcome.report.done, str(outcome.report)
             assert not outcome.not_noted, outcome.not_noted
             assert not outcome.warnings, "deprecations: " + "; ".join(outcome.warnings)
+        # The student runs all cells, and again, and again, in one kernel.
+        outcome = run(
+            room, source=f"{block.name}.ipynb", cells=cells * 3, check=block.number, limit=300
+        )
+        assert not outcome.error, outcome.error
+        assert outcome.report is not None and outcome.report.done, str(outcome.report)
+        assert not outcome.warnings, "deprecations: " + "; ".join(outcome.warnings)
+        # A server that a cell starts has a log instead of warnings.
+        for log in (room / "output").glob("*.log"):
+            words = log.read_text(encoding="utf-8")
+            assert not AGE.search(words), f"{log.name} tells of a deprecation: {words}"
 
 
 def test_solution_runs_alone_with_a_table_named(block: Block, tmp_path: Path) -> None:
