@@ -75,8 +75,7 @@ def read_wine(data_file):
 
 
 # What the model needs to run
-names = ("mlflow", "scikit-learn", "skops", "pandas")
-packages = [f"{name}=={metadata.version(name)}" for name in names]
+packages = [f"{name}=={metadata.version(name)}" for name in ("mlflow", "scikit-learn", "skops")]
 
 
 def train(alpha, l1_ratio, tables, register_as=None):

@@ -76,8 +76,7 @@ def read_wine(data_file):
 
 
 # What the model needs to run
-names = ("mlflow", "scikit-learn", "skops", "pandas")
-packages = [f"{name}=={metadata.version(name)}" for name in names]
+packages = [f"{name}=={metadata.version(name)}" for name in ("mlflow", "scikit-learn", "skops")]
 
 
 def train(alpha, l1_ratio, tables, register_as=None):
@@ -131,10 +130,8 @@ def promote(client, version):
     if rmse >= gate:
         return "refused"
     aliases = client.get_registered_model(registered_name).aliases
-    if "champion" in aliases:
-        to_beat = run_of(client, aliases["champion"]).data.metrics["rmse"]
-        if rmse >= to_beat:
-            return "kept the champion"
+    if "champion" in aliases and rmse >= run_of(client, aliases["champion"]).data.metrics["rmse"]:
+        return "kept the champion"
     client.set_registered_model_alias(registered_name, "champion", version)
     return "promoted"
 

@@ -59,11 +59,16 @@ def room_environment(room: Path, **more: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+def empty_store(target: Path) -> Path:
+    """Put an empty SQLite store at `target`, a file that is not there yet."""
+    return Path(shutil.copyfile(_prepared_store(), target))
+
+
 @contextmanager
 def clean_store() -> Iterator[Path]:
     """The file of an empty store in a temporary folder, taken away afterwards."""
     with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
-        yield Path(shutil.copyfile(_prepared_store(), Path(folder).resolve() / STORE.name))
+        yield empty_store(Path(folder).resolve() / STORE.name)
 
 
 def furnish(room: Path, table: Path | None = None) -> Path:
@@ -76,8 +81,7 @@ def furnish(room: Path, table: Path | None = None) -> Path:
     for name in ("data", "labs", "solutions"):
         (room / name).mkdir(parents=True)
     (room / "data" / TABLE.name).write_bytes(table.read_bytes() if table else _twin())
-    target = room / STORE.name
-    shutil.copyfile(_prepared_store(), target)
+    target = empty_store(room / STORE.name)
     with closing(sqlite3.connect(target)) as database:
         # The Default experiment remembers the folder that the store was made in.
         database.execute(

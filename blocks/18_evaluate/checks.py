@@ -24,10 +24,15 @@ def _evaluated(run):
         "there is no evaluation on the run yet: inside the `with`, below log_model, call "
         "mlflow.models.evaluate with the logged model's URI, and the table `test` as data=."
     )
-    assert "rmse" in run.data.metrics or run.outputs.model_outputs, (
+    alone = not ("rmse" in run.data.metrics or run.outputs.model_outputs)
+    assert not (alone and "mlflow.parentRunId" in run.data.tags), (
+        "the evaluation has a run of its own inside of the training's: take out the second "
+        "`start_run`, and call evaluate in the run that is open already."
+    )
+    assert not alone, (
         f'the evaluation has a run of its own, "{run.info.run_name}", without the training: put '
         "four spaces before each of its lines, so that it stands inside the `with`, and run all "
-        "cells again."
+        "cells again. If it was a variation of yours, delete it, and run all cells again."
     )
 
 
@@ -83,8 +88,8 @@ def test_its_metrics_are_yours(run, namespace):
         )
         assert close(found, true[mine]) and close(logged, true[mine]), (
             f"the run says {name} = {found:.4f} and {mine} = {logged:.4f}, and the predictions "
-            f"give {true[mine]:.4f}: evaluate the model of this run on `test`, and log "
-            "eval_metrics(y_test, predictions)."
+            f"give {true[mine]:.4f}: evaluate the model of this run on `test`, whose quality is "
+            "y_test row by row, and log eval_metrics(y_test, predictions), rounded nowhere."
         )
 
 
@@ -121,7 +126,8 @@ def test_it_asked_the_logged_model(run, client):
     on_model = client.get_logged_model(ids[0]).metrics or []
     assert any(m.key == "r2_score" and m.run_id == run.info.run_id for m in on_model), (
         "what was evaluated is not the logged model of this run: the first argument is its URI, "
-        "model_info.model_uri, and no variable or older URI."
+        'model_info.model_uri, and no variable or older URI. An address that begins with "runs:/" '
+        "finds the right model, but MLflow then notes the figures on no model."
     )
 
 
@@ -131,6 +137,10 @@ def test_the_answer_was_kept(run, namespace):
     from mlflow.models import EvaluationResult
 
     found = namespace.get("evaluation")
+    assert not isinstance(found, dict), (
+        "`evaluation` holds the metrics alone: keep the whole answer of evaluate, without "
+        "`.metrics` behind its bracket."
+    )
     assert isinstance(found, EvaluationResult), (
         "`evaluation` is not what mlflow.models.evaluate has answered: begin that line with "
         "`evaluation = `."
@@ -232,6 +242,38 @@ MISTAKES = [
             "    ).model_uri"
         ),
         swap={"evaluate": (LOGGED, "older")},
+    ),
+    Mistake(
+        "the model was named by the address of its run, as in MLflow 2",
+        caught_by="test_it_asked_the_logged_model",
+        hint='begins with "runs:/"',
+        swap={"evaluate": (LOGGED, 'f"runs:/{model_info.run_id}/model"')},
+    ),
+    Mistake(
+        "the evaluation opened a run inside of the run",
+        caught_by="test_it_is_the_run_of_the_training",
+        hint="take out the second `start_run`",
+        swap={
+            "evaluate": (
+                "evaluation = mlflow",
+                "with mlflow.start_run(nested=True): evaluation = mlflow",
+            )
+        },
+    ),
+    Mistake(
+        "the true values stand in another order than the wines",
+        caught_by="test_its_metrics_are_yours",
+        hint="whose quality is y_test row by row",
+        code={"test-table": "test = X_test.assign(quality=sorted(y_test))"},
+    ),
+    Mistake(
+        "only the metrics of the answer were kept",
+        caught_by="test_the_answer_was_kept",
+        hint="keep the whole answer",
+        code={
+            "config": '    evaluator_config={"log_model_explainability": False},\n).metrics',
+        },
+        error="'dict' object has no attribute 'metrics'",
     ),
     Mistake(
         "MLflow was not told what kind of model it is",

@@ -1,10 +1,14 @@
 """Block 19: two metrics of the student's own are on the run, computed by evaluate."""
 
 import inspect
+import re
 
 from winelab.authoring import Mistake, close, given
 
 SQUARED, HALF = "squared_diff_plus_one", "sum_on_target_divided_by_two"
+# Three other wines: errors of 0, -2 and 1.5, so 1 + 1 + 6.25; the targets' sum is 16.
+PREDICTIONS, TARGETS = [5.0, 3.0, 7.5], [5.0, 5.0, 6.0]
+ANSWERS = {SQUARED: 8.25, HALF: 8.0}
 ERRORS = (
     "mean_absolute_error",
     "mean_squared_error",
@@ -22,6 +26,11 @@ def _function(namespace, name):
         f'there is no function {name} yet: write it in the cell "Metrics of our own", with def.'
     )
     return found
+
+
+def _by_name(first, second):
+    """Whether MLflow fills two arguments by their names, as it always does with three."""
+    return first == "predictions" or second == "targets"
 
 
 def _built_in(targets):
@@ -49,6 +58,10 @@ def _answer(namespace, name, predictions, targets):
         f"{name} takes {', '.join(names)}: evaluate fills the arguments by their names, so call "
         "them predictions, targets and metrics."
     )
+    assert len(names) != 2 or _by_name(*names), (
+        f"{name} takes two arguments, {' and '.join(names)}, and MLflow fills these by their "
+        "places, as MLflow 2 did: take all three, predictions, targets and metrics."
+    )
     try:
         answer = function(**{argument: values[argument] for argument in names})
     except KeyError as error:
@@ -56,11 +69,18 @@ def _answer(namespace, name, predictions, targets):
             f"{name} asks for {error}, and MLflow has no metric of that name: the nine names stand "
             "in what your last cell prints."
         ) from None
-    except TypeError as error:
-        raise AssertionError(
+    except Exception as error:
+        kind = type(error).__name__
+        assert not re.search("MetricValue|'dict'|'NoneType'", str(error)), (
             f'{name} ends in "{error}": one of `metrics` is a MetricValue, and its figure stands '
             'in .aggregate_results["sum_on_target"].'
+        )
+        raise AssertionError(
+            f'{name} ends in "{kind}: {error}": mend that line. Its arguments are predictions, '
+            "targets and metrics, and a square is `** 2`."
         ) from None
+    # MLflow takes both: a number, or what it would make of it.
+    answer = getattr(answer, "aggregate_results", {}).get(name, answer)
     assert answer is not None, f"{name} computes something, and forgets it: say `return`."
     assert not hasattr(answer, "__len__"), (
         f"{name} returns a figure for each wine: a metric is one figure, so add them up with "
@@ -74,11 +94,16 @@ def _on_the_run(run, namespace, name):
     from mlflow.models import EvaluationMetric
 
     if name not in run.data.metrics:
-        _function(namespace, name)
+        function = _function(namespace, name)
         made = namespace.get("extra_metrics")
         made = made if isinstance(made, (list, tuple)) else []
         metrics = [metric for metric in made if isinstance(metric, EvaluationMetric)]
-        assert any(metric.name == name for metric in metrics), (
+        called = [metric.name for metric in metrics if metric.eval_fn is function]
+        assert not called or name in called, (
+            f'the metric of {name} was given another name, "{called and called[0]}": leave name= '
+            "out, and make_metric takes the function's."
+        )
+        assert name in [metric.name for metric in metrics], (
             f"{name} is a function, and no metric yet: in the list `extra_metrics`, wrap it in "
             "make_metric(eval_fn=..., greater_is_better=...)."
         )
@@ -88,7 +113,21 @@ def _on_the_run(run, namespace, name):
             "your metrics were made, and never passed: give mlflow.models.evaluate one more "
             "argument, extra_metrics=extra_metrics, and run all cells again."
         )
+    kept = getattr(namespace.get("evaluation"), "metrics", {})
+    assert name in kept, (
+        f"{name} is on the run, and `evaluation` does not know it: let evaluate compute and log "
+        "it, with extra_metrics=extra_metrics, and no log_metric of your own."
+    )
     return run.data.metrics[name]
+
+
+def _again(namespace, name):
+    """What to add to a hint where the function is right by now, and the run is older."""
+    try:
+        right = close(_answer(namespace, name, PREDICTIONS, TARGETS), ANSWERS[name])
+    except AssertionError:
+        right = False
+    return " (If you have just mended the function: run all cells again.)" if right else ""
 
 
 def _figures(namespace):
@@ -121,7 +160,8 @@ def test_the_squared_metric_is_right(run, namespace):
     )
     assert close(logged, right), (
         f"the run says {SQUARED} = {logged:.4f}, and numpy {right:.4f}: of each wine "
-        "(prediction - target + 1), squared; then the sum of all."
+        "(prediction - target + 1), squared; then the sum of all, not rounded."
+        f"{_again(namespace, SQUARED)}"
     )
 
 
@@ -131,16 +171,15 @@ def test_the_half_metric_is_right(run, namespace):
     right = _figures(namespace)[1].sum() / 2
     assert close(logged, right), (
         f"the run says {HALF} = {logged:.4f}, and numpy {right:.4f}: take MLflow's metric "
-        '"sum_on_target", and divide it by 2.'
+        '"sum_on_target", and divide it by 2, without rounding.'
+        f"{_again(namespace, HALF)}"
     )
 
 
 def test_they_are_functions_of_their_own(namespace):
     "both functions work for any figures, not only for these wines"
-    # Errors 0, -2 and 1: 1 + 1 + 4; the targets' sum is 16.
-    predictions, targets = [5.0, 3.0, 7.0], [5.0, 5.0, 6.0]
-    for name, right in ((SQUARED, 6.0), (HALF, 8.0)):
-        answer = _answer(namespace, name, predictions, targets)
+    for name, right in ANSWERS.items():
+        answer = _answer(namespace, name, PREDICTIONS, TARGETS)
         assert close(answer, right), (
             f"{name} says {answer:g} for three other wines, and {right:g} is right. If it is right "
             "on the run, it uses a variable from outside: compute with its arguments alone."
@@ -148,7 +187,7 @@ def test_they_are_functions_of_their_own(namespace):
 
 
 def test_the_list_holds_two_metrics(namespace):
-    "`extra_metrics` holds both, and of the squared one smaller is better"
+    "`extra_metrics` holds both, and of both smaller is better"
     from mlflow.models import EvaluationMetric
 
     made = namespace.get("extra_metrics")
@@ -163,9 +202,10 @@ def test_the_list_holds_two_metrics(namespace):
         f"`extra_metrics` holds no metric {missing[0]}: it is a list, and each entry is "
         f"make_metric(eval_fn={missing[0]}, greater_is_better=...), the function without brackets."
     )
-    assert metrics[SQUARED].greater_is_better is False, (
-        f"{SQUARED} adds up errors, so a smaller one is better: say greater_is_better=False."
-    )
+    for name in (SQUARED, HALF):
+        assert metrics[name].greater_is_better is False, (
+            f"of {name} a smaller one is better, says the task: say greater_is_better=False."
+        )
 
 
 PASSED = "    extra_metrics=extra_metrics,"
@@ -299,5 +339,84 @@ MISTAKES = [
         caught_by="test_the_list_holds_two_metrics",
         hint="a smaller one is better",
         swap={"extra-metrics": (WRAPPED, WRAPPED.replace("False", "True"))},
+    ),
+    Mistake(
+        "greater_is_better was thought about for the first metric only",
+        caught_by="test_the_list_holds_two_metrics",
+        hint="of sum_on_target_divided_by_two a smaller one is better",
+        swap={
+            "extra-metrics": (
+                "sum_on_target_divided_by_two, greater_is_better=False",
+                "sum_on_target_divided_by_two, greater_is_better=True",
+            )
+        },
+    ),
+    Mistake(
+        "the figures were logged by hand, and the metrics never passed",
+        caught_by="test_the_squared_metric_is_right",
+        hint="no log_metric of your own",
+        code={
+            "extras": "",
+            "log-metrics": (
+                "metrics = eval_metrics(y_test, predictions)\n"
+                "mlflow.log_metrics(metrics)\n"
+                'mlflow.log_metric("squared_diff_plus_one", '
+                "((predictions - y_test + 1) ** 2).sum())\n"
+                'mlflow.log_metric("sum_on_target_divided_by_two", y_test.sum() / 2)'
+            ),
+        },
+    ),
+    Mistake(
+        "the one was added at the end",
+        caught_by="test_they_are_functions_of_their_own",
+        hint="says 7.25 for three other wines, and 8.25 is right",
+        swap={
+            "squared-metric": (
+                "((predictions - targets + 1) ** 2).sum()",
+                "((predictions - targets) ** 2).sum() + 1",
+            )
+        },
+    ),
+    Mistake(
+        "the metric got a name of its own",
+        caught_by="test_the_squared_metric_is_right",
+        hint="leave name= out",
+        swap={"extra-metrics": (WRAPPED, WRAPPED.replace("False", 'False, name="squared"'))},
+    ),
+    Mistake(
+        "a square was written with ^",
+        caught_by="test_they_are_functions_of_their_own",
+        hint="a square is `** 2`",
+        swap={"squared-metric": ("** 2", "^ 2")},
+        error="TypeError",
+    ),
+    Mistake(
+        "an argument was misspelt inside of the function",
+        caught_by="test_they_are_functions_of_their_own",
+        hint="mend that line",
+        swap={"squared-metric": ("(predictions - targets", "(prediction - targets")},
+        error="name 'prediction' is not defined",
+    ),
+    Mistake(
+        "the function takes two arguments, and MLflow fills them by their places",
+        caught_by="test_they_are_functions_of_their_own",
+        hint="take all three",
+        code={
+            "half-metric": (
+                f"def {HALF}(targets, metrics):\n"
+                '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
+            )
+        },
+        error="has no attribute 'aggregate_results'",
+    ),
+    Mistake(
+        "the function was mended, and the training not run again",
+        caught_by="test_the_half_metric_is_right",
+        hint="run all cells again",
+        swap={"half-metric": ("/ 2", "/ 3")},
+        after=(
+            f"def {HALF}(predictions, targets, metrics):\n"
+            '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
+        ),
     ),
 ]

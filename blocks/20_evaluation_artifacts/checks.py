@@ -49,7 +49,9 @@ def _drawn(namespace):
         "gives all three, whether you use them or not."
     )
     wines = pd.DataFrame({"prediction": PREDICTION, "target": TARGET})
-    metrics = {name: MetricValue(aggregate_results={name: 1.0}) for name in BUILT_IN}
+    made = namespace.get("extra_metrics")
+    own = [getattr(metric, "name", "") for metric in made] if isinstance(made, list) else []
+    metrics = {name: MetricValue(aggregate_results={name: 1.0}) for name in (*BUILT_IN, *own)}
     before = _open_figures()
     # Shown, it would appear below the check, or hold up a script until somebody closes a window.
     with tempfile.TemporaryDirectory() as folder, patch.object(plt, "show"):
@@ -59,6 +61,12 @@ def _drawn(namespace):
             raise AssertionError(
                 f"{KEY} asks for the column {error}: eval_df has two, called "
                 '"prediction" and "target".'
+            ) from None
+        except Exception as error:
+            raise AssertionError(
+                f'{KEY} ends in "{type(error).__name__}: {error}": mend that line. plt.subplots() '
+                "answers with two things, figure, axes; axes has scatter and set, and plt.close "
+                "takes the figure."
             ) from None
         finally:
             found = [figure for figure in _open_figures() if figure not in before]
@@ -77,7 +85,10 @@ def _figure(answer):
         f"{KEY} draws, and returns nothing, so MLflow has nothing to log: its last line is "
         f'return {{"{KEY}": figure}}.'
     )
-    assert isinstance(answer, dict) and all(isinstance(key, str) for key in answer), (
+    assert not isinstance(answer, dict) or all(isinstance(key, str) for key in answer), (
+        f'the key in the dictionary is no text: put it into quotes, {{"{KEY}": figure}}.'
+    )
+    assert isinstance(answer, dict), (
         f"{KEY} returns the bare {type(answer).__name__}: return a dictionary, with the name of "
         f'the picture as the key: {{"{KEY}": figure}}.'
     )
@@ -121,6 +132,10 @@ def test_the_function_draws_what_it_is_given(namespace):
 
     figure = _figure(_drawn(namespace)[0])
     points = _points(figure)
+    assert figure is not _figure(_drawn(namespace)[0]), (
+        "it draws on the same figure each time, on top of what was there: call plt.subplots() "
+        "inside the function."
+    )
 
     def drawn(across, up):
         return all(
@@ -166,8 +181,9 @@ def test_the_picture_is_on_the_run(run, client, namespace):
         # Where the function is wrong, the better hint comes from here.
         _figure(_drawn(namespace)[0])
         raise AssertionError(
-            f"{KEY} works, and was never passed: give mlflow.models.evaluate one more argument, "
-            f"custom_artifacts=[{KEY}], and run all cells again."
+            f"{KEY} works, and your newest run has no picture of it: give mlflow.models.evaluate "
+            f"one more argument, custom_artifacts=[{KEY}]. Is it there already, run all cells "
+            "again."
         )
     kept = getattr(namespace.get("evaluation"), "artifacts", {})
     assert KEY in kept, (
@@ -182,7 +198,10 @@ def test_the_picture_is_not_blank(run, client, namespace):
 
     if FILE not in [found.path for found in client.list_artifacts(run.info.run_id)]:
         _figure(_drawn(namespace)[0])
-        raise AssertionError(f"there is no {FILE} on the run: pass the function to evaluate.")
+        raise AssertionError(
+            f"there is no {FILE} on the run: pass the function to evaluate, and run all cells "
+            "again."
+        )
     from PIL import Image, UnidentifiedImageError
 
     with tempfile.TemporaryDirectory() as folder:
@@ -270,8 +289,42 @@ MISTAKES = [
     Mistake(
         "the function was written, and never passed",
         caught_by="test_the_picture_is_on_the_run",
-        hint="works, and was never passed",
+        hint="give mlflow.models.evaluate one more argument",
         swap={"extras": ("    custom_artifacts=[prediction_scatter],", "")},
+    ),
+    Mistake(
+        "the function was mended, and the training not run again",
+        caught_by="test_the_picture_is_on_the_run",
+        hint="run all cells again",
+        swap={"scatter": (RETURNED, "return None")},
+        after=(
+            "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
+            "    figure, axes = plt.subplots()\n"
+            '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
+            '    axes.set(xlabel="quality", ylabel="prediction")\n'
+            "    plt.close(figure)\n"
+            '    return {"prediction_scatter": figure}'
+        ),
+    ),
+    Mistake(
+        "the figure was made once, outside of the function",
+        caught_by="test_the_function_draws_what_it_is_given",
+        hint="call plt.subplots() inside the function",
+        swap={"scatter": ("    figure, axes = plt.subplots()\n", "")},
+        before="import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()",
+    ),
+    Mistake(
+        "figure and axes changed places",
+        caught_by="test_the_function_draws_what_it_is_given",
+        hint="answers with two things, figure, axes",
+        swap={"scatter": ("figure, axes = plt", "axes, figure = plt")},
+        error="'Figure' object has no attribute 'scatter'",
+    ),
+    Mistake(
+        "the key has no quotes",
+        caught_by="test_the_picture_is_on_the_run",
+        hint="put it into quotes",
+        swap={"scatter": (RETURNED, "return {prediction_scatter: figure}")},
     ),
     Mistake(
         "the function was passed alone, in no list",

@@ -13,6 +13,21 @@ def _of_the_mean(namespace, learned="y_train", asked="y_test"):
     return regression_metrics(actual, np.full(len(actual), namespace[learned].mean()))
 
 
+def _baseline(namespace):
+    """The student's baseline, which must be a model."""
+    baseline = namespace.get("baseline")
+    assert baseline is None or hasattr(baseline, "predict"), (
+        f"`baseline` is of the kind {type(baseline).__name__}, and no model: keep the model "
+        'itself, baseline = DummyRegressor(strategy="mean").fit(X_train, y_train). What it says '
+        "comes from baseline.predict(X_test)."
+    )
+    assert baseline is not None and not isinstance(baseline, type), (
+        "there is no model `baseline` yet: above the line that turns autolog on, write baseline = "
+        'DummyRegressor(strategy="mean").fit(X_train, y_train).'
+    )
+    return baseline
+
+
 def _dummy_metrics(run, runs):
     """The baseline's three metrics on the run; refuse a run that lacks them."""
     missing = [f"dummy_{name}" for name in METRICS if f"dummy_{name}" not in run.data.metrics]
@@ -35,6 +50,11 @@ def test_a_run_finished(run):
 @given
 def test_the_run_tells_of_your_model_alone(run, attempt, namespace):
     "the cell made one run, and all else on it is about your model"
+    apart = [r for r in attempt if any(name.startswith("dummy_") for name in r.data.metrics)]
+    assert not apart or any("rmse" in r.data.metrics for r in apart), (
+        f'the baseline\'s metrics are on a run of their own, "{apart and apart[0].info.run_name}": '
+        "log them in the run of the model, inside its `with`, and open no other."
+    )
     assert len(attempt) == 1, (
         f"the cell made {len(attempt)} runs: autolog was on when the baseline was fitted. Fit it "
         "above `mlflow.sklearn.autolog(...)`. If it stands there already, an earlier error left "
@@ -60,11 +80,7 @@ def test_the_baseline_says_the_training_mean(namespace):
     "`baseline` says the mean quality of the training wines, whatever the wine"
     import numpy as np
 
-    baseline = namespace.get("baseline")
-    assert hasattr(baseline, "predict"), (
-        "there is no model `baseline` yet: above the line that turns autolog on, write baseline = "
-        'DummyRegressor(strategy="mean").fit(X_train, y_train).'
-    )
+    baseline = _baseline(namespace)
     from sklearn.exceptions import NotFittedError
 
     try:
@@ -95,7 +111,7 @@ def test_the_baseline_says_the_training_mean(namespace):
 def test_its_metrics_are_on_the_run(run, runs, namespace):
     "dummy_rmse, dummy_mae and dummy_r2 are on the run, and are those of the mean"
     found = _dummy_metrics(run, runs)
-    said = namespace["baseline"].predict(namespace["X_test"])
+    said = _baseline(namespace).predict(namespace["X_test"])
     assert abs(said - namespace["y_train"].mean()).max() < 1e-9, (
         "the metrics are those of another baseline than the mean of y_train: mend `baseline` "
         "first, as said above, and run the cell again."
@@ -216,6 +232,25 @@ MISTAKES = [
         hint="they open a run of their own",
         code={"log-baseline": ""},
         after=LOG,
+    ),
+    Mistake(
+        "the baseline's metrics were put into a run of their own, inside of the model's",
+        caught_by="test_the_run_tells_of_your_model_alone",
+        hint='on a run of their own, "baseline"',
+        code={
+            "log-baseline": f'with mlflow.start_run(run_name="baseline", nested=True):\n    {LOG}'
+        },
+    ),
+    Mistake(
+        "what the baseline says was kept, and not the baseline",
+        caught_by="test_its_metrics_are_on_the_run",
+        hint="is of the kind ndarray, and no model",
+        code={
+            "baseline": (
+                f'baseline = DummyRegressor(strategy="mean").{FIT}.predict(X_test)\n'
+                "baseline_metrics = eval_metrics(y_test, baseline)"
+            )
+        },
     ),
     Mistake(
         "the model's metrics were logged as the baseline's",

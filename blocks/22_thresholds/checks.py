@@ -64,9 +64,18 @@ def _verdict(demand, attempt, runs, namespace):
         f'"{demand}" was refused because evaluate knows no metric "{missing and missing[1]}": the '
         f'key in validation_thresholds is the metric\'s full name, "{RMSE}".'
     )
+    assert words != "None", (
+        f'the tag "{demand}" says "None": validate_evaluation_results answers with nothing when '
+        'the model passes. Write verdicts[name] = "passed" on the line below it, inside the `try`.'
+    )
     assert "check failed" in words, (
-        f'the tag "{demand}" says neither "passed" nor why the model was refused: keep the '
-        'message, f"refused: {refusal}".'
+        f'the tag "{demand}" says "{words[:60]}", which is neither "passed" nor why the model was '
+        'refused: keep the message, f"refused: {refusal}". If these are the words of another '
+        "error, mend that one, and catch ModelValidationFailedException alone."
+    )
+    assert RMSE in words, (
+        f'"{demand}" was asked of another metric: the demands are about the RMSE, so the key in '
+        f'validation_thresholds is "{RMSE}".'
     )
     model, mean = _figures(namespace)
     judged = dict(re.findall(rf"(candidate|baseline) model {RMSE} = ([^,]+),", words))
@@ -107,12 +116,21 @@ def test_the_demands_are_written_down(namespace):
 
     demands = namespace.get("demands")
     names = ("five_percent_better", "a_tenth_better")
-    assert isinstance(demands, dict) and set(demands) == set(names), (
+    assert demands is not None, (
         'there are no `demands` yet: in the cell "1. Settings", make a dictionary with the keys '
         '"five_percent_better" and "a_tenth_better". If MetricThreshold refused your number: a '
         "relative change is a float between 0 and 1, and a figure of numpy's needs float(...)."
     )
-    assert all(isinstance(demand, MetricThreshold) for demand in demands.values()), (
+    assert isinstance(demands, dict), (
+        f"`demands` is of the kind {type(demands).__name__}: make it a dictionary, "
+        '{"five_percent_better": MetricThreshold(...), "a_tenth_better": MetricThreshold(...)}.'
+    )
+    missing = [name for name in names if name not in demands]
+    assert not missing, (
+        f'`demands` has no entry "{missing and missing[0]}": mind the spelling. Its keys are the '
+        "names of the demands; the metric's name comes later, in validation_thresholds."
+    )
+    assert all(isinstance(demands[name], MetricThreshold) for name in names), (
         "each of `demands` must be a MetricThreshold(...), not a bare number."
     )
     relative, absolute = (demands[name] for name in names)
@@ -121,6 +139,12 @@ def test_the_demands_are_written_down(namespace):
     )
     assert absolute.min_absolute_change == 0.1, (
         '"a_tenth_better" is absolute: MetricThreshold(min_absolute_change=0.1, ...).'
+    )
+    more = (relative.threshold, relative.min_absolute_change)
+    more += (absolute.threshold, absolute.min_relative_change)
+    assert not any(more), (
+        "one of the two demands asks for more than its one change: take the other limits out of "
+        "its MetricThreshold."
     )
     assert not (relative.greater_is_better or absolute.greater_is_better), (
         "of two models the one with the smaller RMSE is better: say greater_is_better=False in "
@@ -251,6 +275,54 @@ MISTAKES = [
         caught_by="test_the_demands_are_written_down",
         hint='"five_percent_better" is relative',
         swap={"demands": (RELATIVE, RELATIVE.replace("relative", "absolute"))},
+    ),
+    Mistake(
+        "both changes were asked for in one demand",
+        caught_by="test_the_demands_are_written_down",
+        hint="asks for more than its one change",
+        swap={"demands": (ABSOLUTE, f"min_relative_change=0.05, {ABSOLUTE}")},
+    ),
+    Mistake(
+        "a demand was misspelt",
+        caught_by="test_the_demands_are_written_down",
+        hint='has no entry "a_tenth_better"',
+        swap={"demands": ('"a_tenth_better"', '"one_tenth_better"')},
+    ),
+    Mistake(
+        "the demands stand in a list",
+        caught_by="test_the_demands_are_written_down",
+        hint="is of the kind list: make it a dictionary",
+        code={"demands": f"demands = [MetricThreshold({RELATIVE}), MetricThreshold({ABSOLUTE})]"},
+        error="'list' object has no attribute 'items'",
+    ),
+    Mistake(
+        "the demands were made on another error, where the verdicts happen to be the same",
+        caught_by="test_the_tenth_verdict",
+        hint="was asked of another metric",
+        swap={"verdicts": (RMSE, "mean_absolute_error")},
+    ),
+    Mistake(
+        "what the validation returns was kept as the verdict",
+        caught_by="test_the_five_percent_verdict",
+        hint="answers with nothing when the model passes",
+        swap={"verdicts": ('"passed"', "None")},
+    ),
+    Mistake(
+        "any error was caught, also one in the program",
+        caught_by="test_the_five_percent_verdict",
+        hint="the words of another error",
+        swap={
+            "verdicts": (
+                "candidate_result=evaluation,\n            "
+                "baseline_result=baseline_evaluation,\n        )\n"
+                '        verdicts[name] = "passed"\n'
+                "    except ModelValidationFailedException",
+                "candidate_result=metrics,\n            "
+                "baseline_result=baseline_metrics,\n        )\n"
+                '        verdicts[name] = "passed"\n'
+                "    except Exception",
+            )
+        },
     ),
     Mistake(
         "the baseline's evaluation was not passed",

@@ -34,7 +34,7 @@ def _drawn(namespace):
             plt.close(number)
     assert axes.has_data(), (
         "plot_predictions_vs_targets draws nothing on the `axes` that it is given: call the "
-        "methods of `axes`, such as axes.scatter, and not those of plt."
+        "methods of `axes`, such as axes.scatter, and not those of plt, and make no figure in it."
     )
     return axes
 
@@ -81,6 +81,11 @@ def _is_level(axes, height):
     from matplotlib.lines import AxLine
 
     ends = [line.get_xydata() for line in axes.lines if not isinstance(line, AxLine)]
+    for line in axes.lines:
+        if isinstance(line, AxLine):
+            first, second, slope = line.get_xy1(), line.get_xy2(), line.get_slope()
+            if second is not None or slope == 0:
+                ends.append([first, second or first])
     for lines in axes.collections:
         if isinstance(lines, LineCollection):
             ends += lines.get_segments()
@@ -169,7 +174,8 @@ def test_the_axes_are_labelled(namespace):
     )
     legend = axes.get_legend()
     assert legend is not None, (
-        "there is no legend: after all three are drawn, each with its label=, call axes.legend()."
+        "the axes have no legend: after all three are drawn, each with its label=, call "
+        "axes.legend()."
     )
     named = [text for text in legend.get_texts() if text.get_text().strip()]
     assert len(named) >= 3, (
@@ -236,6 +242,12 @@ LOG = f'mlflow.log_figure(figure, "{PLOT}")'
 CLOSE = "plt.close(figure)"
 
 MISTAKES = [
+    Mistake(
+        "the function makes axes of its own, and draws on them",
+        caught_by="test_the_function_draws_what_it_is_given",
+        hint="make no figure in it",
+        swap={"plot": ("    axes.scatter", "    _, axes = plt.subplots()\n    axes.scatter")},
+    ),
     Mistake(
         "the figure was saved into the folder that the notebook runs in",
         caught_by="test_the_picture_is_on_the_run",
@@ -373,7 +385,7 @@ MISTAKES = [
     Mistake(
         "the labels are there, and no legend shows them",
         caught_by="test_the_axes_are_labelled",
-        hint="there is no legend",
+        hint="the axes have no legend",
         swap={"plot": ("\n    axes.legend()", "")},
     ),
 ]

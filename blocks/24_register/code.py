@@ -68,8 +68,7 @@ from importlib import metadata
 # %% evaluate-baseline (removed, given)
 
 # %% conda-env (given)
-names = ("mlflow", "scikit-learn", "skops", "pandas")
-packages = [f"{name}=={metadata.version(name)}" for name in names]
+packages = [f"{name}=={metadata.version(name)}" for name in ("mlflow", "scikit-learn", "skops")]
 
 # %% requirements (given)
     pip_requirements=packages,

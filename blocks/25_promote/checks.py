@@ -1,7 +1,9 @@
 """Block 25: a gate, and a champion that only a better model replaces."""
 
+import inspect
 import io
 from contextlib import redirect_stdout
+from unittest.mock import patch
 
 from winelab.authoring import Mistake, close, given, scratch_store
 
@@ -10,11 +12,14 @@ GATE = 0.7
 ALIAS = "champion"
 REFUSED, KEPT, PROMOTED = "refused", "kept the champion", "promoted"
 
-# The RMSE of the versions 1 to 6 in a registry of the check's own.
-SCRATCH = (0.75, 0.7, 0.69, 0.65, 0.68, 0.65)
+# The RMSE of the versions 1 to 6 in a registry of the check's own. Rounded, the third is no better
+# than the gate.
+SCRATCH = (0.75, 0.7, 0.6996, 0.65, 0.68, 0.65)
 # What `promote` is asked there: the version, the champion before (0: none), and the right answer.
 GATE_QUESTIONS = ((1, 0, REFUSED), (2, 0, REFUSED), (1, 4, REFUSED))
 CHAMPION_QUESTIONS = ((4, 3, PROMOTED), (5, 4, KEPT), (6, 4, KEPT), (3, 0, PROMOTED))
+# Asked with this gate, version 4 is refused too: the setting counts, and no figure in `promote`.
+STRICTER, STRICT_QUESTION = 0.6, (4, 0, REFUSED)
 
 
 # --- the student's functions, tried on versions that the check knows ---------------------------
@@ -55,6 +60,11 @@ def _ask(client, promote, question):
     return answer, error, int(aliases.pop(ALIAS, 0)), sorted(aliases)
 
 
+def _kind(found):
+    """What `found` is, in words."""
+    return f"a thing of the kind {type(found).__name__}, and not a run"
+
+
 def _tried(namespace):
     """What the student's two functions did, found out once a look."""
     if "_tried" not in namespace:
@@ -65,12 +75,20 @@ def _tried(namespace):
             if callable(run_of):
                 try:
                     run = run_of(client, 4)
-                    found["run_of"] = getattr(getattr(run, "info", None), "run_id", ""), ids[3]
+                    said = "nothing: it ends with `return`" if run is None else _kind(run)
+                    found["run_of"] = getattr(getattr(run, "info", None), "run_id", said), ids[3]
                 except Exception as problem:
-                    found["run_of"] = f"{type(problem).__name__}", ids[3]
+                    found["run_of"] = f"{type(problem).__name__}: {problem}"[:90], ids[3]
             if callable(promote):
-                for question in (*GATE_QUESTIONS, *CHAMPION_QUESTIONS):
-                    found[question] = _ask(client, promote, question)
+                # Whatever gate is being tried out in the notebook: here it is the block's.
+                variables = getattr(promote, "__globals__", {})
+                with patch.dict(variables, gate=GATE):
+                    for question in (*GATE_QUESTIONS, *CHAMPION_QUESTIONS):
+                        found[question] = _ask(client, promote, question)
+                # A gate that came as an argument's default is fixed, and fine.
+                if "gate" not in inspect.signature(promote).parameters:
+                    with patch.dict(variables, gate=STRICTER):
+                        found["stricter"] = _ask(client, promote, STRICT_QUESTION)
         namespace["_tried"] = found
     return namespace["_tried"]
 
@@ -89,16 +107,25 @@ def _hint(question, did):
     rmse = SCRATCH[version - 1]
     said = _situation(question)
     if error:
-        return (
-            f"promote ended with {error} ({said}): it must ask the client about this version, and "
-            f'look whether "{ALIAS}" is among the aliases before it compares.'
+        what = (
+            f'look whether "{ALIAS}" is among the aliases before you ask for its run.'
+            if "KeyError" in error or "not found" in error
+            else "mend that first. promote takes the client and the version, in this order, and "
+            "finds the RMSE with run_of(client, version)."
         )
+        return f"promote ended with {error} ({said}): {what}"
     if others:
         return f'promote set the alias "{others[0]}" ({said}): the alias is "{ALIAS}".'
+    if answer is None and not (right == PROMOTED and champion != version):
+        return (
+            f'promote gave no answer ({said}): say return "{right}". print only shows a text, and '
+            "the function goes on."
+        )
     if right == REFUSED and champion != before:
         return (
             f"promote gave the alias away, where it must refuse ({said}): compare with the gate "
-            "first, and call set_registered_model_alias in the last but one line."
+            f'first, and return "{REFUSED}" there: print would not end the function. Call '
+            "set_registered_model_alias in the last but one line."
         )
     if right == REFUSED and answer != REFUSED:
         return (
@@ -111,6 +138,13 @@ def _hint(question, did):
             f"promote moved the alias, where the champion must stay ({said}; {better}): read the "
             'champion\'s RMSE from its own run, and return "kept the champion" if this one is not '
             "below it."
+        )
+    if right == PROMOTED and champion != version and not before:
+        return (
+            f'no alias "{ALIAS}" came to the first version that passes, and promote answered '
+            f"{answer!r} ({said}): set it also where there is no champion yet. Whether there is "
+            "one stands in the store, not in a variable; and compare figures as they are, not "
+            "rounded."
         )
     if right == PROMOTED and champion != version:
         return (
@@ -164,18 +198,23 @@ def _as_good_before(versions, rmse, client):
 def test_three_candidates_are_registered(versions):
     "three models of this try are registered"
     assert len(versions) == 3, (
-        f"this try made {len(versions)} version(s): leave the loop over three alphas as it was, "
-        "and run the cells from the top."
+        f"this try made {len(versions)} version(s): if an error stands above, mend it. Leave the "
+        "loop over three alphas as it was, and run the cells from the top."
+    )
+
+
+def _judge_gate(namespace):
+    gate = namespace.get("gate")
+    assert gate is not None, 'there is no `gate` yet: write gate = 0.7 in the cell "1. Settings".'
+    assert isinstance(gate, (int, float)) and close(gate, GATE), (
+        f"`gate` is {gate!r}: the gate of this block is 0.7, a number. Others are for trying out: "
+        "put 0.7 back, and run all cells."
     )
 
 
 def test_the_gate_is_set(namespace):
     "`gate` is 0.7"
-    gate = namespace.get("gate")
-    assert gate is not None, 'there is no `gate` yet: write gate = 0.7 in the cell "1. Settings".'
-    assert isinstance(gate, (int, float)) and close(gate, GATE), (
-        f"`gate` is {gate!r}: the gate of this block is 0.7, a number. Others are for trying out."
-    )
+    _judge_gate(namespace)
 
 
 def test_the_run_of_a_version_is_found(namespace):
@@ -185,8 +224,9 @@ def test_the_run_of_a_version_is_found(namespace):
     )
     found, right = _tried(namespace)["run_of"]
     assert found == right, (
-        f"run_of gave {found or 'no run'} for version 4 of a registry with six: ask the client "
-        "for this version, and then for the run of its run_id. The newest run may be another."
+        f"run_of gave {found} (asked for version 4 of a registry with six): ask the client for "
+        "this version, and return the run of its run_id, client.get_run(...). The newest run may "
+        "be another."
     )
 
 
@@ -197,6 +237,12 @@ def test_promote_asks_the_gate_first(namespace):
     )
     hint = _first_hint(namespace, GATE_QUESTIONS)
     assert not hint, hint
+    answer, error, *_ = _tried(namespace).get("stricter", (REFUSED, ""))
+    assert answer == REFUSED and not error, (
+        f"with a gate of {STRICTER}, promote still does not refuse an RMSE of "
+        f"{SCRATCH[STRICT_QUESTION[0] - 1]}: compare with the variable `gate`, and not with a "
+        "figure of your own."
+    )
 
 
 def test_promote_gives_the_alias_to_a_better_one_only(namespace):
@@ -208,8 +254,14 @@ def test_promote_gives_the_alias_to_a_better_one_only(namespace):
     assert not hint, hint
 
 
-def test_each_run_has_its_decision(versions, client):
+def test_each_run_has_its_decision(versions, client, runs, namespace):
     'the run of each version has the right decision, as the tag "promotion"'
+    if "gate" in namespace:
+        _judge_gate(namespace)
+    assert all(run.info.status != "RUNNING" for run in runs), (
+        "a run is still open: mlflow.set_tag, asked after the `with`, opens one. Call "
+        'mlflow.end_run() once; then use client.set_tag(model_info.run_id, "promotion", decision).'
+    )
     best = None
     for version, rmse, decision in _decisions(versions, client):
         number = version.version
@@ -224,6 +276,12 @@ def test_each_run_has_its_decision(versions, client):
             "decision)."
         )
         right = PROMOTED if best is None or rmse < best else KEPT
+        number_now = str(client.get_registered_model(NAME).aliases.get(ALIAS, ""))
+        assert not (decision == KEPT and number_now == str(number)), (
+            f'version {number} is the champion, and its run has the tag "{KEPT}": promote was '
+            "asked about it twice, and the second time it was the champion already. Call it once, "
+            "and keep its answer: decision = promote(client, version)."
+        )
         if rmse >= GATE:
             right = REFUSED
         elif best is None and decision == KEPT and _as_good_before(versions, rmse, client):
@@ -236,25 +294,33 @@ def test_each_run_has_its_decision(versions, client):
         best = rmse if decision == PROMOTED else best
 
 
-def test_the_champion_deserves_it(versions, client):
-    'the alias "champion" is on a version that passed the gate, and none of this try is better'
+def test_the_champion_deserves_it(versions, client, namespace):
+    'only what passed the gate has the alias "champion", and no version of this try is better'
+    if "gate" in namespace:
+        _judge_gate(namespace)
     rows = _decisions(versions, client)
     assert all(decision for _, _, decision in rows), (
         "not all versions of this try have been decided about, so none of them can be the "
         "champion yet: call `promote` for each, in the loop."
     )
     aliases = client.get_registered_model(NAME).aliases
+    if ALIAS not in aliases and all(
+        value >= GATE and decision == REFUSED for _, value, decision in rows
+    ):
+        return  # On this table nothing passes: then nobody is the champion, and that is right.
     assert ALIAS in aliases, (
         f'no version has the alias "{ALIAS}"'
         + (f', but "{min(aliases)}" is there' if aliases else "")
-        + f': call client.set_registered_model_alias(registered_name, "{ALIAS}", version).'
+        + ": in `promote`, for a version that passes, call "
+        f'client.set_registered_model_alias(registered_name, "{ALIAS}", version).'
     )
     champion = client.get_model_version(NAME, str(aliases[ALIAS]))
     mine = {str(version.version): decision for version, _, decision in rows}
     number = str(champion.version)
     assert mine.get(number, PROMOTED) == PROMOTED, (
-        f'version {number} has the alias, and the tag "{mine.get(number)}": set the alias in '
-        "`promote` only, as its last step."
+        f'version {number} has the alias, and its run the tag "{mine.get(number)}": only what '
+        f'promote answers "{PROMOTED}" to may have the alias. Set it in `promote`, as its last '
+        "step, and tag what it answered."
     )
     rmse = _rmse(client, champion)
     assert rmse is not None and rmse < GATE, (
@@ -276,6 +342,56 @@ UNTRAINED = ("prepare", "candidates")
 TAG_LINE = 'client.set_tag(model_info.run_id, "promotion", decision)'
 
 MISTAKES = [
+    Mistake(
+        "the RMSE was rounded before it was compared",
+        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
+        hint="compare figures as they are, not rounded",
+        skip=UNTRAINED,
+        swap={"promote": (FIRST_LINE, FIRST_LINE + "    rmse = round(rmse, 2)\n")},
+    ),
+    Mistake(
+        "the gate was written into promote as a figure",
+        caught_by="test_promote_asks_the_gate_first",
+        hint="compare with the variable `gate`",
+        skip=UNTRAINED,
+        swap={"promote": ("rmse >= gate", "rmse >= 0.7")},
+    ),
+    Mistake(
+        "the answer was printed, and not given back",
+        caught_by="test_promote_asks_the_gate_first",
+        hint="print would not end the function",
+        skip=UNTRAINED,
+        swap={"promote": ('return "refused"', 'print("refused")')},
+    ),
+    Mistake(
+        "run_of gives back the id of the run",
+        caught_by="test_the_run_of_a_version_is_found",
+        hint="of the kind str, and not a run",
+        skip=UNTRAINED,
+        code={
+            "run-of": (
+                "def run_of(client, version):\n"
+                "    return client.get_model_version(registered_name, version).run_id"
+            )
+        },
+    ),
+    Mistake(
+        "promote was asked twice about each version, to print and to tag",
+        caught_by="test_each_run_has_its_decision",
+        hint="asked about it twice",
+        swap={
+            "candidate": (
+                "decision = promote(client, version)\n",
+                "print(promote(client, version))\ndecision = promote(client, version)\n",
+            )
+        },
+    ),
+    Mistake(
+        "the gate of a trial was left in the settings",
+        caught_by="test_the_champion_deserves_it",
+        hint="put 0.7 back, and run all cells",
+        swap={"gate": ("0.7", "0.6")},
+    ),
     Mistake(
         "the alias is set before the gate is asked",
         caught_by="test_promote_asks_the_gate_first",
@@ -309,27 +425,27 @@ MISTAKES = [
         caught_by="test_promote_gives_the_alias_to_a_better_one_only",
         hint="smaller is better",
         skip=UNTRAINED,
-        swap={"promote": ("if rmse >= to_beat:", "if False:")},
+        swap={"promote": ("rmse >= run_of", "False and run_of")},
     ),
     Mistake(
         "the champion is compared the wrong way round",
         caught_by="test_promote_gives_the_alias_to_a_better_one_only",
         hint="a smaller RMSE is better",
         skip=UNTRAINED,
-        swap={"promote": ("rmse >= to_beat", "rmse <= to_beat")},
+        swap={"promote": ("rmse >= run_of", "rmse <= run_of")},
     ),
     Mistake(
         "an equal one takes the alias",
         caught_by="test_promote_gives_the_alias_to_a_better_one_only",
         hint="equal is not better",
         skip=UNTRAINED,
-        swap={"promote": ("rmse >= to_beat", "rmse > to_beat")},
+        swap={"promote": ("rmse >= run_of", "rmse > run_of")},
     ),
     Mistake(
         "the champion is looked up without asking whether there is one",
         caught_by="test_promote_gives_the_alias_to_a_better_one_only",
         hint='look whether "champion" is among the aliases',
-        swap={"promote": ('if "champion" in aliases:', "if True:")},
+        swap={"promote": ('"champion" in aliases and ', "")},
         error="KeyError: 'champion'",
     ),
     Mistake(
@@ -378,7 +494,7 @@ MISTAKES = [
     Mistake(
         "promote says nothing",
         caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="promote answered None",
+        hint="promote gave no answer",
         skip=UNTRAINED,
         swap={"promote": ('\n    return "promoted"', "")},
     ),
@@ -438,14 +554,14 @@ MISTAKES = [
     Mistake(
         "the decision was set after the run, without its id: that opens a run",
         caught_by="test_each_run_has_its_decision",
-        hint='has no tag "promotion"',
+        hint="Call mlflow.end_run() once",
         swap={"candidate": (TAG_LINE, 'mlflow.set_tag("promotion", decision)')},
         error="is already active",
     ),
     Mistake(
         "the alias was moved by hand, past the gate",
         caught_by="test_the_champion_deserves_it",
-        hint="set the alias in `promote` only",
+        hint="Set it in `promote`, as its last step",
         after=(
             "first = min(int(v.version) for v in client.search_model_versions())\n"
             'client.set_registered_model_alias(registered_name, "champion", first)'

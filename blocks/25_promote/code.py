@@ -27,9 +27,9 @@ def run_of(client, version):
 #? `client.set_registered_model_alias` takes the name, the alias and the version.
 #?
 #? `rmse = run_of(client, version).data.metrics["rmse"]`, and `if rmse >= gate:` return "refused".
-#? Then `aliases = client.get_registered_model(registered_name).aliases`. If "champion" is in it,
-#? `to_beat = run_of(client, aliases["champion"]).data.metrics["rmse"]`, and `if rmse >= to_beat:`
-#? return "kept the champion". Then
+#? Then `aliases = client.get_registered_model(registered_name).aliases`. If "champion" is in it, and
+#? `rmse` is not below `run_of(client, aliases["champion"]).data.metrics["rmse"]`, return "kept the
+#? champion". Then
 #? `client.set_registered_model_alias(registered_name, "champion", version)`, and return "promoted".
 def promote(client, version):
     """Make a version the champion if it passes the gate and beats the one that is there."""
@@ -37,10 +37,8 @@ def promote(client, version):
     if rmse >= gate:
         return "refused"
     aliases = client.get_registered_model(registered_name).aliases
-    if "champion" in aliases:
-        to_beat = run_of(client, aliases["champion"]).data.metrics["rmse"]
-        if rmse >= to_beat:
-            return "kept the champion"
+    if "champion" in aliases and rmse >= run_of(client, aliases["champion"]).data.metrics["rmse"]:
+        return "kept the champion"
     client.set_registered_model_alias(registered_name, "champion", version)
     return "promoted"
 

@@ -31,6 +31,11 @@ def _newest(namespace, client):
         raise AssertionError(
             f"newest_version(client) stopped with {error}: it takes the client, and finds the rest."
         ) from None
+    except Exception as error:
+        raise AssertionError(
+            f"newest_version(client) stopped with {type(error).__name__}: {str(error)[:90]}. The "
+            "filter is f\"name='{registered_name}'\", with both kinds of quotes and the f."
+        ) from None
 
 
 def _same(found, number):
@@ -137,6 +142,8 @@ def test_the_champion_is_found_by_its_alias(namespace, client):
                 f"find_champion(client) gives version {found}: ask for the version by its alias."
             )
     there = int(client.get_registered_model(name).aliases.get("champion", 0))
+    if not there:
+        return  # Nothing has passed the gate in this store: the next check asks about that.
     assert ask(client) == there, (
         f"the champion of your store is version {there}: ask the client that the function is given."
     )
@@ -161,6 +168,12 @@ def test_no_champion_is_said_clearly(namespace):
                 "without a champion, find_champion(client) ends in MLflow's error, below a page of "
                 "traceback: look into the aliases first, and raise SystemExit with a sentence."
             ) from None
+        except Exception as error:
+            raise AssertionError(
+                f"without a champion, find_champion(client) ends in a {type(error).__name__}, "
+                "below a traceback: look into the aliases first, and raise SystemExit with a "
+                "sentence."
+            ) from None
         else:
             raise AssertionError(
                 f"without a champion, find_champion(client) gives back {found!r}, and the program "
@@ -172,12 +185,67 @@ def test_no_champion_is_said_clearly(namespace):
     )
 
 
+def test_the_champion_predicts(namespace, client, versions):
+    'the cell "6. Find the champion" loads the champion, and lets it predict'
+    import mlflow
+    import numpy as np
+
+    name = namespace["registered_name"]
+    there = client.get_registered_model(name).aliases.get("champion")
+    if "tables" not in namespace or there is None:
+        return  # In a script, main() keeps it for itself; and without a champion the cell ends.
+    found = namespace.get("champion")
+    assert found is not None, (
+        'there is no `champion` yet: in the cell "6. Find the champion", write '
+        "champion = find_champion(client), and run it."
+    )
+    assert _same(getattr(found, "version", found), there), (
+        f"`champion` is version {getattr(found, 'version', found)}, and the alias is on version "
+        f'{there}: run the cell "6. Find the champion" again, below the training.'
+    )
+    said = namespace.get("predictions")
+    assert said is not None, (
+        "there are no `predictions` yet: load the champion with mlflow.pyfunc.load_model, and let "
+        "it predict for the test wines, tables[1]."
+    )
+    right = mlflow.pyfunc.load_model(f"models:/{name}/{there}").predict(namespace["tables"][1])
+    assert np.shape(said) == np.shape(right) and np.allclose(said, right), (
+        "`predictions` are not what the champion says of the test wines: load "
+        'f"models:/{registered_name}@champion", and give it tables[1], all of them.'
+    )
+
+
 SEARCH = "client.search_model_versions(f\"name='{registered_name}'\")"
 HIGHEST = "max(int(version.version) for version in found)"
 BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
 ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).aliases:'
 
 MISTAKES = [
+    Mistake(
+        "the two functions were written, and never used",
+        caught_by="test_the_champion_predicts",
+        hint="champion = find_champion(client), and run it",
+        skip=("release",),
+    ),
+    Mistake(
+        "the newest was loaded, by an address without a number",
+        caught_by="test_the_champion_predicts",
+        hint="are not what the champion says",
+        swap={"release": ("@champion", "/latest")},
+    ),
+    Mistake(
+        "the name in the filter has no quotes",
+        caught_by="test_the_newest_in_your_store",
+        hint="with both kinds of quotes",
+        swap={"newest-version": ("name='{registered_name}'", "name={registered_name}")},
+        error="Expected a quoted string value",
+    ),
+    Mistake(
+        "another error was raised, with a page of traceback",
+        caught_by="test_no_champion_is_said_clearly",
+        hint="raise SystemExit with a",
+        swap={"find-champion": ("SystemExit", "ValueError")},
+    ),
     Mistake(
         "the number was written down",
         caught_by="test_the_newest_in_your_store",

@@ -120,6 +120,21 @@ def test_each_version_is_annotated(client, versions, namespace):
         _judge_description(found, run, whose)
 
 
+def test_the_champion_was_annotated_last(client, versions, namespace):
+    "the champion was annotated after the loop, whoever made it"
+    name = namespace["registered_name"]
+    _annotate(namespace)
+    number = client.get_registered_model(name).aliases.get("champion")
+    if number is None:
+        return  # Nothing passed the gate: there is nobody to write on.
+    champion = client.get_model_version(name, str(number))
+    assert champion.last_updated_timestamp > max(one.creation_timestamp for one in versions), (
+        f"nothing was written on the champion, version {number}, since the last candidate was "
+        "registered: call annotate(client, champion.version) in the cell "
+        '"6. Find the champion", even if the loop has made it, and run that cell.'
+    )
+
+
 def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
     "annotate(client, version) writes on this version, from the run that made it"
     from mlflow import MlflowException
@@ -133,7 +148,7 @@ def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
         for number in (2, 1):
             try:
                 annotate(client, str(number))
-            except (MlflowException, KeyError) as error:
+            except (MlflowException, KeyError, AttributeError, NameError, TypeError) as error:
                 raise AssertionError(
                     f"in another registry, annotate(client, version) stopped with "
                     f"{type(error).__name__}: {str(error)[:80]}. Read everything from "
@@ -193,6 +208,19 @@ MISTAKES = [
         caught_by="test_each_version_is_annotated",
         hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
         code={"note": ""},
+    ),
+    Mistake(
+        "the champion was not annotated, as the loop had just made it",
+        caught_by="test_the_champion_was_annotated_last",
+        hint="call annotate(client, champion.version)",
+        code={"note-champion": ""},
+    ),
+    Mistake(
+        "annotate was given the champion, and not its number",
+        caught_by="test_the_champion_was_annotated_last",
+        hint="call annotate(client, champion.version)",
+        code={"note-champion": "annotate(client, champion)"},
+        error="not 'ModelVersion'",
     ),
     Mistake(
         "the champion of an older run was forgotten",

@@ -1,0 +1,257 @@
+"""Block 29: the poster says what the store says, all of it can be read, and the script is short."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from copy import copy
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import mlflow
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from winelab.paths import SOLUTIONS
+from winelab.room import clean_room
+from winelab.runner import run
+from winelab.store import environment
+
+SCRIPT = SOLUTIONS / "29_poster.py"
+NAME = "wine-quality-elasticnet"
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[ModuleType]:
+    """The functions of the built script, in a room where it has run once; MLflow looks there."""
+    kept = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
+    before = mlflow.get_tracking_uri()
+    with clean_room() as room, environment(MPLBACKEND="agg"):
+        shutil.copyfile(SCRIPT, room / "solutions" / SCRIPT.name)
+        outcome = run(room, source=SCRIPT.name)
+        assert not outcome.error, outcome.error
+        module = ModuleType("poster")
+        module.__file__ = str(room / "solutions" / SCRIPT.name)
+        exec(compile(SCRIPT.read_text("utf-8"), module.__file__, "exec"), vars(module))
+        mlflow.set_tracking_uri(f"sqlite:///{(room / 'mlflow.db').as_posix()}")
+        mlflow.set_experiment("wine-quality")
+        yield module
+        mlflow.set_tracking_uri(before)
+    for name in [name for name in os.environ if "MLFLOW" in name and name not in kept]:
+        del os.environ[name]
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def client(script: ModuleType) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient()
+
+
+@pytest.fixture
+def facts(script: ModuleType, client: mlflow.MlflowClient) -> dict[str, Any]:
+    found: dict[str, Any] = script.read_store(client)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def draw(script: ModuleType, facts: dict[str, Any]) -> Any:
+    """The poster, laid out as it is saved."""
+    poster = script.draw_poster(**facts)
+    poster.set_dpi(200)
+    poster.draw_without_rendering()
+    return poster
+
+
+def words(poster: Any) -> str:
+    """All texts of the poster."""
+    return "\n".join(found.get_text() for found in poster.findobj(Text))
+
+
+def heights(poster: Any, panel: int) -> list[float]:
+    """How high the bars of a panel are."""
+    return [bar.get_height() for bar in poster.axes[panel - 1].patches]
+
+
+def dots(poster: Any, panel: int) -> list[tuple[float, float]]:
+    """Where the dots of a panel are, the champion last."""
+    collections = poster.axes[panel - 1].collections
+    return [tuple(place) for found in collections for place in found.get_offsets()]
+
+
+# --- the poster follows the store ----------------------------------------------------------------
+
+
+def test_it_says_what_the_store_says(script: ModuleType, client: mlflow.MlflowClient) -> None:
+    champion: Any = client.get_model_version_by_alias(NAME, "champion")
+    metrics = client.get_run(champion.run_id).data.metrics
+    poster = draw(script, script.read_store(client))
+    said = words(poster)
+    assert f"models:/{NAME}@champion" in said
+    assert f"@champion is version {champion.version}. {champion.description}" in said
+    assert heights(poster, 3) == [
+        metrics[f"{of}{name}"] for name in ("rmse", "mae", "r2") for of in ("dummy_", "")
+    ]
+    assert sum(heights(poster, 1)) == 1599
+    for name in ("rmse", "mae", "r2"):
+        assert f"{metrics[name]:.3f}" in said
+    assert "3 runs" in said and "3 versions" in said
+    assert dots(poster, 4)[-1] == (float(champion.version), metrics["rmse"])
+    assert {place for place, _ in dots(poster, 2)} == {0.01, 0.1, 0.5}
+    assert "gate\n0.7" in said
+    assert "400 answers to python" in said and "400 answers to curl" in said
+
+
+def _metric(client: mlflow.MlflowClient, champion: Any) -> str:
+    client.log_metric(champion.run_id, "mae", 0.1234)
+    return "0.123"
+
+
+def _rmse(client: mlflow.MlflowClient, champion: Any) -> str:
+    client.log_metric(champion.run_id, "dummy_rmse", 0.8765)
+    return "mean\n0.876"
+
+
+def _alias(client: mlflow.MlflowClient, champion: Any) -> str:
+    other: Any = client.get_model_version(NAME, "3")
+    said = mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json")
+    client.log_dict(other.run_id, said, "service.json")
+    client.set_registered_model_alias(NAME, "champion", "3")
+    return "@champion is version 3."
+
+
+def _gate(client: mlflow.MlflowClient, champion: Any) -> str:
+    client.set_model_version_tag(NAME, champion.version, "gate", "0.725")
+    return "gate\n0.725"
+
+
+def _version(client: mlflow.MlflowClient, champion: Any) -> str:
+    client.create_model_version(NAME, champion.source, champion.run_id)
+    return "4 versions"
+
+
+def _run(client: mlflow.MlflowClient, champion: Any) -> str:
+    experiment = client.get_run(champion.run_id).info.experiment_id
+    # As if long ago: the newest run is the one with the table.
+    made = client.create_run(experiment, start_time=1).info.run_id
+    client.log_param(made, "alpha", "0.3")
+    client.log_metric(made, "rmse", 0.71)
+    return "4 runs"
+
+
+def _service(client: mlflow.MlflowClient, champion: Any) -> str:
+    said = mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json")
+    said |= {"curl": [5.0] * 7, "difference": 0.125, "no alcohol": [418, "no wine without"]}
+    client.log_dict(champion.run_id, said, "service.json")
+    return "7 answers to curl"
+
+
+def _description(client: mlflow.MlflowClient, champion: Any) -> str:
+    client.update_model_version(NAME, champion.version, "Changed by hand.")
+    return "Changed by hand."
+
+
+def _table(client: mlflow.MlflowClient, champion: Any) -> str:
+    newest = mlflow.search_runs(filter_string="metrics.rmse > 0")["run_id"][0]
+    parts = {"train": {"5": 30, "6": 20}, "test": {"10": 2}}
+    client.log_dict(newest, {"mean": 5.4, "wines": parts}, "table.json")
+    return "52 wines"
+
+
+@pytest.mark.parametrize(
+    "change", [_metric, _rmse, _gate, _version, _run, _service, _description, _table, _alias]
+)
+def test_a_change_in_the_store_is_a_change_of_the_poster(
+    change: Any, script: ModuleType, client: mlflow.MlflowClient, facts: dict[str, Any]
+) -> None:
+    before = draw(script, facts)
+    said = change(client, client.get_model_version_by_alias(NAME, "champion"))
+    after = draw(script, script.read_store(client))
+    assert said not in words(before)
+    assert said in words(after)
+    if change is _service:
+        assert "at most 0.1 off" in words(after) and "no alcohol: 418" in words(after)
+    if change is _alias:
+        assert dots(before, 4)[-1][0] == 2.0 and dots(after, 4)[-1][0] == 3.0
+    if change is _gate:
+        assert [line.get_ydata()[0] for line in after.axes[3].lines] == [0.725]
+    if change is _metric:
+        assert heights(after, 3)[3] == 0.1234
+
+
+# --- it can be read ------------------------------------------------------------------------------
+
+
+def crowded(facts: dict[str, Any], count: int, best: int) -> dict[str, Any]:
+    """The facts of a store with `count` versions, of which `best` is the champion."""
+    champion: Any = copy(facts["champion"])
+    champion._version = str(best)  # through a server, it is a text
+    rmse = [0.62 + 0.2 * (at % 7) / 7 for at in range(count)]
+    alphas = [(0.001, 0.01, 0.05, 0.1, 0.5, 2.0, 0.0)[at % 7] for at in range(count)]
+    long = [400, "a_word_that_is_longer_than_any_line_of_the_panel_can_be " + "and more " * 60]
+    return facts | {
+        "champion": champion,
+        "runs": pd.Series(rmse, index=alphas),
+        "versions": {at + 1: rmse[at] for at in reversed(range(count))},
+        "service": facts["service"] | {"malformed": long, "no alcohol": long},
+    }
+
+
+@pytest.mark.parametrize(("count", "best"), [(1, 1), (3, 3), (11, 1), (11, 11), (40, 2), (40, 40)])
+def test_nothing_is_cut_off_and_nothing_overlaps(
+    script: ModuleType, facts: dict[str, Any], count: int, best: int
+) -> None:
+    poster = draw(script, crowded(facts, count, best))
+    renderer = poster.canvas.get_renderer()
+    page = poster.bbox
+    panels = {str(at): axes.get_tightbbox(renderer) for at, axes in enumerate(poster.axes, 1)}
+    heads = {text.get_text(): text.get_window_extent(renderer) for text in poster.texts}
+    assert len(panels) == 6 and len(heads) == 2
+    boxes = panels | heads
+    for name, box in boxes.items():
+        assert page.x0 <= box.x0 and box.x1 <= page.x1, f"{name} is wider than the page"
+        assert page.y0 <= box.y0 and box.y1 <= page.y1, f"{name} is higher than the page"
+        for other, there in boxes.items():
+            assert name == other or not box.overlaps(there), f"{name} overlaps {other}"
+    for axes in poster.axes:
+        low, high = sorted(axes.get_xlim())
+        labels = [
+            label.get_window_extent(renderer)
+            for at, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+            if low <= at <= high
+        ]
+        for left, right in pairwise(labels):
+            assert left.x1 < right.x0, "two labels of an axis overlap"
+    service = poster.axes[5]
+    for text in service.texts:
+        inside, card = text.get_window_extent(renderer), service.bbox
+        assert card.x0 < inside.x0 and inside.x1 < card.x1, "the words leave the last panel"
+        assert card.y0 < inside.y0 and inside.y1 < card.y1, "the words leave the last panel"
+    small = [found for found in poster.findobj(Text) if found.get_fontsize() < 12]
+    assert not [found for found in small if found.get_text()], "smaller than 12 points"
+    assert tuple(poster.get_size_inches()) == (16.5, 11.7)
+
+
+def test_matplotlib_is_left_as_it_was(script: ModuleType, facts: dict[str, Any]) -> None:
+    before = dict(mpl.rcParams)
+    script.draw_poster(**facts)
+    assert dict(mpl.rcParams) == before
+
+
+# --- the script ----------------------------------------------------------------------------------
+
+
+def test_the_finished_script_is_short() -> None:
+    lines = SCRIPT.read_text("utf-8").splitlines()
+    assert len(lines) < 300
+    assert max(map(len, lines)) <= 100
+    assert "def main():" in lines
