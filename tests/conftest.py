@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import rooms
 from table import BlockTable, block_of
+from xdist.scheduler import LoadScopeScheduling
 
 from winelab import forkserver
 from winelab.data import which_table
@@ -35,6 +36,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.nbval_kernel_name = forkserver.KERNEL
     else:
         config.option.nbval_current_env = True
+
+
+class ByBlock(LoadScopeScheduling):
+    """Hands tests out a file at a time, and two long files a block at a time.
+
+    In one piece, all mistakes of thirty blocks would keep one worker long after the other has
+    nothing left to do. The cells of a notebook must stay together: they share a kernel.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        long = file.endswith(("test_mistakes.py", "test_blocks.py"))
+        return f"{file}::{block_of(nodeid)}" if long else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByBlock:
+    """Let xdist schedule as above."""
+    return ByBlock(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -40,7 +40,8 @@ def pytest_arguments(block: int | None) -> list[str]:
         "-n",
         str(cores if cores > 1 else 0),
         *only,
-        "--dist=loadfile",
+        # How the tests are handed out is said in tests/conftest.py.
+        "--dist=loadscope",
         "--nbval",
         "--nbval-sanitize-with=tests/sanitize.cfg",
         f"--nbval-cell-timeout={CELL_LIMIT}",

@@ -87,10 +87,10 @@ def draw_poster(champion, run, runs, versions, table, service):
     on["3"].bar_label(bars, fmt="%.3f")
     on["3"].set(title="❸ The mean, and ours ➜", xticks=[0, 3, 6], xticklabels=["RMSE", "MAE", "R²"])
     plot_predictions_vs_targets(on["5"], service["judged"], service["python"], table["mean"])
-    on["5"].set_title("❺ What the service answers ➜")
+    on["5"].set(title="❺ What the service answers ➜")
     words = [f"{len(service[name])} answers to {name}" for name in ("python", "curl")]
     for name in ("malformed", "no alcohol"):
-        words += [f"{name}: {service[name][0]}, {service[name][1].split('Error: ')[-1]:.65}"]
+        words += [f"{name}: {service[name][0]}, {service[name][1].split('Error: ')[-1]:.60}"]
     on["6"].text(0.05, 0.95, "\n\n".join(pd.Series(words).str.wrap(31)), size=17, va="top")
     on["6"].set(title=f"❻ Served: at most {service['difference']:.1g} off", xticks=[], yticks=[])
     return poster

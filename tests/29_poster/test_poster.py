@@ -16,6 +16,7 @@ import mlflow
 import pandas as pd
 import pytest
 from matplotlib.text import Text
+from mlflow.tracking import fluent
 
 from winelab.paths import SOLUTIONS
 from winelab.room import clean_room
@@ -42,6 +43,8 @@ def script() -> Iterator[ModuleType]:
         mlflow.set_experiment("wine-quality")
         yield module
         mlflow.set_tracking_uri(before)
+    # The experiment of a store that is gone, for whatever test comes next in this process.
+    fluent._active_experiment_id = None
     for name in [name for name in os.environ if "MLFLOW" in name and name not in kept]:
         del os.environ[name]
     os.environ.update(kept)

@@ -197,6 +197,8 @@ def test_a_solved_notebook_has_all_its_outputs(block: Block) -> None:
 def test_stored_outputs_name_no_folder_of_the_machine(block: Block) -> None:
     cells = code_cells(SOLUTIONS / f"{block.name}.ipynb")
     text = json.dumps([cell.outputs for cell in cells])
+    # A picture's bytes, written as letters, may read like anything.
+    text = re.sub(r'"image/png": "[^"]*"', "", text)
     assert str(ROOT) not in text and str(Path.home()) + "/" not in text
     assert not re.search(r"[/\\](tmp|temp|T)[/\\]", text), "a temporary folder is in the outputs"
 

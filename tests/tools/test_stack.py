@@ -184,9 +184,9 @@ def test_usage_names_both_shells() -> None:
 
 
 def test_a_blocks_own_tests_are_in_its_row() -> None:
-    own = [path.name for path in (ROOT / "tests").glob("[0-9][0-9]_*")]
-    assert own == ["13_server"]
-    assert (ROOT / "blocks" / own[0]).is_dir()
+    own = {path.name for path in (ROOT / "tests").glob("[0-9][0-9]_*")}
+    assert "13_server" in own
+    assert own <= {path.name for path in (ROOT / "blocks").iterdir()}
     assert "tests/13_server" in prove.pytest_arguments(13)
     assert "tests/13_server" not in prove.pytest_arguments(5)
     assert block_of("tests/13_server/test_stack.py::test_x") == 13
