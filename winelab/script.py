@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,15 +88,17 @@ def _apply(now: Sections, block: Block, change: Change, history: list[Sections])
         now[section] = before
 
 
-def _opens(lines: Iterable[Line]) -> bool:
+def _ends_with_colon(lines: Sequence[Line]) -> bool:
+    """Whether the last line opens a block: no empty line stands below it."""
+    return bool(lines) and lines[-1].text.rstrip().endswith(":")
+
+
+def _opens(lines: Sequence[Line]) -> bool:
     """Whether code is the head of a block (``with ...:``, a function) that others stand in.
 
     Below the first line of a function its docstring may stand, and what it begins with.
     """
-    texts = [line.text for line in lines]
-    return bool(texts) and (
-        texts[-1].rstrip().endswith(":") or (texts[0].startswith(("def ", "@")) and len(texts) > 1)
-    )
+    return _ends_with_colon(lines) or (len(lines) > 1 and lines[0].text.startswith(("def ", "@")))
 
 
 def _depth(parents: Iterable[str], sections: Mapping[str, tuple[Line, ...]]) -> int:
@@ -140,9 +142,9 @@ def _ends_with_definition(lines: Iterable[Line]) -> bool:
     return bool(body) and isinstance(body[-1], ast.FunctionDef | ast.ClassDef)
 
 
-def _opens_here(lines: list[Line]) -> bool:
-    """Whether the last line opens a block: no empty line stands below it."""
-    return lines[-1].text.rstrip().endswith(":")
+def _far_apart(before: Sequence[Line], after: Sequence[Line]) -> bool:
+    """Whether two empty lines stand between: round a definition, as everywhere in Python."""
+    return _begins_with_definition(after) or _ends_with_definition(before)
 
 
 def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) -> list[Cell]:
@@ -171,9 +173,8 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
                 continue
             source = code[0].source if code else course.outline.path
             depth = _depth(slot.parents, sections)
-            # Two empty lines round a definition, as everywhere in Python.
-            wide = depth == 0 and (_begins_with_definition(code) or _ends_with_definition(lines))
-            if (gap or wide) and len(lines) > head and not _opens_here(lines):
+            wide = depth == 0 and _far_apart(lines, code)
+            if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):
                 lines += [Line("", source, 1)] * (2 if wide else 1)
             gap = False
             indent = INDENT * depth
@@ -227,11 +228,7 @@ def script_lines(course: Course, number: int) -> list[Line]:
         wide = (
             previous is not None
             and cell.depth == 0
-            and (
-                previous.depth > 0
-                or _begins_with_definition(cell.lines)
-                or _ends_with_definition(previous.lines)
-            )
+            and (previous.depth > 0 or _far_apart(previous.lines, cell.lines))
         )
         lines += [Line("", lesson, 1)] * (2 if wide else 1)
         # A function's docstring says in a script what the title says in a notebook.

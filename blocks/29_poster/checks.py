@@ -1,12 +1,10 @@
 """Block 29: the poster, and that each of its figures stands in the store."""
 
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from winelab.authoring import Mistake, close, given
+from winelab.authoring import Mistake, close, given, scratch_store
 from winelab.fixtures import EXPERIMENT, REGISTERED
 
 KEYS = ("champion", "run", "runs", "versions", "table", "service")
@@ -195,24 +193,19 @@ def _small_store(back_to):
     """A client of that store, which is MLflow's store meanwhile; then all is as it was."""
     import mlflow
 
-    from winelab.room import _prepared_store
+    from winelab.store import sqlite_file
 
-    uri = mlflow.get_tracking_uri()
     before = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
-    with TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
-        shutil.copyfile(_prepared_store(), folder / "small.db")
-        try:
-            mlflow.set_tracking_uri(f"sqlite:///{(folder / 'small.db').as_posix()}")
-            client = mlflow.MlflowClient()
+    try:
+        with scratch_store() as client:
+            folder = sqlite_file(client.tracking_uri).parent
             mlflow.set_experiment(experiment_id=_furnish(client, folder / "files"))
             yield client
-        finally:
-            mlflow.set_tracking_uri(uri)
-            mlflow.set_experiment(experiment_id=back_to)
-            for name in [name for name in os.environ if "MLFLOW" in name and name not in before]:
-                del os.environ[name]
-            os.environ.update(before)
+    finally:
+        mlflow.set_experiment(experiment_id=back_to)
+        for name in [name for name in os.environ if "MLFLOW" in name and name not in before]:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 # --- the files -----------------------------------------------------------------------------------
