@@ -7,7 +7,8 @@ endif
 WINELAB = $(PYTHON) -m winelab
 
 .DEFAULT_GOAL := help
-.PHONY: help lab ui stack run progress data doctor check build outputs lint bench setup reset clean
+.PHONY: help lab ui stack run watch hint solution catchup progress data doctor check grade matrix \
+	build outputs slides pictures lint bench setup reset clean
 
 help: ## these commands
 	@$(WINELAB) help
@@ -24,6 +25,18 @@ stack: ## run MLflow on PostgreSQL and S3, for block 13 (Docker, or installed pr
 run: ## run the script of a block: make run BLOCK=5
 	@$(WINELAB) run --block "$(BLOCK)"
 
+watch: ## run your own script of a block at each save, and check it: make watch BLOCK=14
+	@$(WINELAB) watch --block "$(BLOCK)" $(if $(SCRIPT),--script "$(SCRIPT)")
+
+hint: ## the next hint for a block: make hint BLOCK=14
+	@$(WINELAB) hint --block "$(BLOCK)"
+
+solution: ## what a block changes in the script: make solution BLOCK=14
+	@$(WINELAB) solution --block "$(BLOCK)"
+
+catchup: ## a store as it stands before a block, for who missed a class: make catchup BLOCK=24
+	@$(WINELAB) catchup --block "$(BLOCK)" $(if $(YES),--yes)
+
 progress: ## show which blocks are done
 	@$(WINELAB) progress
 
@@ -36,11 +49,23 @@ doctor: ## say what is right and wrong on this machine
 check: ## prove that every block works (one of them: make check BLOCK=3)
 	@$(WINELAB) check --block "$(BLOCK)"
 
+grade: ## grade a folder of hand-ins: make grade SUBMISSIONS=folder
+	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)")
+
+matrix: ## run the course on other versions of MLflow, and say what breaks
+	@$(WINELAB) matrix $(ARGS)
+
 build: ## build labs/ and solutions/ from blocks/
 	@$(WINELAB) build
 
 outputs: ## execute the solved notebooks and keep their outputs (one: BLOCK=3)
 	@$(WINELAB) outputs --block "$(BLOCK)"
+
+slides: ## build slides/ to HTML and PDF
+	@$(WINELAB) slides
+
+pictures: ## take the pictures of the lessons again (one block's: BLOCK=3)
+	@$(WINELAB) pictures --block "$(BLOCK)"
 
 lint: ## mend the code's style (ruff, types), and say what is left
 	@$(WINELAB) lint

@@ -27,6 +27,12 @@ INTERRUPTED = 130
 MADE_AGAIN = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".ipynb_checkpoints")
 NOT_OURS = (".git", ".venv", STATE, "mlruns", "node_modules")
 
+# The commands that can be about one block.
+BY_BLOCK = (
+    *("check", "outputs", "run", "pictures"),
+    *("watch", "hint", "solution", "catchup"),
+)
+
 OLD_STORES = Path(STATE, "old-stores")
 
 
@@ -59,14 +65,16 @@ def parser() -> argparse.ArgumentParser:
     for name, function in COMMANDS.items():
         command = commands.add_parser(name, description=function.__doc__)
         command.set_defaults(command=function)
-        if name in ("check", "outputs", "run"):
+        if name in BY_BLOCK:
             command.add_argument("--block", type=block_number, metavar="N", help="only this one")
     commands.choices["lab"].add_argument("--no-browser", action="store_true")
+    commands.choices["grade"].add_argument("--submissions", metavar="FOLDER", default="")
     commands.choices["data"].add_argument(
         "--twin", action="store_true", help="put the table back that ships with the course"
     )
     commands.choices["clean"].add_argument("--all", action="store_true", help="remove .venv too")
-    commands.choices["reset"].add_argument("--yes", action="store_true", help="do not ask")
+    for name in ("reset", "catchup"):
+        commands.choices[name].add_argument("--yes", action="store_true", help="do not ask")
     return top
 
 
@@ -212,11 +220,67 @@ def run_block(options: argparse.Namespace) -> int:
     return int(run.main(options.block))
 
 
+def watch(options: argparse.Namespace) -> int:
+    """Run a student's own script at each save, and check it."""
+    from winelab import watch
+
+    return int(watch.main(options.block))
+
+
+def hint(options: argparse.Namespace) -> int:
+    """Show the next hint for a block."""
+    from winelab import hint
+
+    return int(hint.main(options.block))
+
+
+def solution(options: argparse.Namespace) -> int:
+    """Show what a block changes in the script."""
+    from winelab import solution
+
+    return int(solution.main(options.block))
+
+
+def catchup(options: argparse.Namespace) -> int:
+    """Make the store as it stands before a block."""
+    from winelab import catchup
+
+    return int(catchup.main(options.block, options.yes))
+
+
 def progress(options: argparse.Namespace) -> int:
     """Show which blocks are done."""
     from winelab import progress
 
     return int(progress.main())
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade a folder of hand-ins."""
+    from winelab import grade
+
+    return int(grade.main(options.submissions))
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Run the course on other versions of MLflow."""
+    from winelab import matrix
+
+    return int(matrix.main())
+
+
+def slides(options: argparse.Namespace) -> int:
+    """Build the slides to HTML and PDF."""
+    from winelab import slides
+
+    return int(slides.main())
+
+
+def pictures(options: argparse.Namespace) -> int:
+    """Take the pictures of the lessons again."""
+    from winelab import pictures
+
+    return int(pictures.main(options.block))
 
 
 def lint(options: argparse.Namespace) -> int:
@@ -325,12 +389,20 @@ COMMANDS = {
     "ui": ui,
     "stack": stack,
     "run": run_block,
+    "watch": watch,
+    "hint": hint,
+    "solution": solution,
+    "catchup": catchup,
     "progress": progress,
     "data": data,
     "doctor": doctor,
     "check": check,
     "build": build,
     "outputs": outputs,
+    "grade": grade,
+    "matrix": matrix,
+    "slides": slides,
+    "pictures": pictures,
     "lint": lint,
     "bench": bench,
     "setup": setup,

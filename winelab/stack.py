@@ -7,11 +7,9 @@ import shutil
 import subprocess
 import time
 from contextlib import ExitStack
-from importlib import invalidate_caches
 from pathlib import Path
 
-from winelab import environment, parts
-from winelab.doctor import differences
+from winelab import environment, packages, parts
 from winelab.environment import say
 from winelab.errors import CourseError
 from winelab.paths import ROOT, STACK_DATA
@@ -64,7 +62,7 @@ def locally(folder: Path) -> None:
     """Runs the stack from installed programs; returns only by an exception."""
     # First, so that nothing is installed on a machine that cannot run it anyway.
     find()
-    install_packages()
+    packages.install(PINS, "the stack")
     with ExitStack() as stay:
         stack = stay.enter_context(parts.local(folder))
         try:
@@ -82,31 +80,12 @@ def lacking() -> str:
     """What this machine lacks for the local stack, in one sentence; empty if nothing."""
     try:
         find()
-        if differences(PINS.read_text(encoding="utf-8")):
+        if packages.missing(PINS):
             return f"{PINS.relative_to(ROOT)} is not installed: `make stack` does it."
         parts.rclone()
     except CourseError as error:
         return str(error)
     return ""
-
-
-def install_packages() -> None:
-    """Installs what `make stack` needs beyond the course's packages, if it is not there.
-
-    Raises CourseError when it cannot be, as on a machine that is offline.
-    """
-    if not differences(PINS.read_text(encoding="utf-8")):
-        return
-    say("Installing what the stack needs (once) ...")
-    uv = environment.find_uv()
-    if uv is not None:
-        command = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
-        command += ["--python", str(environment.venv_python(ROOT))]
-    else:
-        command = [str(environment.venv_python(ROOT)), "-m", "pip", "install", "--quiet"]
-        command.append("--disable-pip-version-check")
-    environment.run_installer([*command, "-r", str(PINS)], ROOT, "install what the stack needs")
-    invalidate_caches()
 
 
 # --- in Docker ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from table import block_of
 
-from winelab import environment, parts, postgres, prove, stack
+from winelab import environment, packages, parts, postgres, prove, stack
 from winelab.errors import CourseError
 from winelab.paths import ROOT
 
@@ -90,7 +90,7 @@ def test_what_is_missing_is_one_sentence(bare: Path, tmp_path: Path) -> None:
 def test_without_postgresql_nothing_is_made_or_installed(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "install_packages", lambda: pytest.fail("installed"))
+    monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("installed"))
     with pytest.raises(CourseError, match="PostgreSQL is not on this machine"):
         stack.main()
     assert not (tmp_path / ".winelab").exists()
@@ -146,12 +146,12 @@ def test_packages_are_installed_when_they_are_missing(
         commands.append(command)
 
     monkeypatch.setattr(environment, "run_installer", keep)
-    stack.install_packages()
+    packages.install(stack.PINS, "the stack")
     assert commands == []
     (tmp_path / "requirements.txt").write_text("no-such-package==1\n", encoding="utf-8")
     for uv in ("/bin/uv", None):
         monkeypatch.setattr(environment, "find_uv", lambda found=uv: found)
-        stack.install_packages()
+        packages.install(stack.PINS, "the stack")
         assert commands[-1][-2:] == ["-r", str(tmp_path / "requirements.txt")]
     assert [command[0] == "/bin/uv" for command in commands] == [True, False]
 
