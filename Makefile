@@ -25,17 +25,17 @@ stack: ## run MLflow on PostgreSQL and S3, for block 13 (Docker, or installed pr
 run: ## run the script of a block: make run BLOCK=5
 	@$(WINELAB) run --block "$(BLOCK)"
 
-watch: ## run your own script of a block at each save, and check it: make watch BLOCK=14
+watch: ## run your own script at each save, and check it: make watch BLOCK=14
 	@$(WINELAB) watch --block "$(BLOCK)" $(if $(SCRIPT),--script "$(SCRIPT)")
 
-hint: ## the next hint for a block: make hint BLOCK=14
+hint: ## the next hint for the block you are at (another one: BLOCK=14)
 	@$(WINELAB) hint --block "$(BLOCK)"
 
-solution: ## what a block changes in the script: make solution BLOCK=14
+solution: ## what the block you are at changes in the script (another one: BLOCK=14)
 	@$(WINELAB) solution --block "$(BLOCK)"
 
-catchup: ## a store as it stands before a block, for who missed a class: make catchup BLOCK=24
-	@$(WINELAB) catchup --block "$(BLOCK)" $(if $(YES),--yes)
+catchup: ## after a missed class: add the runs of all blocks before BLOCK=24 to your store
+	@$(WINELAB) catchup --block "$(BLOCK)"
 
 progress: ## show which blocks are done
 	@$(WINELAB) progress

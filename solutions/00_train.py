@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 # 1. Settings
 here = Path(__file__).resolve().parent
-course = here.parent if here.name == "solutions" else here
+course = here.parent if here.name in ("my", "solutions") else here
 parser = argparse.ArgumentParser(description="Train a model of wine quality.")
 parser.add_argument("--data", type=Path, default=course / "data" / "red-wine-quality.csv")
 arguments = parser.parse_args()

@@ -57,7 +57,7 @@ def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):
 
 # 1. Settings
 here = Path(__file__).resolve().parent
-course = here.parent if here.name == "solutions" else here
+course = here.parent if here.name in ("my", "solutions") else here
 output = course / "output"
 output.mkdir(exist_ok=True)
 demands = {

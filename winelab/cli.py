@@ -73,8 +73,10 @@ def parser() -> argparse.ArgumentParser:
         "--twin", action="store_true", help="put the table back that ships with the course"
     )
     commands.choices["clean"].add_argument("--all", action="store_true", help="remove .venv too")
-    for name in ("reset", "catchup"):
-        commands.choices[name].add_argument("--yes", action="store_true", help="do not ask")
+    commands.choices["watch"].add_argument(
+        "--script", metavar="FILE", default="", help="a file of your own, instead of the one in my/"
+    )
+    commands.choices["reset"].add_argument("--yes", action="store_true", help="do not ask")
     return top
 
 
@@ -224,7 +226,7 @@ def watch(options: argparse.Namespace) -> int:
     """Run a student's own script at each save, and check it."""
     from winelab import watch
 
-    return int(watch.main(options.block))
+    return int(watch.main(options.block, options.script))
 
 
 def hint(options: argparse.Namespace) -> int:
@@ -242,10 +244,10 @@ def solution(options: argparse.Namespace) -> int:
 
 
 def catchup(options: argparse.Namespace) -> int:
-    """Make the store as it stands before a block."""
+    """Add the runs of the blocks before this one that your store does not have."""
     from winelab import catchup
 
-    return int(catchup.main(options.block, options.yes))
+    return int(catchup.main(options.block))
 
 
 def progress(options: argparse.Namespace) -> int:

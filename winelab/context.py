@@ -22,6 +22,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 BLOCK_TAG = "winelab.block"
 TRY_TAG = "winelab.try"
+CATCHUP_TAG = "winelab.catchup"
+"""On a run that `make catchup` made."""
+CATCHUP_VARIABLE = "WINELAB_CATCHUP"
 
 _sessions: dict[int, str] = {}
 
@@ -84,4 +87,6 @@ class CourseContext:
         """The try, and the block where the file's name says it."""
         number = block_number(source_name())
         found = {TRY_TAG: this_try()}
+        if os.environ.get(CATCHUP_VARIABLE):
+            found[CATCHUP_TAG] = "yes"
         return found if number is None else {BLOCK_TAG: str(number), **found}

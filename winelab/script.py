@@ -198,10 +198,10 @@ def solved_cells(course: Course, number: int, form: Form = "notebook") -> list[C
     return compose(course, sections_after(course, number, form))
 
 
-def unsolved_cells(course: Course, number: int) -> list[Cell]:
+def unsolved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
     """The cells that a student opens at block `number`: what is there, with its TODOs."""
-    tasks = tuple(task for task in course.block(number).tasks if "notebook" in task.forms)
-    return compose(course, sections_before(course, number, "notebook"), tasks)
+    tasks = tuple(task for task in course.block(number).tasks if form in task.forms)
+    return compose(course, sections_before(course, number, form), tasks)
 
 
 def header(block: Block) -> str:
@@ -221,10 +221,15 @@ def built_script(text: str) -> bool:
 def script_lines(course: Course, number: int) -> list[Line]:
     """The script after block `number`, line by line, each with the place it was written at."""
     block = course.block(number)
+    return _laid_out(course, block, header(block), solved_cells(course, number, "script"))
+
+
+def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list[Line]:
+    """Cells below each other as one script, under `top`, with empty lines as Python has them."""
     lesson = block.folder / "lesson.md"
-    lines = [Line(text, lesson, 1) for text in header(block).splitlines()]
+    lines = [Line(text, lesson, 1) for text in top.splitlines()]
     previous: Cell | None = None
-    for cell in solved_cells(course, number, "script"):
+    for cell in cells:
         wide = (
             previous is not None
             and cell.depth == 0
@@ -241,6 +246,18 @@ def script_lines(course: Course, number: int) -> list[Line]:
 def script_text(course: Course, number: int) -> str:
     """The script after block `number`, as it is written to solutions/."""
     return "".join(f"{line.text}\n" for line in script_lines(course, number))
+
+
+def unsolved_script(course: Course, number: int) -> str:
+    """The script that a student begins block `number` with: what is there, with its TODOs."""
+    block = course.block(number)
+    top = (
+        f'"""Wine Lab, block {number}: {block.title}.\n\n'
+        f"Your script: write where a TODO stands. The lesson is labs/{block.name}.ipynb.\n"
+        '"""\n'
+    )
+    lines = _laid_out(course, block, top, unsolved_cells(course, number, "script"))
+    return "".join(f"{line.text}\n" for line in lines)
 
 
 def source_of(path: Path, number: int) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 VERIFIED_TAG = "winelab.verified"
 """On a run, its value is the block; on an experiment, the block is the end of its name."""
+CAUGHT_UP_TAG = "winelab.caught-up"
+"""On the Default experiment; the block is the end of its name."""
 DEFAULT_EXPERIMENT = "0"
 
 # A server that is not there must not cost a student four minutes of silence (MLflow's own
@@ -183,6 +185,19 @@ def marks(client: MlflowClient) -> set[int]:
         if value.isdecimal():
             done.add(int(value))
     return done
+
+
+def mark_caught_up(client: MlflowClient, number: int) -> None:
+    """Note in the store that `make catchup` has added block `number`; that is not done."""
+    today = datetime.now().astimezone().isoformat(timespec="seconds")
+    client.set_experiment_tag(DEFAULT_EXPERIMENT, f"{CAUGHT_UP_TAG}.{number:02d}", today)
+
+
+def caught_up(client: MlflowClient) -> set[int]:
+    """The numbers of the blocks that `make catchup` has added to this store."""
+    tags = client.get_experiment(DEFAULT_EXPERIMENT).tags
+    matches = (re.fullmatch(rf"{re.escape(CAUGHT_UP_TAG)}\.(\d+)", name) for name in tags)
+    return {int(match[1]) for match in matches if match}
 
 
 def _pages(search: Any, **arguments: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 # %% course (given, script)
 here = Path(__file__).resolve().parent
-course = here.parent if here.name == "solutions" else here
+course = here.parent if here.name in ("my", "solutions") else here
 
 # %% course (given, notebook)
 course = Path.cwd().parent

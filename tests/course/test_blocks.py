@@ -11,7 +11,7 @@ import pytest
 from winelab.paths import SOLUTIONS
 from winelab.room import clean_room
 from winelab.runner import Outcome, run
-from winelab.script import solved_cells, unsolved_cells
+from winelab.script import solved_cells, unsolved_cells, unsolved_script
 from winelab.syllabus import Block, Course, course
 
 # The facts of DESIGN.md: the test RMSE of ElasticNet on the original table, by alpha.
@@ -45,6 +45,23 @@ def test_unsolved_runs_and_fails_its_checks(block: Block, whole: Course, store: 
             assert not verdict.done, f"{verdict.name} passes on the untouched lab"
             assert verdict.hint, f"{verdict.name} has no hint"
     assert any(not verdict.given for verdict in outcome.report.verdicts), "no check can fail"
+
+
+def test_unsolved_script_runs_and_fails_its_checks(block: Block, whole: Course) -> None:
+    """What `make watch` lays out for those who write the script instead of the notebook."""
+    text = unsolved_script(whole, block.number)
+    assert "winelab" not in text
+    assert text.count("# TODO: ") == sum("script" in task.forms for task in block.tasks)
+    with clean_room() as room:
+        (room / "solutions" / f"{block.name}.py").write_text(text, encoding="utf-8")
+        outcome = run(room, source=f"{block.name}.py", check=block.number)
+    assert not outcome.error, outcome.error
+    assert outcome.report is not None
+    open_ones = [verdict for verdict in outcome.report.verdicts if not verdict.done]
+    assert open_ones and not any(verdict.given for verdict in open_ones), outcome.report
+    # What stands in main() cannot be seen from outside; all else that is asked for is missing.
+    unseen = [verdict for verdict in outcome.report.verdicts if verdict.done and not verdict.given]
+    assert len(unseen) <= (1 if "def main(" in text else 0), unseen
 
 
 # A process that is killed while a model learns: nobody has ended its run, nor cleaned up.

@@ -1,0 +1,116 @@
+"""`make hint`: nudges first, then the calls, of what is still to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from winelab import hint, mine
+from winelab.errors import CourseError
+from winelab.script import script_text, solved_cells, unsolved_cells, unsolved_script
+from winelab.syllabus import Block, course
+
+
+@pytest.mark.parametrize("form", ["script", "notebook"])
+def test_every_block_has_both_steps_to_show(block: Block, form: hint.Form) -> None:
+    text = (
+        unsolved_script(course(), block.number)
+        if form == "script"
+        else "\n".join(cell.source for cell in unsolved_cells(course(), block.number))
+    )
+    tasks = hint.open_tasks(course(), block, text, form)
+    assert tasks == [task for task in block.tasks if form in task.forms]
+    seen: dict[str, int] = {}
+    calls = []
+    for _ in range(len(tasks) + 1):
+        shown = hint.next_hints(tasks, seen)
+        calls.append([(task.section, step) for task, step in shown.hints])
+        seen |= {task.section: step + 1 for task, step in shown.hints}
+    assert calls[0] == [(task.section, 0) for task in tasks]
+    # Then one TODO after the other.
+    assert calls[1:] == [[(task.section, 1)] for task in tasks]
+    again = hint.next_hints(tasks, seen)
+    assert len(again.hints) == 2 * len(tasks)
+    assert all(task.hints[step].strip() for task, step in again.hints)
+
+
+@pytest.mark.parametrize("form", ["script", "notebook"])
+def test_nothing_is_left_to_hint_at_in_a_solution(block: Block, form: hint.Form) -> None:
+    text = (
+        script_text(course(), block.number)
+        if form == "script"
+        else "\n".join(cell.source for cell in solved_cells(course(), block.number))
+    )
+    assert hint.open_tasks(course(), block, text, form) == []
+
+
+def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own() -> None:
+    block = course().block(14)
+    text = unsolved_script(course(), 14).replace(
+        "# 3. Train\n", "# 3. Train\nmlflow.sklearn.autolog(log_models=False)\n"
+    )
+    tasks = hint.open_tasks(course(), block, text, "script")
+    assert "autolog" not in [task.section for task in tasks]
+    assert "autolog-off" in [task.section for task in tasks]
+
+
+def test_a_call_inside_a_comment_is_not_done() -> None:
+    text = unsolved_script(course(), 14) + "\n# mlflow.sklearn.autolog(log_models=False)\n"
+    tasks = hint.open_tasks(course(), course().block(14), text, "script")
+    assert "autolog" in [task.section for task in tasks]
+
+
+def test_it_remembers_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for _ in range(3):
+        assert hint.main(3, tmp_path) == 0
+        said.append(capsys.readouterr().out)
+    task = course().block(3).tasks[0]
+    nudge, call = (" ".join(words.split())[:25] for words in task.hints)
+    assert nudge in " ".join(said[0].split())
+    assert call not in " ".join(said[0].split())
+    assert call in " ".join(said[1].split())
+    assert "make solution BLOCK=3" in said[1]
+    assert nudge in " ".join(said[2].split()) and call in " ".join(said[2].split())
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"03_run": 5}', '{"03_run": {"run": null}}', "\xff"])
+def test_a_damaged_memory_begins_anew(tmp_path: Path, text: str) -> None:
+    (tmp_path / hint.MEMORY).parent.mkdir()
+    (tmp_path / hint.MEMORY).write_text(text, encoding="latin-1")
+    assert hint.remembered(tmp_path) == {}
+
+
+def test_the_work_that_was_saved_last_counts(tmp_path: Path) -> None:
+    block = course().block(3)
+    assert mine.work(block, tmp_path) is None
+    assert mine.begin_script(course(), block, tmp_path)
+    lab = tmp_path / "labs" / "03_run.ipynb"
+    lab.parent.mkdir()
+    cell = '{"cell_type": "code", "source": ["a = 1\\n", "b = 2"]}'
+    lab.write_text(f'{{"cells": [{cell}]}}', encoding="utf-8")
+    os.utime(lab, (1, 1))
+    found = mine.work(block, tmp_path)
+    assert found is not None and found[0].suffix == ".py"
+    os.utime(mine.script_path(block, tmp_path), (0, 0))
+    assert mine.work(block, tmp_path) == (lab, "a = 1\nb = 2")
+    lab.write_text("half of a noteb", encoding="utf-8")
+    found = mine.work(block, tmp_path)
+    assert found is not None and found[0].suffix == ".py"
+
+
+def test_without_a_number_it_is_the_newest_script(tmp_path: Path) -> None:
+    assert mine.last_block(course(), tmp_path) is None
+    for number, age in ((3, 10), (14, 20), (5, 5)):
+        mine.begin_script(course(), course().block(number), tmp_path)
+        os.utime(mine.script_path(course().block(number), tmp_path), (age, age))
+    found = mine.last_block(course(), tmp_path)
+    assert found is not None and found.number == 14
+
+
+def test_without_anything_it_asks_which_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mine, "last_block", lambda course: None)
+    with pytest.raises(CourseError, match="make hint BLOCK=3"):
+        mine.block_or_last(course(), None, "hint")
