@@ -7,7 +7,7 @@ endif
 WINELAB = $(PYTHON) -m winelab
 
 .DEFAULT_GOAL := help
-.PHONY: help lab ui stack run watch hint solution catchup progress data doctor check grade matrix \
+.PHONY: help lab ui stack run watch hint solution catchup progress data doctor check grade nbgrader matrix \
 	build outputs slides pictures lint bench setup reset clean
 
 help: ## these commands
@@ -51,6 +51,9 @@ check: ## prove that every block works (one of them: make check BLOCK=3)
 
 grade: ## grade a folder of hand-ins: make grade SUBMISSIONS=folder
 	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)")
+
+nbgrader: ## write blocks as nbgrader assignments: make nbgrader COURSE=folder BLOCKS=3,14
+	@$(WINELAB) nbgrader --course "$(COURSE)" --blocks "$(BLOCKS)"
 
 matrix: ## run the course on other versions of MLflow, and say what breaks
 	@$(WINELAB) matrix $(ARGS)

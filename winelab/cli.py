@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--block", type=block_number, metavar="N", help="only this one")
     commands.choices["lab"].add_argument("--no-browser", action="store_true")
     commands.choices["grade"].add_argument("--submissions", metavar="FOLDER", default="")
+    commands.choices["grade"].add_argument("--report", metavar="FOLDER", default="")
+    commands.choices["nbgrader"].add_argument("--course", metavar="FOLDER", default="")
+    commands.choices["nbgrader"].add_argument("--blocks", metavar="3,14", default="")
     commands.choices["data"].add_argument(
         "--twin", action="store_true", help="put the table back that ships with the course"
     )
@@ -261,7 +264,14 @@ def grade(options: argparse.Namespace) -> int:
     """Grade a folder of hand-ins."""
     from winelab import grade
 
-    return int(grade.main(options.submissions))
+    return int(grade.main(options.submissions, options.report))
+
+
+def nbgrader(options: argparse.Namespace) -> int:
+    """Write blocks as assignments of an nbgrader course."""
+    from winelab import assignments
+
+    return int(assignments.main(options.course, options.blocks))
 
 
 def matrix(options: argparse.Namespace) -> int:
@@ -402,6 +412,7 @@ COMMANDS = {
     "build": build,
     "outputs": outputs,
     "grade": grade,
+    "nbgrader": nbgrader,
     "matrix": matrix,
     "slides": slides,
     "pictures": pictures,

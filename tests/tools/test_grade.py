@@ -1,0 +1,189 @@
+"""`make grade`: where the report goes, which version counts, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import csv
+import re
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from winelab import cli, grade, sandbox
+from winelab.checking import Verdict
+from winelab.errors import CourseError
+from winelab.grades import Grade, HandIn
+
+NOW = datetime(2026, 11, 21, 10, 30, 5)
+
+
+def graded(hand_in: HandIn) -> Grade:
+    """A grade without running anything: each "1" in the file is a check that passed."""
+    text = hand_in.file.read_text(encoding="utf-8")
+    verdicts = tuple(Verdict(f"c{at}", "line", mark == "1", "hint") for at, mark in enumerate(text))
+    return Grade(hand_in, verdicts, "" if verdicts else "It did not run to its end.")
+
+
+@pytest.fixture
+def hw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of hand-ins, graded by `graded`; reports go beside it."""
+    folder = tmp_path / "Übung 1"
+    for name, text in {
+        "Zoë/3.py": "11", "Zoë/14_autolog.py": "10", "Tom/3.py": "", "Ana/3.py": "00",
+        "Ana/3 (1).py": "01",
+    }.items():  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(grade, "REPORTS", tmp_path / "grades")
+    monkeypatch.setattr(grade, "grade_one", graded)
+    monkeypatch.setattr(sandbox, "guarantees", lambda: ["it ran nothing"])
+    return folder
+
+
+def read(target: Path) -> list[list[str]]:
+    with (target / "grades.csv").open(encoding="utf-8-sig", newline="") as lines:
+        return list(csv.reader(lines))
+
+
+def test_both_files_and_a_table(
+    hw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(hw.rglob("*"))
+    assert grade.main(str(hw)) == 0
+    [target] = (tmp_path / "grades").iterdir()
+    assert re.fullmatch(r"Übung 1-\d{4}-\d\d-\d\d-\d{6}", target.name)
+    assert sorted(path.name for path in target.iterdir()) == ["grades.csv", "grades.html"]
+    assert [row[:3] for row in read(target)[1:]] == [
+        ["Ana", "50", ""], ["Tom", "0", ""], ["Zoë", "100", "50"],
+    ]  # fmt: skip
+    assert "it ran nothing" in (target / "grades.html").read_text(encoding="utf-8")
+    assert sorted(hw.rglob("*")) == before
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Zoë, block 14: 1 of 2" in out
+    assert "Tom, block 3: not checked It did not run to its end." in out
+    assert "Ana, block 3: 2 versions; the best counts, 3 (1).py with 1 of 2" in out
+    assert "grades.html" in out
+
+
+def test_the_report_goes_where_it_is_told(hw: Path, tmp_path: Path) -> None:
+    place = tmp_path / "my report é"
+    assert cli.parser().parse_args(["grade", "--report", str(place)]).report == str(place)
+    assert grade.main(str(hw), str(place)) == 0
+    assert (place / "grades.csv").is_file()
+    old = (place / "grades.html").read_bytes()
+    with pytest.raises(CourseError, match="holds a report already"):
+        grade.main(str(hw), str(place))
+    assert (place / "grades.html").read_bytes() == old
+
+
+def test_the_report_never_lies_among_the_hand_ins(hw: Path) -> None:
+    for place in (hw, hw / "report", hw / "Zoë" / ".." / "x"):
+        with pytest.raises(CourseError, match="among the hand-ins"):
+            grade.main(str(hw), str(place))
+    assert not (hw / "report").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_said_before_grading(
+    hw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(hand_in: HandIn) -> Grade:
+        raise AssertionError("graded before the place was looked at")
+
+    monkeypatch.setattr(grade, "grade_one", never)
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match="cannot be written"):
+        grade.main(str(hw), str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+def test_no_folder_is_one_sentence(given: str) -> None:
+    with pytest.raises(CourseError, match="make grade SUBMISSIONS=folder"):
+        grade.main(given)
+
+
+def test_a_zip_gives_its_report_its_name_without_the_end(hw: Path, tmp_path: Path) -> None:
+    import shutil
+
+    file = Path(shutil.make_archive(str(tmp_path / "hw.1"), "zip", hw))
+    assert grade.place_for("", file, NOW).name == "hw.1-2026-11-21-103005"
+    assert grade.main(str(file), str(tmp_path / "r")) == 0
+    assert len(read(tmp_path / "r")) == 4
+
+
+def test_the_best_version_counts_whatever_the_order(tmp_path: Path) -> None:
+    def made(name: str, marks: str, trouble: str = "") -> Grade:
+        verdicts = tuple(Verdict(mark, "l", mark == "1") for mark in marks)
+        return Grade(HandIn("Ana", 3, tmp_path / name), verdicts, trouble)
+
+    versions = [made("a.py", "10"), made("b.py", "11", "it stopped"), made("c.py", "11")]
+    for order in (versions, versions[::-1]):
+        [best], [remark] = grade.best_versions(list(order))
+        assert best.hand_in.file.name == "c.py"
+    assert "3 versions" in remark
+    equal = [made("z.py", "11"), made("z.ipynb", "11")]
+    assert grade.best_versions(equal)[0][0].hand_in.file.name == "z.ipynb"
+    assert grade.best_versions([versions[0]]) == ([versions[0]], [])
+
+
+def test_ctrl_c_keeps_what_is_graded(
+    hw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = threading.Semaphore(1)
+
+    def slow(hand_in: HandIn) -> Grade:
+        # One at a time, so that some are still waiting when the first is done.
+        with asked:
+            return graded(hand_in)
+
+    real, calls = grade._say, []
+
+    def press(made: Grade, counter: str, console: Console) -> None:
+        real(made, counter, console)
+        calls.append(made)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    started: list[HandIn] = []
+
+    class OneWorker(grade.ThreadPoolExecutor):
+        def __init__(self, max_workers: int) -> None:
+            super().__init__(max_workers=1)
+
+    gate = threading.Event()
+
+    def gated(hand_in: HandIn) -> Grade:
+        started.append(hand_in)
+        if len(started) > 1:
+            gate.wait(20)
+        return slow(hand_in)
+
+    def press_and_open(made: Grade, counter: str, console: Console) -> None:
+        try:
+            press(made, counter, console)
+        finally:
+            # What runs may end once no more can start.
+            threading.Timer(0.2, gate.set).start()
+
+    monkeypatch.setattr(grade, "ThreadPoolExecutor", OneWorker)
+    monkeypatch.setattr(grade, "grade_one", gated)
+    monkeypatch.setattr(grade, "_say", press_and_open)
+    assert grade.main(str(hw), str(tmp_path / "r")) == grade.INTERRUPTED
+    assert 1 <= len(read(tmp_path / "r")) - 1 < 4
+    out = capsys.readouterr().out
+    assert "Ctrl-C: no more are started" in out
+    assert re.search(r"Stopped early: [1-4] hand-ins were not graded", out)
+    assert "Stopped early" in (tmp_path / "r" / "grades.html").read_text(encoding="utf-8")
+
+
+def test_a_write_that_fails_leaves_no_half_report(
+    hw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(book: object) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(grade, "html_text", broken)
+    with pytest.raises(OSError, match="disk full"):
+        grade.main(str(hw), str(tmp_path / "r"))
+    assert not list((tmp_path / "r").iterdir())

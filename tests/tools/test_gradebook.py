@@ -1,0 +1,245 @@
+"""The gradebook: what other programs read, and a page that needs nothing and runs nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from winelab.checking import Verdict
+from winelab.gradebook import Gradebook, csv_text, guarded, hardest, html_text, per_cent
+from winelab.grades import Grade, HandIn
+
+BLOCKS = {3: "03_run", 14: "14_autolog"}
+EVIL = '<script>alert(1)</script><img src="https://example.org/x.png" onerror="alert(2)">'
+
+
+def verdict(name: str, done: bool, hint: str = "", given: bool = False) -> Verdict:
+    return Verdict(name, f"the line of {name}", done, hint if not done else "", given)
+
+
+def grade(student: str, block: int = 3, done: str = "11", **more: str) -> Grade:
+    """A grade whose checks a, b, ... are done (1) or not (0)."""
+    verdicts = tuple(
+        verdict("abcdefgh"[at], mark == "1", f"hint {at}") for at, mark in enumerate(done)
+    )
+    return Grade(HandIn(student, block, Path("x.py")), verdicts, seconds=1.0, **more)
+
+
+def book(*grades: Grade, **more: object) -> Gradebook:
+    made = datetime(2026, 11, 21, 10, 30)
+    return Gradebook("hw 1", grades, BLOCKS, made=made, mlflow="3.17.2", **more)  # type: ignore[arg-type]
+
+
+class Page(HTMLParser):
+    """The page, read: each tag with its attributes, the text outside of scripts, what is open."""
+
+    VOID = ("meta", "br", "img", "link", "input", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        pieces: list[str] = []
+        self.pieces = pieces
+        self.feed(text)
+        self.close()
+        self.text = "".join(pieces)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> closes {self.open[-1]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.pieces.append(data)
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        """The attributes of each such tag."""
+        return [
+            attributes
+            for name, attributes in self.tags
+            if name == tag and all(attributes.get(k.rstrip("_")) == v for k, v in wanted.items())
+        ]
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def test_a_row_a_student_a_column_a_block() -> None:
+    made = book(
+        grade("Zoë", 3, "11"),
+        grade("Ana", 3, "10"),
+        grade("Ana", 14, "110", trouble="It was ended after 120 s."),
+    )
+    text = csv_text(made)
+    assert text.startswith("\ufeff")
+    assert rows(text) == [
+        ["student", "03_run", "14_autolog", "handed_in", "mean", "troubles"],
+        ["Ana", "50", "66.7", "2", "58.3", "block 14: It was ended after 120 s."],
+        ["Zoë", "100", "", "1", "50", ""],
+    ]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t=", "\r=", " =", "\n@"])
+def test_no_name_becomes_a_formula(sign: str) -> None:
+    name = f"{sign}cmd|' /C calc'!A0"
+    [_, row] = rows(csv_text(book(grade(name))))
+    assert row[0].startswith("'")
+    assert "\n" not in row[0]
+
+
+def test_no_trouble_becomes_a_formula() -> None:
+    assert guarded("=1+1") == "'=1+1"
+    assert guarded("Ana-Maria = 1") == "Ana-Maria = 1"
+    assert guarded("") == ""
+
+
+def test_commas_and_quotes_stay_in_their_cell() -> None:
+    name = 'Pérez, "Mari" José'
+    assert rows(csv_text(book(grade(name))))[1][0] == name
+
+
+def test_only_all_checks_are_a_hundred_per_cent() -> None:
+    assert [per_cent(x) for x in (0, 1 / 3, 0.5, 2999 / 3000, 1)] == [
+        "0",
+        "33.3",
+        "50",
+        "99.9",
+        "100",
+    ]
+
+
+def test_given_checks_do_not_count() -> None:
+    verdicts = (verdict("a", False, "h"), verdict("b", True, given=True))
+    made = book(Grade(HandIn("Ana", 3, Path("x.py")), verdicts))
+    assert rows(csv_text(made))[1][1] == "0"
+    assert "0 of 1" in html_text(made)
+
+
+# --- the hardest checks --------------------------------------------------------------------------
+
+
+def test_the_hardest_checks_and_their_usual_hint() -> None:
+    grades = [grade("A", 3, "10"), grade("B", 3, "00"), grade("C", 3, "11"), grade("D", 14, "0")]
+    grades.append(Grade(HandIn("E", 3, Path("x.py")), trouble="never checked"))
+    first, *others = hardest(grades)
+    assert (first.block, first.line, first.failed, first.handed_in) == (3, "the line of b", 2, 3)
+    # As many failed both: the share decides.
+    assert [(hard.block, hard.failed, hard.handed_in) for hard in others] == [(14, 1, 1), (3, 1, 3)]
+
+
+def test_the_usual_hint_is_the_most_frequent() -> None:
+    hints = ["seldom", "often", "often"]
+    grades = [
+        Grade(HandIn(f"S{at}", 3, Path("x.py")), (verdict("a", False, hint),))
+        for at, hint in enumerate(hints)
+    ]
+    assert hardest(grades)[0].hint == "often"
+    assert hardest([]) == []
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    text = html_text(book(grade("Ana", printed="https://example.org", done="0")))
+    page = Page(text)
+    assert not page.open
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base"), tag
+        assert not {"src", "href", "srcset", "style"} & set(attributes), (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+    style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)[0]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_policy_allows_its_own_style_and_script_and_no_other() -> None:
+    import base64
+    import hashlib
+
+    text = html_text(book(grade("Ana")))
+    [policy] = [
+        m["content"] for m in Page(text).all("meta", **{"http-equiv": "Content-Security-Policy"})
+    ]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy and "http" not in policy
+    for tag in ("style", "script"):
+        [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_whatever_a_hand_in_says_is_text() -> None:
+    evil = Grade(
+        HandIn(EVIL, 3, Path(f"{EVIL.replace('/', '')}.py")),
+        (Verdict("a", EVIL, False, EVIL + "`" + EVIL + "`"),),
+        trouble=EVIL,
+        printed=f"</pre></template></dialog>{EVIL}\x1b[31m\x00",
+    )
+    text = html_text(book(evil, remarks=(EVIL,), guarantees=(EVIL,)))
+    page = Page(text)
+    assert not page.open
+    assert len(page.all("script")) == 1
+    assert not page.all("img")
+    assert "alert(1)" in page.text
+    assert "\x1b" not in text and "\x00" not in text
+
+
+@pytest.mark.parametrize(("students", "blocks"), [(0, 0), (1, 1), (200, 30)])
+def test_pages_of_every_size(students: int, blocks: int) -> None:
+    names = {number: f"{number:02d}_block" for number in range(blocks)}
+    grades = tuple(
+        grade(f"Student {at}", number, "1110", printed="x" * 4000)
+        for at in range(students)
+        for number in names
+    )
+    text = html_text(Gradebook("class", grades, names))
+    # Read with a pattern: a parser of HTML takes half a minute for 6000 cells.
+    cells = re.findall(r'<button class="cell [^>]*data-detail="([^"]+)"', text)
+    templates = re.findall(r'<template id="([^"]+)"', text)
+    assert len(set(cells)) == len(cells) == students * blocks
+    assert cells == templates
+    assert len(text) < 40_000 + 4000 * students * blocks
+    assert ("Nothing was graded" in text) == (students == 0)
+    assert len(rows(csv_text(Gradebook("class", grades, names)))) == students + 1
+
+
+def test_each_cell_says_in_words_what_its_colour_says() -> None:
+    page = Page(
+        html_text(
+            book(grade("Ana", 3, "11"), grade("Ana", 14, "10", trouble="ended"), grade("Bo", 3))
+        )
+    )
+    labels = [b["aria-label"] for b in page.all("button") if "aria-label" in b]
+    assert labels == [
+        "Ana, block 3: 2 of 2",
+        "Ana, block 14: 1 of 2, did not run to its end",
+        "Bo, block 3: 2 of 2",
+    ]
+    assert page.text.count("not handed in") == 2  # one cell, and the legend
+
+
+def test_students_are_sorted_as_readers_expect() -> None:
+    made = book(*(grade(name) for name in ("Zoë", "émile", "Eva", "ana", "Ödön")))
+    assert made.students() == ["ana", "émile", "Eva", "Ödön", "Zoë"]
+
+
+def test_what_was_not_graded_is_said_on_top() -> None:
+    assert "12 hand-ins were not graded" in Page(html_text(book(grade("Ana"), waiting=12))).text
+    assert "Stopped early" not in html_text(book(grade("Ana")))
