@@ -56,7 +56,7 @@ nbgrader: ## write blocks as nbgrader assignments: make nbgrader COURSE=folder B
 	@$(WINELAB) nbgrader --course "$(COURSE)" --blocks "$(BLOCKS)"
 
 matrix: ## run the course on other versions of MLflow, and say what breaks
-	@$(WINELAB) matrix $(ARGS)
+	@$(WINELAB) matrix --block "$(BLOCK)" $(ARGS)
 
 build: ## build labs/ and solutions/ from blocks/
 	@$(WINELAB) build

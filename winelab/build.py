@@ -1,4 +1,4 @@
-"""Builds labs/, solutions/ and the README's table; tells where a built file differs and why."""
+"""Builds labs/, solutions/ and the tables in Markdown; tells where a built file differs and why."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from winelab.notebook import as_text, fingerprint, lab_notebook, solved_notebook
 from winelab.paths import KEPT, ROOT
 from winelab.readme import with_table
 from winelab.script import built_script, script_lines, script_text, source_of
+from winelab.sessions import with_timetables
 from winelab.syllabus import Course, read_course
 
 
@@ -54,6 +55,9 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
     readme = root / "README.md"
     if readme.is_file():
         files[readme] = with_table(readme.read_text(encoding="utf-8"), course)
+    teaching = root / "docs" / "teaching.md"
+    if teaching.is_file():
+        files[teaching] = with_timetables(teaching.read_text(encoding="utf-8"), course)
     return files
 
 

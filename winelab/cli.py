@@ -29,7 +29,7 @@ NOT_OURS = (".git", ".venv", STATE, "mlruns", "node_modules")
 
 # The commands that can be about one block.
 BY_BLOCK = (
-    *("check", "outputs", "run", "pictures"),
+    *("check", "matrix", "outputs", "run", "pictures"),
     *("watch", "hint", "solution", "catchup"),
 )
 
@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["grade"].add_argument("--report", metavar="FOLDER", default="")
     commands.choices["nbgrader"].add_argument("--course", metavar="FOLDER", default="")
     commands.choices["nbgrader"].add_argument("--blocks", metavar="3,14", default="")
+    commands.choices["matrix"].add_argument(
+        "--versions", nargs="+", metavar="VERSION", default=[], help="these, such as 3.16.1"
+    )
     commands.choices["data"].add_argument(
         "--twin", action="store_true", help="put the table back that ships with the course"
     )
@@ -275,10 +278,10 @@ def nbgrader(options: argparse.Namespace) -> int:
 
 
 def matrix(options: argparse.Namespace) -> int:
-    """Run the course on other versions of MLflow."""
+    """Run the course on other versions of MLflow, and say what breaks; Ctrl-C stops it."""
     from winelab import matrix
 
-    return int(matrix.main())
+    return int(matrix.main(options.versions, options.block))
 
 
 def slides(options: argparse.Namespace) -> int:

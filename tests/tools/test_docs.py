@@ -1,0 +1,136 @@
+"""The pages for instructors: links and commands exist, timetables and messages are right."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from winelab.errors import CourseError
+from winelab.paths import ROOT
+from winelab.sessions import Plan, read_plan, timetable, with_timetables
+from winelab.syllabus import Course
+
+PAGES = [
+    *(ROOT / "README.md", ROOT / "winelab" / "README.md", ROOT / "tests" / "README.md"),
+    *(ROOT / "data" / "README.md", *sorted(ROOT.glob("slides/README.md"))),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+
+PLAN = Plan(60, ((0,), (1,)), frozenset(), False)
+
+
+def without_fences(text: str) -> str:
+    """A page without its code blocks: what stands there is an example."""
+    return re.sub(r"^(`{3,})[^\n]*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    text = re.sub(r"`[^`\n]*`", "", without_fences(page.read_text(encoding="utf-8")))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:|mailto:|#", target):
+            continue
+        there = page.parent / target.partition("#")[0]
+        assert there.exists(), f"{name} links to {target}, which is not there"
+        assert ROOT in there.resolve().parents, f"{name} links out of the course: {target}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_that_a_page_names_exist(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|^|\t)make ([a-z]+)\b", text, re.MULTILINE))
+    assert named <= targets, f"{name} names {sorted(named - targets)}"
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"]({name})" in index, f"docs/README.md does not list {name}"
+
+
+# --- teaching.md -------------------------------------------------------------------------------
+
+
+def test_each_block_is_in_one_of_the_ten_sessions(whole: Course) -> None:
+    text = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    assert with_timetables(text, whole) == text, "run make build"
+    plans = [read_plan(words) for words in re.findall(r"<!-- sessions: (?!end)(.*?) -->", text)]
+    assert [plan.every for plan in plans] == [True, False, False]
+    assert len(plans[0].sessions) == 10
+    for number, session in enumerate(plans[0].sessions, start=1):
+        heading = re.search(rf"^### {number}\. .*\((.*)\)$", text, re.MULTILINE)
+        assert heading is not None, f"session {number} has no heading"
+        named = [int(word) for word in re.findall(r"\d+", heading[1].partition(";")[0])]
+        assert (named[0], named[-1]) == (session[0], session[-1])
+        at_home = {int(word) for word in re.findall(r"\d+", heading[1].partition(";")[2])}
+        assert at_home == plans[0].home & set(session)
+
+
+def test_a_plan_is_read_from_its_comment() -> None:
+    plan = read_plan("90 minutes; every block; home 2 4; 0-2 4 | 5")
+    assert plan == Plan(90, ((0, 1, 2, 4), (5,)), frozenset({2, 4}), True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("90 minutes; sometimes; 0-3", '"sometimes" is not understood'),
+        ("90 minutes", 'needs "N minutes" and its blocks'),
+        ("90 minutes; 0- | 3-x", "is not understood"),
+        ("90 minutes; -3", '"-3" names no blocks'),
+        ("90 minutes; every block; 0-28", "no session has block 29"),
+        ("90 minutes; 0 0 | 1", "block 0 is planned 2 times"),
+        ("90 minutes; home 9; 0", "block 9 is planned 0 times"),
+        ("90 minutes; 30", "there is no block 30 to plan"),
+        ("30 minutes; 28", "session 1 has 30 minutes of work in 30, and 15 must be left"),
+    ],
+)
+def test_a_wrong_plan_is_one_sentence(words: str, said: str, whole: Course) -> None:
+    with pytest.raises(CourseError) as error:
+        timetable(read_plan(words), whole)
+    assert said in str(error.value)
+
+
+def test_a_session_shows_the_lessons_own_minutes(whole: Course) -> None:
+    rows = timetable(PLAN, whole).splitlines()
+    minutes = [whole.block(number).meta["minutes"] for number in (0, 1)]
+    assert rows[2] == f"| 1 | 0 ({minutes[0]}) | {minutes[0]} | {60 - minutes[0]} | - |"
+    assert rows[-1].startswith(f"2 blocks: {sum(minutes)} minutes of work in class, in 2 sessions")
+
+
+# --- in-class.md -------------------------------------------------------------------------------
+
+
+def quoted_messages() -> list[tuple[str, int]]:
+    """The messages of in-class.md that have a block: what is seen, and the block's number."""
+    text = (ROOT / "docs" / "in-class.md").read_text(encoding="utf-8")
+    found = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        message = re.match(r"`(.+)`", cells[0])
+        if message and len(cells) == 4 and cells[3].rstrip(" |").isdigit():
+            found.append((message[1], int(cells[3].rstrip(" |"))))
+    return found
+
+
+def test_most_rows_of_in_class_quote_a_message() -> None:
+    assert len(quoted_messages()) > 40
+
+
+@pytest.mark.parametrize(("message", "number"), quoted_messages())
+def test_a_message_is_one_that_its_lesson_quotes(message: str, number: int, whole: Course) -> None:
+    """Lessons and mistakes are tried on the pinned MLflow; this page quotes what they quote."""
+    folder = whole.block(number).folder
+    text = "".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("lesson.md", "checks.py")
+    )
+    known = re.sub(r"[\s`*\"\\]+", " ", text)
+    for part in re.sub(r"[`\"*]", " ", message).split("..."):
+        words = " ".join(part.split()).rstrip(".")
+        assert words in known, f"block {number} does not say: {words}"
