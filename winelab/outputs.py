@@ -23,8 +23,11 @@ SHOWN_FOLDER = "/home/you/wine-lab"
 """What stands in stored outputs for the room they were made in."""
 
 
-def execute(notebook: Any, room: Path, name: str) -> Any:
-    """Execute a notebook in a room, as `make lab` would run it; CourseError if a cell fails."""
+def execute(notebook: Any, room: Path, name: str, **variables: str) -> Any:
+    """Execute a notebook in a room, as `make lab` would run it; CourseError if a cell fails.
+
+    `variables` are added to the room's environment.
+    """
     forked = forkserver.SOCKET_VARIABLE in os.environ
     client = NotebookClient(
         notebook,
@@ -35,7 +38,7 @@ def execute(notebook: Any, room: Path, name: str) -> Any:
     )
     try:
         client.execute(
-            env=room_environment(room, JPY_SESSION_NAME=f"labs/{name}"),
+            env=room_environment(room, JPY_SESSION_NAME=f"labs/{name}", **variables),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

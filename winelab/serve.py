@@ -297,9 +297,9 @@ def write_settings(folder: Path) -> None:
     (folder / "jupyter_server_config.json").write_text(text, encoding="utf-8")
 
 
-def jupyter_variables() -> dict[str, str]:
-    """The variables that keep JupyterLab to this folder and to .venv's own kernel."""
-    home = ROOT / STATE / "jupyter"
+def jupyter_variables(root: Path = ROOT) -> dict[str, str]:
+    """The variables that keep JupyterLab to the folder `root` and to .venv's own kernel."""
+    home = root / STATE / "jupyter"
     return {
         # The person's own Jupyter settings, kernels and histories are neither used nor touched.
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -316,8 +316,8 @@ def jupyter_variables() -> dict[str, str]:
     }
 
 
-def lab_command(port: int, start: str, browser: bool) -> list[str]:
-    """The command that starts JupyterLab on this port, at the page `start`."""
+def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list[str]:
+    """The command that starts JupyterLab on this port and the folder `root`, at `start`."""
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.ip={HOST}",
@@ -325,7 +325,7 @@ def lab_command(port: int, start: str, browser: bool) -> list[str]:
         # Another port than the one we print would be no use.
         "--ServerApp.port_retries=0",
         # The root, not labs/: a lab links to ../solutions and ../data.
-        f"--ServerApp.root_dir={ROOT}",
+        f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url={start}",
         "--LabApp.extension_manager=readonly",
         "--KernelSpecManager.allowed_kernelspecs=python3",
@@ -374,16 +374,16 @@ def ui() -> int:
     return serve(plan, UI_PORT)
 
 
-def ui_command(port: int, mark: str) -> list[str]:
-    """The command that starts MLflow's UI on this port, with a mark in its answers."""
+def ui_command(port: int, mark: str, root: Path = ROOT) -> list[str]:
+    """The command that starts MLflow's UI on this port and `root`'s store, with a mark."""
     return [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--host", HOST, "--port", str(port)),
-        *("--backend-store-uri", store_uri(ROOT)),
+        *("--backend-store-uri", store_uri(root)),
         # For an experiment made in the UI; the others know where their files are.
-        *("--default-artifact-root", (ROOT / ARTIFACTS.name).as_uri()),
+        *("--default-artifact-root", (root / ARTIFACTS.name).as_uri()),
         # Where block 13's own server keeps the files that went through it.
-        *("--artifacts-destination", (ROOT / ARTIFACTS.name).as_uri()),
+        *("--artifacts-destination", (root / ARTIFACTS.name).as_uri()),
         *("--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]
