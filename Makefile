@@ -7,8 +7,8 @@ endif
 WINELAB = $(PYTHON) -m winelab
 
 .DEFAULT_GOAL := help
-.PHONY: help lab ui stack run watch hint solution catchup progress data doctor check grade nbgrader matrix \
-	build outputs slides pictures lint bench setup reset clean
+.PHONY: help lab ui stack run watch hint solution catchup progress data doctor check grade \
+	nbgrader matrix build outputs slides pictures lint bench setup reset clean
 
 help: ## these commands
 	@$(WINELAB) help
@@ -50,7 +50,7 @@ check: ## prove that every block works (one of them: make check BLOCK=3)
 	@$(WINELAB) check --block "$(BLOCK)"
 
 grade: ## grade a folder of hand-ins: make grade SUBMISSIONS=folder
-	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)")
+	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)") $(if $(YES),--yes)
 
 nbgrader: ## write blocks as nbgrader assignments: make nbgrader COURSE=folder BLOCKS=3,14
 	@$(WINELAB) nbgrader --course "$(COURSE)" --blocks "$(BLOCKS)"

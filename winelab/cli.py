@@ -82,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["watch"].add_argument(
         "--script", metavar="FILE", default="", help="a file of your own, instead of the one in my/"
     )
-    commands.choices["reset"].add_argument("--yes", action="store_true", help="do not ask")
+    for name in ("reset", "grade"):
+        commands.choices[name].add_argument("--yes", action="store_true", help="do not ask")
     return top
 
 
@@ -267,7 +268,10 @@ def grade(options: argparse.Namespace) -> int:
     """Grade a folder of hand-ins."""
     from winelab import grade
 
-    return int(grade.main(options.submissions, options.report))
+    def go_on(question: str) -> bool:
+        return bool(options.yes) or agreed("grade", question)
+
+    return int(grade.main(options.submissions, options.report, go_on))
 
 
 def nbgrader(options: argparse.Namespace) -> int:
@@ -351,7 +355,7 @@ def clean(options: argparse.Namespace) -> int:
 
 def reset(options: argparse.Namespace) -> int:
     """Put the tracking store aside and start with a fresh one."""
-    if not options.yes and not agreed("This puts the store with all your runs aside."):
+    if not options.yes and not agreed("reset", "This puts the store with all your runs aside."):
         print("Nothing was changed.")
         return 1
     aside = put_store_aside(ROOT)
@@ -362,11 +366,12 @@ def reset(options: argparse.Namespace) -> int:
     return 0
 
 
-def agreed(question: str) -> bool:
+def agreed(command: str, question: str) -> bool:
     """True if the person at the terminal types "yes". Raises CourseError without a terminal."""
     if not sys.stdin.isatty():
         raise CourseError(
-            "reset asks first, and there is no terminal to ask on: add --yes (with make, YES=1)."
+            f"{command} asks first ({question}), and there is no terminal to ask on: "
+            "add --yes (with make, YES=1)."
         )
     return input(f"{question} Type yes to go on: ").strip().lower() == "yes"
 

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import datetime
@@ -37,12 +38,16 @@ INTERRUPTED = 130
 _COLOURS = {"all": "green", "most": "yellow", "few": "yellow", "none": "red"}
 
 
-def main(submissions: str, report: str = "") -> int:
+def main(
+    submissions: str, report: str = "", go_on: Callable[[str], bool] = lambda question: True
+) -> int:
     """Grade the hand-ins in the folder `submissions`; 0 whatever the marks, 130 after Ctrl-C.
 
     Args:
         submissions: a folder, or the zip file of one.
         report: the folder for the report; a new one in `grades/` by default.
+        go_on: asked before other people's code runs on a machine without a sandbox; with False,
+            nothing is run, and 1 is returned.
 
     Raises CourseError when there is nothing to grade, or no place for the report.
     """
@@ -59,6 +64,16 @@ def main(submissions: str, report: str = "") -> int:
         target = place_for(report, folder, started)
         for remark in remarks:
             console.print(f"[dim]note:[/] {escape(remark)}", soft_wrap=True)
+        promised = sandbox.guarantees()
+        if not sandbox.walled():
+            console.print(f"[bold red]{escape(promised[0])}[/]\n{escape(promised[1])}")
+            if not go_on("Other people's code would run without a sandbox."):
+                with suppress(OSError):
+                    target.rmdir()
+                print("Nothing was graded.")
+                return 1
+        else:
+            console.print(f"[dim]{escape(promised[0])}[/]")
         grades, waiting = grade_all(hand_ins, console)
     kept, more = best_versions(grades)
     for remark in more:
@@ -68,7 +83,7 @@ def main(submissions: str, report: str = "") -> int:
         grades=tuple(kept),
         blocks={block.number: block.name for block in read_course().blocks},
         remarks=(*remarks, *more),
-        guarantees=tuple(sandbox.guarantees()),
+        guarantees=tuple(promised),
         mlflow=version("mlflow"),
         made=started,
         waiting=waiting,

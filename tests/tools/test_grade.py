@@ -38,7 +38,8 @@ def hw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(grade, "REPORTS", tmp_path / "grades")
     monkeypatch.setattr(grade, "grade_one", graded)
-    monkeypatch.setattr(sandbox, "guarantees", lambda: ["it ran nothing"])
+    monkeypatch.setattr(sandbox, "guarantees", lambda: ["it ran nothing", "and so on"])
+    monkeypatch.setattr(sandbox, "walled", lambda: True)
     return folder
 
 
@@ -101,6 +102,24 @@ def test_a_place_that_cannot_be_written_to_is_said_before_grading(
 def test_no_folder_is_one_sentence(given: str) -> None:
     with pytest.raises(CourseError, match="make grade SUBMISSIONS=folder"):
         grade.main(given)
+
+
+def test_without_a_sandbox_it_asks_before_it_runs_anything(
+    hw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(sandbox, "walled", lambda: False)
+    assert grade.main(str(hw), go_on=no) == 1
+    assert len(asked) == 1
+    said = capsys.readouterr().out
+    assert "it ran nothing" in said and "Nothing was graded." in said
+    assert not list((tmp_path / "grades").glob("*"))
+    assert grade.main(str(hw), go_on=lambda question: True) == 0
 
 
 def test_a_zip_gives_its_report_its_name_without_the_end(hw: Path, tmp_path: Path) -> None:

@@ -1,0 +1,574 @@
+"""Grading one hand-in: right ones get their marks, bad ones one clear line, and none does harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from winelab import grading, sandbox
+from winelab.checking import checks_of
+from winelab.grades import Grade, HandIn
+from winelab.grading import grade_one
+from winelab.inside import Unreadable, code_cells, kind_of
+from winelab.paths import LABS, ROOT, SOLUTIONS
+from winelab.sandbox import MB, Limits
+from winelab.script import solved_cells
+from winelab.syllabus import course
+
+PATIENT = 600.0
+"""Seconds, where it is not the time that is tried: the machine may be busy."""
+walled = pytest.mark.skipif(
+    not (sys.platform == "linux" and shutil.which("bwrap")), reason="no bubblewrap here"
+)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+
+
+def notebook(*cells: str, **more: Any) -> bytes:
+    """A notebook with these code cells."""
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# Mine"), *map(nbformat.v4.new_code_cell, cells)]
+    )
+    return json.dumps({**made, **more}).encode()
+
+
+def graded(
+    folder: Path, content: bytes | str, name: str = "mine.py", block: int = 0, **limits: Any
+) -> Grade:
+    """Grade a file with this content."""
+    file = folder / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return grade_one(HandIn("Ada", block, file), Limits(**{"seconds": PATIENT, **limits}))
+
+
+def done(grade: Grade) -> list[bool]:
+    """Whether each check passed."""
+    return [verdict.done for verdict in grade.verdicts]
+
+
+def sources(number: int) -> list[str]:
+    """The solved cells of a block, without the check."""
+    return [cell.source for cell in solved_cells(course(), number)]
+
+
+# --- right hand-ins -----------------------------------------------------------------------------
+
+
+def test_a_right_notebook_without_its_check_and_under_another_name(tmp_path: Path) -> None:
+    grade = graded(tmp_path, notebook(*sources(3)), "Übung 3 (final) (2).ipynb", 3)
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+    assert [v.name for v in grade.verdicts] == [
+        f.__name__ for f in checks_of(course().block(3).folder).functions
+    ]
+    assert all(verdict.line and not verdict.hint for verdict in grade.verdicts)
+    assert grade.seconds > 0
+
+
+@pytest.mark.parametrize("number", [14, 16])
+def test_a_right_script(tmp_path: Path, number: int) -> None:
+    """Block 16's checks ask for the versions of packages, after the hand-in's code has run."""
+    script = (SOLUTIONS / f"{course().block(number).name}.py").read_bytes()
+    grade = graded(tmp_path, script, "script_ada.py", number)
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+
+
+def test_a_server_on_this_machine_works_inside(tmp_path: Path) -> None:
+    name = course().block(28).name
+    grade = graded(tmp_path, (SOLUTIONS / f"{name}.ipynb").read_bytes(), "28.ipynb", 28)
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+
+
+def test_the_untouched_lab_has_its_todos_with_hints(tmp_path: Path) -> None:
+    lab = (LABS / f"{course().block(3).name}.ipynb").read_bytes()
+    grade = graded(tmp_path, lab, "03_run.ipynb", 3)
+    assert grade.trouble == ""
+    own = [verdict for verdict in grade.verdicts if not verdict.given]
+    assert own and not any(verdict.done for verdict in own)
+    assert all(verdict.hint for verdict in own)
+    assert grade.score == 0.0
+    assert "checks are run by the grader" in grade.printed
+
+
+@pytest.fixture(scope="module")
+def right() -> list[str]:
+    """The solved cells of block 0, which needs no MLflow: it is soon done."""
+    return sources(0)
+
+
+def test_magics_display_and_shell_commands_work_as_in_jupyter(
+    tmp_path: Path, right: list[str]
+) -> None:
+    odd = [
+        "%matplotlib inline\nimport matplotlib.pyplot as plt",
+        "%%time\nplt.plot([1, 2]); plt.show()",
+        "!echo from the shell",
+        "display('shown')\n'the last value'",
+        "import asyncio\nawait asyncio.sleep(0)",
+        "from pathlib import Path\nPath.cwd().name",
+        "x = 1;\n?x",
+        "from winelab import check\ncheck(0)",
+        "from winelab import check\ncheck()",
+    ]
+    grade = graded(tmp_path, notebook(*odd, *right), "a.ipynb")
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+    for words in ("from the shell", "'shown'", "'the last value'", "'labs'"):
+        assert words in grade.printed
+
+
+@pytest.mark.parametrize("form", ["version 3", "byte-order mark", "CRLF", "lists of lines"])
+def test_notebooks_of_any_form_are_read(form: str) -> None:
+    content = notebook("x = 1\ny = 2", "z = 3")
+    if form == "version 3":
+        cells = [
+            {"cell_type": "heading", "level": 1, "source": ["Mine"]},
+            {"cell_type": "code", "language": "python", "input": ["x = 1\n", "y = 2"], },
+            {"cell_type": "code", "language": "python", "input": "z = 3", "outputs": []},
+        ]  # fmt: skip
+        content = json.dumps(
+            {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells}]}
+        ).encode()
+    elif form == "byte-order mark":
+        content = b"\xef\xbb\xbf" + content
+    elif form == "CRLF":
+        content = content.replace(rb"\n", rb"\r\n").replace(b", ", b",\r\n")
+    else:
+        content = json.dumps(
+            {"cells": [{"cell_type": "code", "source": ["x = 1\n", "y = 2"]},
+                       {"cell_type": "code", "source": ["z = 3"]}]}
+        ).encode()  # fmt: skip
+    assert [source for source, _ in code_cells(content)] == ["x = 1\ny = 2", "z = 3"]
+
+
+def test_a_script_in_latin_1_that_says_so_is_run(tmp_path: Path) -> None:
+    grade = graded(tmp_path, "# -*- coding: latin-1 -*-\nprint('ü')\n".encode("latin-1"))
+    assert (grade.trouble, grade.printed.strip()) == ("", "ü")
+
+
+# --- hand-ins that fail -------------------------------------------------------------------------
+
+
+def test_a_cell_that_fails_ends_the_run_and_what_is_there_is_checked(
+    tmp_path: Path, right: list[str]
+) -> None:
+    grade = graded(tmp_path, notebook(*right, "1 / 0", "wine = None"), "a.ipynb")
+    assert grade.score == 1.0
+    at = len(right) + 1
+    assert grade.trouble == (
+        f"Code cell {at} of {at + 1} ended in ZeroDivisionError: division by zero; the cells after "
+        "it did not run."
+    )
+    assert "Traceback" in grade.printed and "1 / 0" in grade.printed
+
+
+def test_a_cell_that_is_meant_to_fail_is_no_trouble(tmp_path: Path, right: list[str]) -> None:
+    content = json.loads(notebook("1 / 0", *right))
+    content["cells"][1]["metadata"]["tags"] = ["raises-exception"]
+    grade = graded(tmp_path, json.dumps(content), "a.ipynb")
+    assert (grade.trouble, grade.score) == ("", 1.0)
+
+
+SCRIPTS: dict[str, tuple[str | bytes, str]] = {
+    # What the script does, and words of the one sentence that is said of it.
+    "an error": ("x = 1\nprint(y)", "Line 2 ended in NameError: name 'y' is not defined"),
+    "a syntax error": ("x = 1\nx = (", "Line 2 ended in SyntaxError"),
+    "an exit with a number": ("import sys\nsys.exit(3)", "Line 2 ended the run with 3"),
+    "an end of its own process": ("import os\nos._exit(0)", "ended its own process"),
+    "a signal to itself": ("import os\nos.kill(os.getpid(), 9)", "died of SIGKILL"),
+    "a crash": ("import ctypes\nctypes.string_at(0)", "died of SIGSEGV"),
+    "a question": ("input('Name? ')", "waits for something to be typed"),
+    "a window": ("import tkinter\ntkinter.Tk()", "no screen|No module named"),
+    "a warning of an endless recursion": ("def f(): f()\nf()", "RecursionError"),
+    "an interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "an empty file": ("", "The file is empty."),
+    "latin-1 that does not say so": (b"print('\xfc')", "not in UTF-8"),
+    "UTF-16": ("print(1)".encode("utf-16"), "no text in UTF-8"),
+    "an odd error": (
+        "class E(Exception):\n  def __str__(self): raise ValueError\nraise E", "Line 3 ended in",
+    ),
+    "an error with a page of words": ("raise ValueError('x\\n' * 10_000)", "ValueError: x x x"),
+    "words that steer a terminal": ("raise ValueError('\\x1b[2Jgone\\x07')", "ValueError: [2Jgone"),
+}  # fmt: skip
+
+
+def one_clear_sentence(grade: Grade) -> None:
+    """Whatever happened, it is told in a line."""
+    assert grade.trouble
+    assert "\n" not in grade.trouble and len(grade.trouble) < 450
+    assert all(c.isprintable() for c in grade.trouble)
+    assert "Traceback" not in grade.trouble and "grader failed" not in grade.trouble
+    assert len(grade.printed) <= grading.PRINTED + 10
+
+
+@pytest.mark.parametrize("what", SCRIPTS)
+def test_a_script_that_fails_has_one_clear_sentence(tmp_path: Path, what: str) -> None:
+    content, words = SCRIPTS[what]
+    grade = graded(tmp_path, content)
+    one_clear_sentence(grade)
+    assert any(word in grade.trouble for word in words.split("|")), grade.trouble
+    assert not any(done(grade))
+
+
+NOTEBOOKS = {
+    "no JSON": (b"# my notebook", "it is not JSON"),
+    "empty": (b"", "The file is empty."),
+    "JSON of something else": (b'{"a": 1}', "has no cells"),
+    "a list": (b"[]", "has no cells"),
+    "cells of another kind": (b'{"cells": [3]}', "not as Jupyter writes them"),
+    "nested without end": (b"[" * 200_000, "nested without end"),
+    "latin-1": (notebook("x = '?'").replace(b"?", b"\xfc"), "not in UTF-8"),
+    "no code cells": (notebook(), "no code in it"),
+    "code cells that are empty": (notebook("", "  \n"), "no code in it"),
+    "another language": (
+        notebook("x <- 1", metadata={"kernelspec": {"language": "R"}}), "in R, not in Python",
+    ),
+    "an exit": (notebook("import sys\nsys.exit()", "x = 1"), "Code cell 1 of 2 ended the run"),
+    "quit": (notebook("x = 1", "quit()", "x = 2"), "Code cell 2 of 3 ended the run"),
+    "an end of its process": (notebook("1", "import os; os._exit(0)"), "in code cell 2"),
+    "a magic that is not there": (notebook("%no_such"), "Code cell 1 of 1 ended in UsageError"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NOTEBOOKS)
+def test_a_notebook_that_fails_has_one_clear_sentence(tmp_path: Path, what: str) -> None:
+    content, words = NOTEBOOKS[what]
+    grade = graded(tmp_path, content, "a.ipynb")
+    if "UsageError" in words and not grade.trouble:
+        # IPython only says that there is no such magic, and goes on, as in Jupyter.
+        assert "%no_such" in grade.printed
+        return
+    one_clear_sentence(grade)
+    assert words in grade.trouble
+    assert not any(done(grade))
+
+
+def test_exit_0_is_a_normal_end_of_a_script_wherever_it_stands(
+    tmp_path: Path, right: list[str]
+) -> None:
+    before = "\n".join(["import sys", *right])
+    grade = graded(tmp_path, f"{before}\nsys.exit()\nraise ValueError\n")
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+
+
+# --- hand-ins that do harm ----------------------------------------------------------------------
+
+HARM: dict[str, tuple[str, dict[str, Any], str]] = {
+    # What it does, the limits of this trial, and words of the sentence.
+    "a loop": ("while True: pass", {"seconds": 3}, "did not end within 3 s"),
+    "a loop that is deaf": (
+        "import signal\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nwhile True: pass",
+        {"seconds": 3}, "did not end within 3 s",
+    ),
+    "a thread that never ends": (
+        "import threading\ndef f():\n  while True: pass\nthreading.Thread(target=f).start()",
+        {"seconds": 3}, "did not end within 3 s",
+    ),
+    "a fork bomb": (
+        "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", {"processes": 60},
+        "more processes than the 60",
+    ),
+    "forks": (
+        "import os, time\nfor _ in range(99):\n  if os.fork() == 0: time.sleep(600)",
+        {"processes": 40}, "processes",
+    ),
+    "threads": (
+        "import threading, time\n"
+        "for _ in range(999): threading.Thread(target=time.sleep, args=[600]).start()",
+        {"processes": 60}, "started more than the 60 processes",
+    ),
+    "a file without end": (
+        "f = open('x', 'wb')\nwhile True: f.write(b'x' * 1_000_000)", {"disk": 40 * MB},
+        "more to disk than the 40 MB|wrote more than 40 MB",
+    ),
+    "a sparse file": (
+        "open('x', 'wb').truncate(10 * 2**30)", {"disk": 40 * MB}, "more to disk than the 40 MB",
+    ),
+    "many small files": (
+        "n = 0\nwhile True:\n  n += 1\n  open(f'/tmp/{n}', 'w').close()", {"files": 2000},
+        "2000 files",
+    ),
+    "50 GB of memory at once": ("x = b'x' * (50 * 2**30)", {}, "more memory than the 3 GB"),
+    "memory that grows": (
+        "import time\nx = []\nwhile True: x.append(b'x' * 20_000_000); time.sleep(0.01)",
+        {"memory": 400 * MB}, "more than 400 MB of memory|more memory than the 400 MB",
+    ),
+    "output without end": ("while True: print('x' * 10_000)",
+        {"output": MB},
+        "printed more than 1 MB",
+    ),
+    "a process that is left": (
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "raise ValueError('left')", {}, "ValueError: left",
+    ),
+    "an end of everything": (
+        "import os\nfor p in (-1, 1, os.getppid()):\n  try: os.kill(p, 9)\n  except OSError: pass\n"
+        "raise ValueError('here')", {}, "ValueError: here",
+    ),
+    "a daemon, and its parent gone": (
+        "import os, time\nif os.fork():\n  os._exit(0)\nos.setsid()\ntime.sleep(600)", {},
+        "ended its own process",
+    ),
+    "no room any more": (
+        "import os, shutil\nfrom pathlib import Path\n"
+        "shutil.rmtree(Path.home() / 'wine-lab')\nos.getcwd()", {}, "FileNotFoundError",
+    ),
+    "a full disk that it does not mind": (
+        "try:\n  f = open('x', 'wb')\n  while True: f.write(b'x' * 1_000_000)\n"
+        "except OSError: pass\nimport time; time.sleep(600)", {"disk": 20 * MB, "seconds": 30},
+        "wrote more than 20 MB",
+    ),
+}  # fmt: skip
+
+
+@walled
+@pytest.mark.parametrize("what", HARM)
+def test_harm_is_told_in_one_clear_sentence(tmp_path: Path, what: str) -> None:
+    code, limits, words = HARM[what]
+    grade = graded(tmp_path, code, **limits)
+    one_clear_sentence(grade)
+    assert any(word in grade.trouble for word in words.split("|")), grade.trouble
+    assert not any(done(grade))
+
+
+REACHES = {
+    # What it tries, and words of the sentence.
+    "the solutions": ("print(open({solution!r}).read())", "FileNotFoundError"),
+    "the checks": ("print(open({checks!r}).read())", "FileNotFoundError"),
+    "the report": ("open({report!r}, 'w').write('100 %')", "FileNotFoundError"),
+    "the tools": ("open({tool!r}, 'a').write('x = 1')", "outside of its own folder"),
+    "another hand-in": ("print(open({other!r}).read())", "FileNotFoundError"),
+    "the network, by name": (
+        "import urllib.request\nurllib.request.urlopen('http://example.org')",
+        "asked the network, which is not there",
+    ),
+    "the network, by number": (
+        "import socket\nsocket.create_connection(('192.0.2.1', 80))", "asked the network",
+    ),
+    "the network, by requests": (
+        "import requests\nrequests.get('https://example.org')", "asked the network",
+    ),
+}  # fmt: skip
+
+
+@walled
+@pytest.mark.parametrize("what", REACHES)
+def test_what_it_must_not_reach_is_not_there(tmp_path: Path, what: str) -> None:
+    report, other = tmp_path / "report.csv", tmp_path / "other.py"
+    for file in (report, other):
+        file.write_text("untouched", encoding="utf-8")
+    code, words = REACHES[what]
+    block = course().block(0)
+    code = code.format(
+        solution=str(SOLUTIONS / f"{block.name}.py"), checks=str(block.folder / "checks.py"),
+        report=str(report), other=str(other), tool=str(ROOT / "winelab" / "errors.py"),
+    )  # fmt: skip
+    tools = (ROOT / "winelab" / "errors.py").read_bytes()
+    grade = graded(tmp_path, code)
+    one_clear_sentence(grade)
+    assert words in grade.trouble
+    assert report.read_text(encoding="utf-8") == other.read_text(encoding="utf-8") == "untouched"
+    assert (ROOT / "winelab" / "errors.py").read_bytes() == tools
+
+
+def test_a_store_that_it_deletes_is_a_todo(tmp_path: Path) -> None:
+    code = "\n".join(sources(3)) + "\n(Path.home() / 'wine-lab' / 'mlflow.db').unlink()"
+    grade = graded(tmp_path, notebook("from pathlib import Path", code), "a.ipynb", 3)
+    assert grade.trouble == ""
+    assert not any(done(grade)) and grade.verdicts
+    assert any("There is no store" in verdict.hint for verdict in grade.verdicts)
+
+
+def test_another_working_folder_does_not_matter(tmp_path: Path, right: list[str]) -> None:
+    grade = graded(tmp_path, notebook(*right, "import os; os.chdir('/')"), "a.ipynb")
+    assert (grade.trouble, grade.score) == ("", 1.0)
+
+
+def test_a_thread_that_goes_on_does_not_keep_a_notebook(tmp_path: Path, right: list[str]) -> None:
+    """In Jupyter such a notebook has run: only a script must come to its end."""
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=[6000]).start()"
+    grade = graded(tmp_path, notebook(thread, *right), "a.ipynb")
+    assert (grade.trouble, grade.score) == ("", 1.0)
+
+
+# --- what is no file of its own -----------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "nothing"])
+def test_only_a_plain_file_is_taken(tmp_path: Path, kind: str) -> None:
+    file, secret = tmp_path / "mine.py", tmp_path / "secret.py"
+    secret.write_text("print('read')", encoding="utf-8")
+    words = {"link": "symbolic link", "pipe": "no plain file", "nothing": "cannot be read"}
+    if kind == "link":
+        file.symlink_to(secret)
+    elif kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    grade = grade_one(HandIn("Ada", 0, file))
+    one_clear_sentence(grade)
+    assert words.get(kind, "no plain file") in grade.trouble
+    assert grade.printed == ""
+
+
+def test_a_file_that_is_too_long_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "LONGEST", MB)
+    grade = graded(tmp_path, b"#" * (2 * MB))
+    one_clear_sentence(grade)
+    assert "2 MB" in grade.trouble
+
+
+def test_a_block_that_is_not_there_is_told(tmp_path: Path) -> None:
+    grade = graded(tmp_path, "x = 1", block=99)
+    one_clear_sentence(grade)
+    assert "99" in grade.trouble
+
+
+# --- forged verdicts ----------------------------------------------------------------------------
+
+NAMES = [f.__name__ for f in checks_of(course().block(0).folder).functions]
+FORGED = json.dumps([{"name": name, "done": True, "hint": ""} for name in NAMES])
+
+FORGERIES = {
+    "words that look like a verdict": f"print({FORGED!r})\nprint('{{\"verdicts\": 1}}')",
+    "words at the very end": f"import atexit\natexit.register(print, {FORGED!r})",
+    "the line, found and written to": (
+        "import os\n"
+        f'line = b\'{{"key": "", "verdicts": {FORGED}}}\\n\'\n'
+        "for number in range(3, 60):\n"
+        "  try: os.write(number, line)\n"
+        "  except OSError: pass"
+    ),
+    "the line, closed": "import os\nos.closerange(3, 200)",
+    "a fork that speaks too": "import os\nos.fork()",
+    "the tools, changed in memory": (
+        "import winelab.checking as c, winelab.fixtures as f\n"
+        "c._verdict = lambda function, look: c.Verdict(function.__name__, '', True)\n"
+        "f.Look.get = None\nc.look_at = None"
+    ),
+    "the tools, from another place": (
+        "import os, sys\nos.makedirs('winelab')\n"
+        "open('winelab/__init__.py', 'w').close()\n"
+        "open('winelab/checking.py', 'w').write('look_at = None')\n"
+        "sys.path.insert(0, os.getcwd())\nfor name in list(sys.modules):\n"
+        "  if name.startswith('winelab.c'): del sys.modules[name]"
+    ),
+    "the language, changed": (
+        "import builtins\nbuiltins.AssertionError = KeyError\n"
+        "builtins.all = builtins.any = lambda *a: True\nbuiltins.len = lambda x: 1599"
+    ),
+    "a trace of all functions": "import sys\nsys.setrecursionlimit(60)\n"
+    "sys.settrace(lambda *a: 1 / 0)",
+    "an alarm after the end": "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.001)\n"
+    "signal.signal(signal.SIGALRM, signal.SIG_IGN)",
+}
+
+
+@linux
+@pytest.mark.parametrize("what", FORGERIES)
+def test_a_verdict_that_it_makes_itself_is_not_believed(tmp_path: Path, what: str) -> None:
+    grade = graded(tmp_path, FORGERIES[what])
+    assert not any(done(grade)), grade
+    assert grade.score == 0.0
+    if grade.trouble:
+        one_clear_sentence(grade)
+    else:
+        # The checks were run as they are.
+        assert [verdict.name for verdict in grade.verdicts] == NAMES
+        assert all(verdict.hint for verdict in grade.verdicts)
+
+
+def test_the_line_is_the_graders_alone(tmp_path: Path) -> None:
+    grade = graded(tmp_path, FORGERIES["the line, found and written to"])
+    assert "grader's own line" in grade.trouble
+
+
+# --- the grader ---------------------------------------------------------------------------------
+
+
+def test_whatever_fails_in_the_grader_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no more\nprocesses")
+
+    monkeypatch.setattr(grading.Sandbox, "start", broken)
+    grade = graded(tmp_path, "x = 1")
+    assert grade.trouble == "The grader failed on it (RuntimeError: no more processes)."
+
+
+def test_several_at_once_do_not_meet(tmp_path: Path, right: list[str]) -> None:
+    """Two good ones, and two that would take all there is."""
+    files = {
+        "good.ipynb": notebook(*right),
+        "bomb.py": HARM["a fork bomb"][0].encode(),
+        "loop.py": b"while True: pass",
+        "also_good.ipynb": notebook(*right),
+    }
+    limits = Limits(seconds=60, processes=60)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+
+    def one(name: str) -> Grade:
+        few = Limits(seconds=3) if name == "loop.py" else limits
+        return grade_one(HandIn(name, 0, tmp_path / name), few)
+
+    with grading.session(), ThreadPoolExecutor(2) as pool:
+        good, bomb, loop, also = pool.map(one, files)
+    assert (good.score, also.score) == (1.0, 1.0)
+    assert "processes" in bomb.trouble and "did not end" in loop.trouble
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    threads = threading.active_count()
+    grade = graded(tmp_path, "x = 1")
+    assert grade.trouble == ""
+    end = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() <= threads
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_without_walls_hand_ins_are_graded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: list[str]
+) -> None:
+    monkeypatch.setattr(sandbox, "best_way", lambda: sandbox.Way(""))
+    grade = graded(tmp_path, notebook(*right), "a.ipynb")
+    assert (grade.trouble, grade.score) == ("", 1.0), grade
+    assert "did not end" in graded(tmp_path, "while True: pass", seconds=3).trouble
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), ""),
+        (ValueError("x"), ""),
+        (OSError(101, "Network is unreachable"), "network"),
+        (MemoryError(), "memory"),
+        (OSError(28, "No space left on device"), "disk"),
+        (PermissionError(13, "Permission denied"), ""),
+        (SystemExit(), "exit"),
+    ],
+)
+def test_an_error_tells_what_was_missing(error: BaseException, kind: str) -> None:
+    try:
+        raise RuntimeError("on top") from error
+    except RuntimeError as above:
+        assert kind_of(above) == kind
+
+
+def test_an_unreadable_notebook_is_a_sentence() -> None:
+    with pytest.raises(Unreadable, match="not JSON"):
+        code_cells(b"{")
