@@ -100,7 +100,8 @@ def secret(tmp_path: Path) -> Path:
 
 @each_way
 def test_lines_go_in_and_out_and_the_rest_is_output(way: Way) -> None:
-    code = "import sys\nfor l in sys.stdin: print('got', l.strip()); print('oh', file=sys.stderr)"
+    # The output first: with the second answer, all of it has been written.
+    code = "import sys\nfor l in sys.stdin: print('oh', file=sys.stderr); print('got', l.strip())"
     with Sandbox(Limits(), way) as box:
         box.start(python(code), {"PATH": os.defpath})
         for word in (b"one", b"two"):
