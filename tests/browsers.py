@@ -1,22 +1,66 @@
-"""For tests that need a real browser: skips them where there is none, or says that it must be."""
+"""A browser for tests: where there is none they are skipped, or fail where it is required."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from winelab.browser import lacking
 
-VARIABLE = "WINELAB_BROWSER_TESTS"
-"""Set to "required", as CI sets it, a missing browser is an error."""
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REQUIRED = "WINELAB_BROWSER_TESTS"
+"""Set to "required", as CI does, it makes a failure of a missing browser."""
+
+# Seconds that a page may take to show something: this machine may be busy with other tests.
+LIMIT = 240
 
 
 def required_browser() -> None:
-    """Skips the running test, with the reason, where no browser can be driven."""
-    reason = lacking()
-    if not reason:
-        return
-    if os.environ.get(VARIABLE) == "required":
-        pytest.fail(f"{VARIABLE}=required, but: {reason}", pytrace=False)
-    pytest.skip(reason)
+    """Skips the test where no browser can be driven; fails it where one is required."""
+    if reason := lacking():
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(f"{REQUIRED}=required, and: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@contextmanager
+def opened(browser: Browser, folder: Path, name: str = "page") -> Iterator[Page]:
+    """An empty page of its own cookies and storage; closed afterwards.
+
+    Where the block fails, what the page shows and what its console said are kept in `folder`,
+    and the failure's message says so.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(LIMIT * 1000)
+    page = context.new_page()
+    console: list[str] = []
+    page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: console.append(f"error: {error}"))
+    page.on("crash", lambda _: console.append("the page crashed"))
+    try:
+        yield page
+    except BaseException as error:
+        for line in _kept(page, folder / name, console):
+            error.add_note(line)
+        raise
+    finally:
+        context.close()
+
+
+def _kept(page: Page, path: Path, console: list[str]) -> list[str]:
+    """Writes a screenshot and the console beside each other; where they are, a line each."""
+    log = path.with_suffix(".log")
+    log.write_text("\n".join([page.url, *console]) + "\n", encoding="utf-8")
+    lines = [f"The page's console: {log}"]
+    try:
+        page.screenshot(path=path.with_suffix(".png"), timeout=20_000)
+    except Exception as error:
+        return [*lines, f"There is no screenshot: {error}"]
+    return [f"What the page showed: {path.with_suffix('.png')}", *lines]

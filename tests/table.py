@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-# A notebook's cells, a block's own tests, or one of tests/course/ that has a block as parameter.
+# A notebook's cells, a block's own tests, or one of tests/course/ and tests/browser/ that has a
+# block as parameter.
 _NUMBER = re.compile(
-    r"(?:labs|solutions|tests)[/\\](\d\d)_|tests[/\\]course[/\\].*\[(?:.*-)?(\d\d)[\]-]"
+    r"(?:labs|solutions|tests)[/\\](\d\d)_|tests[/\\](?:course|browser)[/\\].*\[(?:.*-)?(\d\d)[\]-]"
 )
 
 # Which column a test's report belongs to, by its node id.
@@ -21,6 +22,7 @@ COLUMNS = {
     "solved": re.compile(r"test_blocks\.py::test_solution"),
     "mistakes": re.compile(r"::test_mistake_"),
     "outputs": re.compile(r"solutions[/\\]\d\d_"),
+    "browser": re.compile(r"tests[/\\]browser[/\\]"),
     "promises": re.compile(r"."),
 }
 
@@ -76,7 +78,7 @@ class BlockTable:
         table = Table(box=None, pad_edge=False)
         table.add_column("block", no_wrap=True)
         for heading in ("unsolved runs,\nchecks fail", "solution\npasses", "mistakes\ncaught",
-                        "outputs\nmatch", "promises\nheld"):  # fmt: skip
+                        "outputs\nmatch", "in a\nbrowser", "promises\nheld"):  # fmt: skip
             table.add_column(heading)
         table.add_column("seconds", justify="right")
         for number, row in sorted(self.rows.items()):

@@ -27,7 +27,7 @@ def pytest_arguments(block: int | None) -> list[str]:
         only = []
     else:
         name = course.block(block).name
-        paths = ["tests/course", f"labs/{name}.ipynb", f"solutions/{name}.ipynb"]
+        paths = ["tests/browser", "tests/course", f"labs/{name}.ipynb", f"solutions/{name}.ipynb"]
         # A block with more to prove than the others has a folder of tests of its own.
         if (ROOT / "tests" / name).is_dir():
             paths.append(f"tests/{name}")

@@ -1,0 +1,48 @@
+"""What the browser's tests stand on: a failure shows what the page showed, and nothing is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from browsers import REQUIRED, opened, required_browser
+from course_copy import still_there
+
+from winelab.browser import VARIABLE, chromium
+
+PAGE = "data:text/html,<h1>Wine</h1><script>console.log('in the glass')</script>"
+
+
+def test_without_a_browser_tests_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "/no/such/browser")
+    monkeypatch.delenv(REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no such file"):
+        required_browser()
+
+
+def test_where_one_is_required_that_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "/no/such/browser")
+    monkeypatch.setenv(REQUIRED, "required")
+    with pytest.raises(pytest.fail.Exception, match="no such file"):
+        required_browser()
+
+
+def test_a_failure_keeps_what_the_page_showed(tmp_path: Path) -> None:
+    required_browser()
+    before = set(psutil.Process().children(recursive=True))
+    with (
+        pytest.raises(ZeroDivisionError) as caught,
+        chromium() as browser,
+        opened(browser, tmp_path, "glass") as page,
+    ):
+        page.goto(PAGE)
+        started = set(psutil.Process().children(recursive=True)) - before
+        raise ZeroDivisionError
+    picture, log = tmp_path / "glass.png", tmp_path / "glass.log"
+    assert picture.stat().st_size > 1000
+    assert "log: in the glass" in log.read_text(encoding="utf-8")
+    notes = "\n".join(caught.value.__notes__)
+    assert str(picture) in notes and str(log) in notes
+    assert len(started) > 2
+    assert still_there(list(started)) == []

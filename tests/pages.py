@@ -1,0 +1,182 @@
+"""JupyterLab's and MLflow's pages as a student uses them: with the keyboard and the mouse.
+
+Nothing here sleeps: each step waits for what the page shows when it is done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from winelab.notebook import lab_notebook
+from winelab.syllabus import Block, course
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the check's table."""
+
+    word: str
+    """ok or TODO."""
+    line: str
+    hint: str
+
+
+class Lab:
+    """A block's notebook, open in JupyterLab."""
+
+    def __init__(self, page: Page, address: str, block: Block) -> None:
+        """Opens the course at the printed address, and there the block by a double click."""
+        self.page = page
+        cells = lab_notebook(course(), block.number)["cells"]
+        # JupyterLab knows a cell by its place alone.
+        self.places = {cell["id"].split("-", 1)[1]: at for at, cell in enumerate(cells)}
+        page.goto(address)
+        name = f"{block.name}.ipynb"
+        page.locator(f".jp-DirListing-item[title^='Name: {name}']").dblclick()
+        page.locator(f".lm-TabBar-tab.lm-mod-current[title^='Name: {name}']").wait_for()
+        self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self._cell(len(cells) - 1).wait_for(state="attached")
+        self._idle()
+
+    def _idle(self) -> None:
+        """Waits until the kernel is up and has nothing to do."""
+        self.page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
+
+    def _cell(self, at: int) -> Locator:
+        return self.panel.locator(f".jp-Cell[data-windowed-list-index='{at}']")
+
+    def _menu(self, name: str, entry: str) -> None:
+        self.page.locator("#jp-MainMenu").get_by_role("menuitem", name=name, exact=True).click()
+        self.page.get_by_role("menu").get_by_text(entry, exact=True).click()
+
+    def start_all(self) -> None:
+        """Starts all cells in a fresh kernel; does not wait for what they do."""
+        if self.panel.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
+            # An old answer must not be taken for the new one.
+            self._menu("Kernel", "Restart Kernel and Clear Outputs of All Cells…")
+            self.page.get_by_role("button", name="Confirm Kernel Restart").click()
+            self._output("check").locator("table").wait_for(state="detached")
+            self._idle()
+        self._menu("Run", "Run All Cells")
+
+    def run_all(self) -> list[Row]:
+        """Runs all cells in a fresh kernel; the check's table."""
+        self.start_all()
+        return self.report()
+
+    def _output(self, name: str) -> Locator:
+        return self._cell(self.places[name]).locator(".jp-Cell-outputArea")
+
+    def report(self) -> list[Row]:
+        """The check's table, as soon as it is there."""
+        table = self._output("check").locator("table")
+        table.scroll_into_view_if_needed()
+        # All at once, and not as it is drawn: JupyterLab draws only what is in sight.
+        found = table.evaluate(
+            """table => [...table.rows].map(row => {
+                const [word, words] = row.cells;
+                const hint = words.querySelector("div")?.textContent ?? "";
+                const line = words.textContent.slice(0, words.textContent.length - hint.length);
+                return [word.textContent, line, hint];
+            })"""
+        )
+        return [Row(*row) for row in found]
+
+    def summary(self) -> str:
+        """The last line of the check."""
+        return self._output("check").locator("table + div").text_content() or ""
+
+    def printed(self, name: str) -> str:
+        """What a cell printed."""
+        return self._output(name).text_content() or ""
+
+    def source(self, name: str) -> str:
+        """What stands in a cell now."""
+        lines = self._cell(self.places[name]).locator(".cm-line")
+        # A line without text holds an empty mark.
+        return "\n".join((text or "").rstrip() for text in lines.all_text_contents())
+
+    def write(self, name: str, code: str, paste: bool = False) -> None:
+        """Types into a cell, key by key, in the place of all that stands there; or pastes it."""
+        self._cell(self.places[name]).locator(".cm-content").click()
+        keyboard = self.page.keyboard
+        keyboard.press("ControlOrMeta+a")
+        keyboard.press("Delete")
+        if paste:
+            keyboard.insert_text(code)
+        else:
+            for at, line in enumerate(code.split("\n")):
+                if at:
+                    keyboard.press("Enter")
+                    # The editor moves the new line in; the text brings its own spaces.
+                    keyboard.press("Shift+Home")
+                keyboard.type(line)
+        assert self.source(name) == code, f"this came of it:\n{self.source(name)}"
+
+    def wait_for_print(self, name: str, text: str) -> None:
+        """Waits until a cell has printed a text, while it may still run."""
+        self._output(name).get_by_text(text).wait_for()
+
+    def shut_down(self) -> None:
+        """Shuts the kernel down, by the menu."""
+        self._menu("Kernel", "Shut Down Kernel")
+        self.page.locator("#jp-main-statusbar", has_text="No Kernel").wait_for()
+
+
+class Mlflow:
+    """MLflow's pages, as a browser shows them that has never been there."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        """Opens the printed address."""
+        self.page = page
+        # What MLflow puts over its pages at a first visit is closed when it comes.
+        assistant = page.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
+        note = page.get_by_role("button", name="Got it")
+        news = page.get_by_role("dialog").get_by_role("button", name="Close")
+        for button in (assistant, note, news):
+            page.add_locator_handler(button, lambda button: button.click())
+        page.goto(address)
+
+    def open_newest_run(self, experiment: str) -> None:
+        """From the list of experiments to an experiment, and there to the run on top."""
+        page = self.page
+        page.locator(f"a.experiment-link[title='{experiment}']").click()
+        # At a first visit MLflow opens its other half, on language models.
+        page.get_by_text("Model training", exact=True).click()
+        page.locator("[role='row'][row-index='0'] a").first.click()
+        page.get_by_text("About this run").wait_for()
+
+    def metric(self, name: str) -> float:
+        """A metric on the open run's page."""
+        row = self.page.get_by_role("row").filter(has=self.page.get_by_text(name, exact=True))
+        row.first.wait_for()
+        figure = re.search(r"-?\d+(\.\d+)?", row.first.inner_text().partition(name)[2])
+        assert figure, f"there is no figure beside {name}: {row.first.inner_text()}"
+        return float(figure[0])
+
+    def shows(self, *pieces: str) -> None:
+        """Waits until the page shows all of these pieces of text."""
+        for piece in pieces:
+            self.page.locator("body", has_text=piece).wait_for()
+
+    def open_version(self, model: str, alias: str) -> int:
+        """From the menu to a registered model, and to the version with an alias; its number."""
+        page = self.page
+        page.get_by_role("link", name="Model registry").click()
+        page.get_by_role("link", name=model, exact=True).click()
+        row = page.get_by_role("row").filter(has_text=f"@ {alias}")
+        link = row.get_by_role("link", name=re.compile(r"^Version \d+$"))
+        number = int((link.text_content() or "").removeprefix("Version "))
+        link.click()
+        return number
+
+    def open_source_run(self, name: str) -> None:
+        """From a version's page to the run that made it, which is called `name`."""
+        self.page.get_by_text("Source Run").wait_for()
+        self.page.get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_text("About this run").wait_for()

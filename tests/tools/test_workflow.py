@@ -1,0 +1,117 @@
+"""GitHub's workflow, which no test can run: its form, its pins, and that all it calls is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from winelab import environment
+from winelab.cli import COMMANDS
+from winelab.paths import ROOT
+
+FILE = ROOT / ".github" / "workflows" / "check.yml"
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict[str, Any]:
+    """The workflow; every value is a text."""
+    # To YAML 1.1 the word `on` is a truth.
+    return yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of all jobs."""
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_github_would_read_it() -> None:
+    pytest.importorskip("check_jsonschema", reason="stack/requirements.txt is not installed")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    done = subprocess.run(
+        [*command, "vendor.github-workflows", str(FILE)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_runs_when_something_changes_each_week_and_on_demand(workflow: dict[str, Any]) -> None:
+    assert set(workflow["on"]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+
+
+def test_it_may_read_and_nothing_else(workflow: dict[str, Any]) -> None:
+    assert workflow["permissions"] == {"contents": "read"}
+    assert not any("permissions" in job for job in workflow["jobs"].values())
+    assert "secrets." not in FILE.read_text(encoding="utf-8")
+    checkouts = [
+        one for one in steps(workflow) if one.get("uses", "").startswith("actions/checkout")
+    ]
+    assert len(checkouts) == len(workflow["jobs"])
+    assert all(one["with"]["persist-credentials"] == "false" for one in checkouts)
+
+
+def test_each_action_is_pinned_and_github_s_own(workflow: dict[str, Any]) -> None:
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert [
+        name for name in used if not re.fullmatch(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})", name)
+    ] == []
+
+
+def test_nothing_runs_for_ever(workflow: dict[str, Any]) -> None:
+    assert all(int(job["timeout-minutes"]) <= 120 for job in workflow["jobs"].values())
+    assert workflow["concurrency"]["cancel-in-progress"] == "true"
+
+
+def test_the_oldest_and_the_newest_python_are_tried(workflow: dict[str, Any]) -> None:
+    wanted = environment.requires_python(ROOT)
+    oldest = next(f"3.{minor}" for minor in range(50) if environment.allows(wanted, (3, minor)))
+    ends = [oldest, environment.newest_allowed(wanted)]
+    for job in workflow["jobs"].values():
+        assert job["strategy"]["matrix"]["python"] == ends
+
+
+def test_the_three_systems_are_tried(workflow: dict[str, Any]) -> None:
+    systems = [workflow["jobs"]["linux"]["runs-on"]]
+    systems += workflow["jobs"]["others"]["strategy"]["matrix"]["system"]
+    assert [re.split(r"-", name)[0] for name in systems] == ["ubuntu", "macos", "windows"]
+
+
+def commands(workflow: dict[str, Any]) -> list[list[str]]:
+    """The words of each command line of each step."""
+    lines = [line for step in steps(workflow) for line in step.get("run", "").splitlines()]
+    return [shlex.split(line) for line in lines]
+
+
+def test_what_it_calls_is_there(workflow: dict[str, Any]) -> None:
+    lines = commands(workflow)
+    assert [".ci/run"] in [words[-1:] for words in lines]
+    assert ["python", "-m", "winelab", "check"] in lines
+    for words in lines:
+        if words[:3] == ["python", "-m", "winelab"]:
+            assert words[3] in COMMANDS
+        for word in words:
+            # A file of the course, and not a variable or one of .venv's.
+            if re.fullmatch(r"[\w./-]+", word) and not word.startswith(("-", ".venv")):
+                looks = "/" in word or word.endswith(".txt")
+                assert not looks or (ROOT / word).is_file(), word
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no permission to execute")
+def test_what_ci_runs_can_be_run() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_what_pip_s_cache_depends_on_is_there(workflow: dict[str, Any]) -> None:
+    patterns = [
+        one["with"]["cache-dependency-path"]
+        for one in steps(workflow)
+        if "cache" in one.get("with", {})
+    ]
+    assert patterns
+    assert all(list(ROOT.glob(pattern)) for pattern in patterns)
