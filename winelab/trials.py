@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from winelab.authoring import Mistake
-from winelab.checking import checks_of
+from winelab.checking import Verdict, checks_of
 from winelab.examples import examples, prints_as_said
 from winelab.forkserver import PRELOAD
 from winelab.mistakes import mistaken_cells
@@ -113,34 +113,38 @@ def raised(error: str) -> str:
     return plain((named or lines or ["it said nothing"])[-1])
 
 
-def against_solution(outcome: Outcome) -> list[str]:
-    """Why a solution does not pass; empty if it does."""
+def _not_checked(outcome: Outcome) -> list[str]:
+    """Why a run did not come as far as its checks; empty if it did."""
     if outcome.error:
         return [raised(outcome.error)]
+    if _verdicts(outcome):
+        return []
+    return [plain(outcome.report.trouble if outcome.report else "") or "its checks did not run"]
+
+
+def _verdicts(outcome: Outcome) -> tuple[Verdict, ...]:
     report = outcome.report
-    if report is None or report.trouble or not report.verdicts:
-        return [plain(report.trouble if report else "") or "its checks did not run"]
-    return [
+    return report.verdicts if report and not report.trouble else ()
+
+
+def against_solution(outcome: Outcome) -> list[str]:
+    """Why a solution does not pass; empty if it does."""
+    return _not_checked(outcome) or [
         plain(f'the check "{verdict.line}" fails: {verdict.hint}')
-        for verdict in report.verdicts
+        for verdict in _verdicts(outcome)
         if not verdict.done
     ]
 
 
 def against_unsolved(outcome: Outcome) -> list[str]:
     """Why an untouched notebook is not what a student should open; empty if it is."""
-    if outcome.error:
-        return [raised(outcome.error)]
-    report = outcome.report
-    if report is None or report.trouble or not report.verdicts:
-        return [plain(report.trouble if report else "") or "its checks did not run"]
-    return [
+    return _not_checked(outcome) or [
         plain(
             f'the check "{verdict.line}" fails before there is anything to do: {verdict.hint}'
             if verdict.given
             else f'the check "{verdict.line}" passes before anything is done'
         )
-        for verdict in report.verdicts
+        for verdict in _verdicts(outcome)
         if verdict.done != verdict.given
     ]
 
@@ -153,8 +157,7 @@ def against_mistake(mistake: Mistake, outcome: Outcome) -> list[str]:
         return [plain(f'{name} no longer ends in the error "{mistake.error}": {seen}')]
     if outcome.error and not mistake.error:
         return [plain(f"{name} ends in an error: {raised(outcome.error)}")]
-    verdicts = outcome.report.verdicts if outcome.report else ()
-    for verdict in verdicts:
+    for verdict in _verdicts(outcome):
         if verdict.name == mistake.caught_by:
             if verdict.done:
                 return [plain(f"{name} is not caught")]
