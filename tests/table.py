@@ -57,6 +57,8 @@ class BlockTable:
         self.not_tried: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.not_tried[report.longrepr[2].removeprefix("Skipped: ")] += 1
         number = block_of(report.nodeid)
         if number is None:
             return
@@ -67,8 +69,6 @@ class BlockTable:
             row.failed[column] += 1
         elif report.when == "call" and report.passed:
             row.passed[column] += 1
-        elif report.skipped and isinstance(report.longrepr, tuple):
-            self.not_tried[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.rows:
