@@ -74,7 +74,7 @@ def hunks(course: Course, number: int) -> list[Hunk]:
 def diff(course: Course, number: int) -> list[str]:
     """The lines of a unified diff from the script before to that of the block.
 
-    `patch` makes the one of the other, but for the name in the first line. Empty where the
+    `patch` makes the one of the other, but for the names in its header. Empty where the
     script stays as it is.
     """
     made = [line for hunk in hunks(course, number) for line in hunk.text()]

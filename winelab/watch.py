@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,8 @@ GRACE = 5.0
 """Seconds that a script has to close its run and stop what it started."""
 MESSAGE_LINES = 8
 """Lines of an error's message that are shown; some of MLflow's fill a page."""
+CELLS = "In your script, a cell is a part below a numbered comment; each run runs all of them."
+"""Said below hints that speak of cells."""
 
 
 class Saves:
@@ -116,7 +119,7 @@ def watch(course: Course, block: Block, path: Path, greeting: str = "") -> None:
         if code == 0:
             console.print(following(course, block), markup=False)
         console.print(
-            f"\nWaiting for the next save of {shown(path)} (Ctrl-C ends this).",
+            f"\nWaiting for the next save of {shown(path)} with a change (Ctrl-C ends this).",
             style="dim",
             markup=False,
         )
@@ -274,12 +277,15 @@ def show_report(report: Report, console: Console) -> None:
     table = Table.grid(padding=(0, 1))
     hinted: set[str] = set()
     for verdict in report.verdicts:
-        word = Text("  ok", "green") if verdict.done else Text("  TODO", "bold yellow")
+        word = Text("  ok  ", "green") if verdict.done else Text("  TODO", "bold yellow")
         table.add_row(word, verdict.line.replace("`", ""))
         if verdict.hint and verdict.hint not in hinted:
             hinted.add(verdict.hint)
             table.add_row("", Text.assemble(("hint: ", "yellow"), (verdict.hint, "cyan")))
     console.print(table, markup=False)
+    # The hints are worded for both, and most students work in a notebook.
+    if any(re.search(r"\bcells?\b", verdict.hint) for verdict in report.verdicts):
+        console.print(CELLS, style="dim", markup=False)
     console.print(report.summary(), style="bold green" if report.done else "", markup=False)
 
 

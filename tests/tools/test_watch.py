@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tools.made_up import Lifeline
 from winelab import mine, watch
+from winelab.checking import Report, Verdict
 from winelab.paths import ROOT, store_uri
 from winelab.room import furnish
 from winelab.runner import run
@@ -215,6 +218,19 @@ def test_it_clears_the_screen_on_a_terminal_alone(home: Path) -> None:
         process.wait(LIMIT)
         os.close(above)
     assert b"\x1b[2J" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("run the cells above.", True), ("Run that cell.", True), ("excellent", False)],
+)
+def test_what_a_cell_is_in_a_script_is_said_where_a_hint_speaks_of_one(
+    words: str, said: bool
+) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    verdict = Verdict("test_a", "a line", False, words)
+    watch.show_report(Report(3, "A title", (verdict,), "solutions/03_run.py"), console)
+    assert (watch.CELLS in console.export_text()) == said
 
 
 def test_only_a_new_content_that_stays_counts(tmp_path: Path) -> None:
