@@ -328,7 +328,8 @@ def page(rows: Sequence[Row], day: date, where: str) -> str:
         markdown(*summary(rows)),
         "A mistake is tried where the solution passes. Each count is of blocks; those of mistakes "
         "and examples are of all mistakes and all examples. All other packages are the course's "
-        "own pins, but for those that a version does not accept.",
+        "own pins, but for those that a version does not accept. A block in which something breaks "
+        "is run a second time, and that counts.",
         *remarks(rows),
         "## Block by block",
         markdown(*by_block(rows)),

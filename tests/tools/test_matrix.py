@@ -248,6 +248,17 @@ def test_a_block_whose_solution_breaks_is_said_once_and_its_mistakes_are_not_tri
     assert gone == ["FutureWarning: soon gone"]
 
 
+@pytest.mark.parametrize(("broken", "told"), [(0, False), (1, False), (2, True)])
+def test_only_what_breaks_twice_is_told(
+    monkeypatch: pytest.MonkeyPatch, whole: Any, broken: int, told: bool
+) -> None:
+    good, bad = Trial(3, {"solution": (2, 2)}), made_up_rows()[2].trials[0]
+    assert bad.breaks
+    answers = [*[bad] * broken, *[good] * 2]
+    monkeypatch.setattr(trials, "try_block", lambda *_: answers.pop(0))
+    assert bool(trials.try_twice(whole, whole.block(3), ()).breaks) == told
+
+
 # --- the table and the page --------------------------------------------------------------------
 
 
