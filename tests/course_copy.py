@@ -87,7 +87,10 @@ def _lend_venv(root: Path) -> None:
         if target.exists() or not script.is_file() or not os.access(script, os.X_OK):
             continue
         first, _, rest = script.read_bytes().partition(b"\n")
-        if first == f"#!{old_python}".encode():
+        if first == b"#!/bin/sh" and rest.startswith(b"'''exec' "):
+            # A path with a space in it: the interpreter stands in the next two lines.
+            first, _, rest = rest.split(b"\n", 2)
+        if old_python.encode() in first:
             # As pip and uv write it for a path with a space in it.
             head = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
             target.write_bytes(head.encode() + rest)

@@ -56,13 +56,15 @@ class Lab:
 
     def start_all(self) -> None:
         """Starts all cells in a fresh kernel; does not wait for what they do."""
-        if self.panel.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
-            # An old answer must not be taken for the new one.
-            self._menu("Kernel", "Restart Kernel and Clear Outputs of All Cells…")
-            self.page.get_by_role("button", name="Confirm Kernel Restart").click()
-            self._output("check").locator("table").wait_for(state="detached")
-            self._idle()
-        self._menu("Run", "Run All Cells")
+        if not self.panel.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
+            self._menu("Run", "Run All Cells")
+            return
+        # An old answer must not be taken for the new one.
+        self._menu("Edit", "Clear Outputs of All Cells")
+        self._output("check").locator("table").wait_for(state="detached")
+        # In one step: cells that are run while the kernel is still on its way down are lost.
+        self._menu("Kernel", "Restart Kernel and Run All Cells…")
+        self.page.get_by_role("button", name="Confirm Kernel Restart").click()
 
     def run_all(self) -> list[Row]:
         """Runs all cells in a fresh kernel; the check's table."""
