@@ -86,10 +86,18 @@ def _keep_aside(path: Path, root: Path) -> None:
 
 def write_file(path: Path, text: str) -> None:
     """Write a built file whole or not at all, with `\\n` line ends on every system."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(text.encode("utf-8"))
-    draft.replace(path)
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _abandoned(course: Course, root: Path) -> list[Path]:

@@ -66,10 +66,10 @@ def add(block: Block, root: Path) -> None:
         environment={CATCHUP_VARIABLE: "1"},
     )
     if outcome.error:
-        last = outcome.error.strip().splitlines()[-1]
         raise CourseError(
-            f"The solution of block {block.number} failed here ({last}). What was added before it "
-            f"stays, and of it nothing; `make run BLOCK={block.number}` shows all that it says."
+            f"The solution of block {block.number} failed here ({outcome.last_line}). What was "
+            f"added before it stays, and of it nothing; `make run BLOCK={block.number}` shows all "
+            "that it says."
         )
 
 

@@ -57,7 +57,7 @@ class Report:
             return f"{count} Block {self.number} is yours."
         return f"{count} Solution: {self.solution}"
 
-    def _rows(self) -> list[tuple[Verdict, str]]:
+    def rows(self) -> list[tuple[Verdict, str]]:
         """Each check with the hint to show: the same hint is shown once."""
         shown: set[str] = set()
         rows = []
@@ -68,7 +68,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"Block {self.number} - {self.title}"]
-        for verdict, hint in self._rows():
+        for verdict, hint in self.rows():
             lines.append(f"  {'ok  ' if verdict.done else 'TODO'} {verdict.line}")
             if hint:
                 lines.append(f"       hint: {hint}")
@@ -77,29 +77,29 @@ class Report:
     def to_html(self) -> str:
         """A small table that reads well in light and dark themes: words as well as colours."""
         rows = []
-        for verdict, words in self._rows():
+        for verdict, words in self.rows():
             colour, word = ("#1a7f37", "ok") if verdict.done else ("#bc4c00", "TODO")
-            hint = f'<div style="margin-top:2px">hint: {_marked(words)}</div>' if words else ""
+            hint = f'<div style="margin-top:2px">hint: {marked(words)}</div>' if words else ""
             rows.append(
                 '<tr style="background:transparent">'
                 f'<td style="text-align:left;vertical-align:top;padding:4px 12px 4px 0;'
                 f'color:{colour};font-weight:bold">{word}</td>'
                 f'<td style="text-align:left;padding:4px 0;white-space:normal">'
-                f"{_marked(verdict.line)}{hint}</td></tr>"
+                f"{marked(verdict.line)}{hint}</td></tr>"
             )
         edge = "#1a7f37" if self.done else "#bc4c00"
         return (
             f'<div style="border-left:4px solid {edge};padding:2px 0 2px 12px;max-width:46em">'
             f"<strong>Block {self.number} - {html.escape(self.title)}</strong>"
             f'<table style="margin:4px 0;border:none">{"".join(rows)}</table>'
-            f"<div>{_marked(self.summary())}</div></div>"
+            f"<div>{marked(self.summary())}</div></div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": str(self), "text/html": self.to_html()}
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """Escape text for HTML; words between backticks become code."""
     pieces = html.escape(text, quote=False).split("`")
     if len(pieces) % 2 == 0:

@@ -15,12 +15,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from winelab import environment
 from winelab.errors import CourseError
 from winelab.paths import ROOT, STORE, TABLE
 from winelab.serve import LAB_PORT, UI_PORT, free_port
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 GB = 10**9
 # Measured: .venv takes 1.1 GB, uv's or pip's cache as much again.
@@ -178,21 +181,26 @@ def print_differences() -> None:
         print(line)
 
 
-def differences(requirements: str) -> list[str]:
-    """The pins that the running Python does not have, with what it has in their place."""
-    from importlib.metadata import PackageNotFoundError, version
-
+def pins_for_here(requirements: str) -> Iterator[Requirement]:
+    """The pins of a compiled requirements file that are meant for this system and Python."""
     # One of the pins itself: it reads markers such as `; sys_platform == 'win32'`.
     from packaging.requirements import Requirement
 
-    found = []
     for line in requirements.splitlines():
         text = line.partition("#")[0].strip()
         if not text:
             continue
         pin = Requirement(text)
-        if pin.marker is not None and not pin.marker.evaluate():
-            continue
+        if pin.marker is None or pin.marker.evaluate():
+            yield pin
+
+
+def differences(requirements: str) -> list[str]:
+    """The pins that the running Python does not have, with what it has in their place."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for pin in pins_for_here(requirements):
         try:
             installed = version(pin.name)
         except PackageNotFoundError:

@@ -283,6 +283,14 @@ def pip_commands(root: Path) -> list[list[str]]:
     ]
 
 
+def install_command(python: Path) -> list[str]:
+    """The command that installs what stands behind it for this Python, by uv if it is there."""
+    uv = find_uv()
+    if uv is not None:
+        return [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
+    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
 def compile_all(root: Path) -> None:
     """Compiles what pip installed."""
     say("  compiling them, so that everything starts faster ...")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from winelab.checking import Verdict
+from winelab.checking import Verdict, marked
 from winelab.grades import Grade
 
 FOLDER = Path(__file__).with_name("report")
@@ -204,14 +204,6 @@ def kind(grade: Grade) -> str:
     return "few" if grade.score > 0 else "none"
 
 
-def _marked(text: str) -> str:
-    """Escaped; words between backticks become code."""
-    pieces = html.escape(text).split("`")
-    if len(pieces) % 2 == 0:
-        return html.escape(text)
-    return "".join(f"<code>{piece}</code>" if at % 2 else piece for at, piece in enumerate(pieces))
-
-
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
@@ -271,10 +263,10 @@ def _hardest(book: Gradebook) -> str:
     if not found:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{hard.block}</th><td>{_marked(hard.line)}</td>'
+        f'<tr><th scope="row">{hard.block}</th><td>{marked(hard.line)}</td>'
         f'<td class="share"><strong>{hard.failed}</strong> of {hard.handed_in}'
         f'<meter min="0" max="1" value="{hard.share:.3f}">{100 * hard.share:.0f} %</meter></td>'
-        f"<td>{_marked(hard.hint)}</td></tr>\n"
+        f"<td>{marked(hard.hint)}</td></tr>\n"
         for hard in found
     )
     return (
@@ -364,20 +356,20 @@ def _detail(grade: Grade, block: str) -> str:
         f"{html.escape(_file_name(grade))}</span> · {grade.seconds:.1f} s</p>",
     ]
     if grade.trouble:
-        parts.append(f'<p class="notice"><strong>Trouble:</strong> {_marked(grade.trouble)}</p>')
+        parts.append(f'<p class="notice"><strong>Trouble:</strong> {marked(grade.trouble)}</p>')
     failed = [verdict for verdict in grade.verdicts if not verdict.done]
     passed = [verdict for verdict in grade.verdicts if verdict.done]
     if failed:
         items = "".join(
-            f'<li><span class="word todo">TODO</span><div>{_marked(v.line)}'
+            f'<li><span class="word todo">TODO</span><div>{marked(v.line)}'
             f"{_NOT_COUNTED if v.given else ''}"
-            f'<div class="advice">hint: {_marked(v.hint)}</div></div></li>'
+            f'<div class="advice">hint: {marked(v.hint)}</div></div></li>'
             for v in failed
         )
         parts.append(f'<h3>Not passed</h3><ul class="checks">{items}</ul>')
     if passed:
         items = "".join(
-            f'<li><span class="word ok">ok</span><div>{_marked(v.line)}'
+            f'<li><span class="word ok">ok</span><div>{marked(v.line)}'
             f"{_NOT_COUNTED if v.given else ''}</div></li>"
             for v in passed
         )
@@ -411,7 +403,7 @@ def _tail(text: str) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    return "".join(f"<li>{_marked(text)}</li>" for text in words)
+    return "".join(f"<li>{marked(text)}</li>" for text in words)
 
 
 def _remarks(book: Gradebook) -> str:

@@ -28,12 +28,6 @@ def install(pins: Path, user: str) -> None:
     if not missing(pins):
         return
     say(f"Installing what {user} needs (once) ...")
-    uv = environment.find_uv()
-    if uv is not None:
-        command = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
-        command += ["--python", str(environment.venv_python(ROOT))]
-    else:
-        command = [str(environment.venv_python(ROOT)), "-m", "pip", "install", "--quiet"]
-        command.append("--disable-pip-version-check")
+    command = environment.install_command(environment.venv_python(ROOT))
     environment.run_installer([*command, "-r", str(pins)], ROOT, f"install what {user} needs")
     invalidate_caches()

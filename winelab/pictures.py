@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from winelab import shots
 from winelab.browser import chromium
+from winelab.build import write_bytes
 from winelab.checking import checks_of
 from winelab.environment import say
 from winelab.errors import CourseError
@@ -167,7 +168,7 @@ def run_block(ran: Ran, room: Path, course: Course) -> None:
     shutil.copyfile(ROOT / "solutions" / script, room / "solutions" / script)
     outcome = run(room, source=script, arguments=ran.arguments, environment=user())
     if outcome.error:
-        raise CourseError(f"{script} does not run: {outcome.error.strip().splitlines()[-1]}")
+        raise CourseError(f"{script} does not run: {outcome.last_line}")
 
 
 def user() -> dict[str, str]:
@@ -207,8 +208,8 @@ def worked_notebook(course: Course, scene: Scene) -> object:
     work = scene.which["cells"]
     if work == UNTOUCHED:
         return notebook
-    names = [cell.name for cell in solved_cells(course, scene.block)]
-    sources = [cell.source for cell in solved_cells(course, scene.block)]
+    cells = solved_cells(course, scene.block)
+    names, sources = [cell.name for cell in cells], [cell.source for cell in cells]
     if work != SOLVED:
         sources = mistaken(course, scene)[0]
     written = dict(zip(names, sources, strict=True))
@@ -324,9 +325,4 @@ def keep(png: bytes, target: Path) -> None:
             f"the picture weighs {len(png) // 1000} kB, and {HEAVIEST // 1000} are allowed: "
             "lower its height, or show less"
         )
-    draft = target.with_name(f"{target.name}.draft")
-    try:
-        draft.write_bytes(png)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_bytes(target, png)

@@ -40,6 +40,11 @@ class Outcome:
     stderr: str = ""
     not_noted: str = ""
 
+    @property
+    def last_line(self) -> str:
+        """The end of the traceback, which names the error; "" where there was none."""
+        return self.error.strip().splitlines()[-1] if self.error else ""
+
 
 @contextmanager
 def fork_server() -> Iterator[str | None]:

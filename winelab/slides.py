@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winelab import browser
-from winelab.build import write_file
+from winelab.build import write_bytes, write_file
 from winelab.deck import Deck, Slide, named, read_deck
 from winelab.errors import CourseError
 from winelab.paths import ROOT
@@ -194,7 +194,6 @@ def _print(chromium: Browser, page: Path) -> Path:
         tab.close()
     # What stands below a PDF's last line is read by nobody but us.
     path = page.with_suffix(".pdf")
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(content.rstrip() + b"\n" + _MARK + html_digest(page).encode() + b"\n")
-    draft.replace(path)
+    mark = _MARK + html_digest(page).encode()
+    write_bytes(path, content.rstrip() + b"\n" + mark + b"\n")
     return path

@@ -207,8 +207,7 @@ def _try_examples(block: Block) -> list[list[str]]:
         with clean_room() as room:
             outcome = run(room, source="example.ipynb", cells=[example.code])
         where = f"lesson.md:{example.line}"
-        last = outcome.error.strip().splitlines()[-1:] if outcome.error else []
-        printed = outcome.printed + "\n".join(last)
+        printed = outcome.printed + outcome.last_line
         if example.prints is None:
             found.append([f"{where}: {raised(outcome.error)}"] if outcome.error else [])
         elif prints_as_said(example.prints, printed):

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from winelab import environment
+from winelab.doctor import pins_for_here
 from winelab.environment import say
 from winelab.errors import CourseError
 from winelab.paths import ROOT, STATE
@@ -64,15 +65,10 @@ class Resolved:
 
 def pinned(requirements: str) -> dict[str, str]:
     """The version of each package in a compiled requirements file, as far as it is for here."""
-    found: dict[str, str] = {}
-    for line in requirements.splitlines():
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        pin = Requirement(text)
-        if pin.marker is None or pin.marker.evaluate():
-            found[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
-    return found
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins_for_here(requirements)
+    }
 
 
 def course_pins() -> str:
@@ -246,13 +242,11 @@ def make(resolved: Resolved) -> Path:
     (folder / PINS).write_text(resolved.pins, encoding="utf-8")
     uv = environment.find_uv()
     here = environment.this_python()
-    python = str(environment.venv_python(folder))
     if uv is not None:
         venv = [uv, "venv", "--quiet", "--python", here, str(folder / environment.VENV)]
-        pip = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     else:
         venv = [here, "-m", "venv", str(folder / environment.VENV)]
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = environment.install_command(environment.venv_python(folder))
     course = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
     purpose = f"make the environment of MLflow {resolved.version}"
     environment.run_installer(venv, ROOT, purpose)

@@ -275,13 +275,11 @@ def show_report(report: Report, console: Console) -> None:
     console.print()
     console.print(f"Block {report.number} - {report.title}", style="bold", markup=False)
     table = Table.grid(padding=(0, 1))
-    hinted: set[str] = set()
-    for verdict in report.verdicts:
+    for verdict, hint in report.rows():
         word = Text("  ok  ", "green") if verdict.done else Text("  TODO", "bold yellow")
         table.add_row(word, verdict.line.replace("`", ""))
-        if verdict.hint and verdict.hint not in hinted:
-            hinted.add(verdict.hint)
-            table.add_row("", Text.assemble(("hint: ", "yellow"), (verdict.hint, "cyan")))
+        if hint:
+            table.add_row("", Text.assemble(("hint: ", "yellow"), (hint, "cyan")))
     console.print(table, markup=False)
     # The hints are worded for both, and most students work in a notebook.
     if any(re.search(r"\bcells?\b", verdict.hint) for verdict in report.verdicts):

@@ -253,8 +253,7 @@ def test_the_examples_of_a_lesson_run_and_print_what_it_says(block: Block) -> No
     for example in found:
         with clean_room() as room:
             outcome = run(room, source="example.ipynb", cells=[example.code])
-        last = outcome.error.strip().splitlines()[-1:] if outcome.error else []
-        printed = outcome.printed + "\n".join(last)
+        printed = outcome.printed + outcome.last_line
         if example.prints is None:
             assert not outcome.error, f"lesson.md:{example.line}\n{outcome.error}"
         else:
