@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from winelab.browser import lacking
+from winelab.system.browser import lacking
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -12,12 +12,12 @@ import rooms
 from table import BlockTable, block_of
 from xdist.scheduler import LoadScopeScheduling
 
-from winelab import forkserver
-from winelab.data import which_table
-from winelab.paths import TABLE
-from winelab.runner import fork_server
-from winelab.sampling import sampled
-from winelab.syllabus import Course, course
+from winelab.core.paths import TABLE
+from winelab.course.source import Course, course
+from winelab.proof.runner import fork_server
+from winelab.proof.sampling import sampled
+from winelab.system import forkserver
+from winelab.tracking.data import which_table
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

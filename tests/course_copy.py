@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from winelab import environment
-from winelab.build import built_files
-from winelab.paths import ROOT
-from winelab.room import PASSED_ON
-from winelab.syllabus import read_course
+from winelab.core.paths import ROOT
+from winelab.course.build import built_files
+from winelab.course.source import read_course
+from winelab.system import environment
+from winelab.tracking.workspace import PASSED_ON
 
 # A student's folder is not called wine-lab.
 FOLDER = "Wine Lab é"

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from winelab.notebook import lab_notebook
-from winelab.syllabus import Block, course
+from winelab.course.notebook import lab_notebook
+from winelab.course.source import Block, course
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -10,7 +10,7 @@ from typing import Any
 import nbval.kernel
 import nbval.plugin
 
-from winelab.room import clean_room, room_environment
+from winelab.tracking.workspace import clean_room, room_environment
 
 
 class RoomKernel(nbval.kernel.RunningKernel):

@@ -73,7 +73,7 @@ class BlockTable:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.rows:
             return
-        from winelab.syllabus import course
+        from winelab.course.source import course
 
         table = Table(box=None, pad_edge=False)
         table.add_column("block", no_wrap=True)

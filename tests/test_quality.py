@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winelab.lint import CHECKS, run_tool
+from winelab.commands.lint import CHECKS, run_tool
 
 
 @pytest.mark.parametrize("what", CHECKS)

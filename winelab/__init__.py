@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from winelab.checking import check
+    from winelab.checks.checking import check
 
 __all__ = ["check"]
 
@@ -13,7 +13,7 @@ __all__ = ["check"]
 def __getattr__(name: str) -> Any:
     # Loaded on use: `python -m winelab` must start on a Python that has nothing installed yet.
     if name == "check":
-        from winelab.checking import check
+        from winelab.checks.checking import check
 
         return check
     raise AttributeError(f"module 'winelab' has no attribute {name!r}")

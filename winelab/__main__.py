@@ -1,8 +1,8 @@
-"""`python -m winelab COMMAND`: see winelab.cli."""
+"""`python -m winelab COMMAND`: see winelab.commands.cli."""
 
 import sys
 
-from winelab.cli import main
+from winelab.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

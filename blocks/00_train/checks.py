@@ -1,6 +1,6 @@
 """Block 0: the table is read, split, learned from, and predicted."""
 
-from winelab.authoring import Mistake, close
+from winelab.checks.authoring import Mistake, close
 
 
 def test_the_table_is_read(namespace):

@@ -1,6 +1,6 @@
 """Block 1: MLflow is imported, and says where it will write."""
 
-from winelab.authoring import Mistake, given
+from winelab.checks.authoring import Mistake, given
 
 
 def test_mlflow_is_imported(namespace):

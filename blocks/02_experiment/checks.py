@@ -1,6 +1,6 @@
 """Block 2: the experiment is there, and is the active one."""
 
-from winelab.authoring import Mistake
+from winelab.checks.authoring import Mistake
 
 
 def test_the_experiment_is_in_the_store(experiment, namespace):

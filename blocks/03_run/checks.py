@@ -2,7 +2,7 @@
 
 import re
 
-from winelab.authoring import Mistake, given
+from winelab.checks.authoring import Mistake, given
 
 
 @given

@@ -1,6 +1,6 @@
 """Block 4: the run carries its settings and its figures."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 

@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath, PureWindowsPath
 
-from winelab.authoring import Mistake
-from winelab.store import environment, sqlite_file
+from winelab.checks.authoring import Mistake
+from winelab.tracking.store import environment, sqlite_file
 
 
 def _address_in_the_code():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from winelab.authoring import Mistake
+from winelab.checks.authoring import Mistake
 
 NAME = "wine-linear"
 TAGS = {"data": "red wine", "models": "linear"}

@@ -1,6 +1,6 @@
 """Block 7: the run is known by its id, and read back from the store."""
 
-from winelab.authoring import Mistake
+from winelab.checks.authoring import Mistake
 
 
 def _id(namespace, name, how):

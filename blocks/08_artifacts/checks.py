@@ -4,7 +4,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from winelab.authoring import Mistake
+from winelab.checks.authoring import Mistake
 
 
 def _parts(namespace):

@@ -1,6 +1,6 @@
 """Block 9: the run carries two tags, and a search finds it by one of them."""
 
-from winelab.authoring import Mistake, given
+from winelab.checks.authoring import Mistake, given
 
 
 @given

@@ -1,6 +1,6 @@
 """Block 10: one parent, a child for each alpha, and the best of them found in the store."""
 
-from winelab.authoring import Mistake, close, given, newest_try, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, newest_try, regression_metrics
 
 PARENT_TAG = "mlflow.parentRunId"
 METRICS = ("rmse", "mae", "r2")

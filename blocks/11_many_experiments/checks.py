@@ -1,6 +1,6 @@
 """Block 11: three models, a run each, in three experiments, and one table that compares them."""
 
-from winelab.authoring import Mistake, close, given, newest_try, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, newest_try, regression_metrics
 
 CLASSES = {"elasticnet": "ElasticNet", "ridge": "Ridge", "lasso": "Lasso"}
 METRICS = ("rmse", "mae", "r2")

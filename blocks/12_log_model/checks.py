@@ -1,6 +1,6 @@
 """Block 12: the model itself is kept, with its signature and an example, and it works."""
 
-from winelab.authoring import Mistake, given, required_packages
+from winelab.checks.authoring import Mistake, given, required_packages
 
 NEEDED = {"scikit-learn", "skops"}
 """What the task asks for. Others of its family do no harm; a guess brings in far more."""

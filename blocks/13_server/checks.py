@@ -3,7 +3,7 @@
 import os
 from contextlib import closing, suppress
 
-from winelab.authoring import Mistake, close, given
+from winelab.checks.authoring import Mistake, close, given
 
 NAME = "wine-server"
 
@@ -62,7 +62,7 @@ def test_the_experiment_was_made_by_a_server(run, client):
 
 def test_the_run_is_in_the_servers_database(run, namespace):
     "the run and its figures are in the server's database"
-    from winelab.store import sqlite_file
+    from winelab.tracking.store import sqlite_file
 
     assert run.data.metrics, "the run has no metrics: log them inside the `with`, as in block 4."
     database = namespace.get("database")

@@ -1,6 +1,6 @@
 """Block 14: autolog keeps the books of the training, and is put away afterwards."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 

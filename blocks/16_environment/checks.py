@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from winelab.authoring import Mistake, close, given, model_folder
+from winelab.checks.authoring import Mistake, close, given, model_folder
 
 PACKAGES = ("mlflow", "scikit-learn", "cloudpickle", "joblib", "pandas")
 

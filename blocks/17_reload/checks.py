@@ -1,6 +1,6 @@
 """Block 17: the logged model, loaded again, says what the fitted one said."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 ROUNDING = 1e-12

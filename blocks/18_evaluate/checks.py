@@ -1,6 +1,6 @@
 """Block 18: MLflow has evaluated the logged model on the test wines, in the training's own run."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 OWN = {
     "root_mean_squared_error": "rmse",

@@ -3,7 +3,7 @@
 import inspect
 import re
 
-from winelab.authoring import Mistake, close, given
+from winelab.checks.authoring import Mistake, close, given
 
 SQUARED, HALF = "squared_diff_plus_one", "sum_on_target_divided_by_two"
 # Three other wines: errors of 0, -2 and 1.5, so 1 + 1 + 6.25; the targets' sum is 16.

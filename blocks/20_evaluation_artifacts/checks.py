@@ -3,7 +3,7 @@
 import inspect
 import tempfile
 
-from winelab.authoring import Mistake, given
+from winelab.checks.authoring import Mistake, given
 
 KEY = "prediction_scatter"
 FILE = f"{KEY}.png"

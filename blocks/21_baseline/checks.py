@@ -1,6 +1,6 @@
 """Block 21: the model stands beside the mean, and beats it."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 

@@ -1,6 +1,6 @@
 """Block 22: two demands on the model, and what MLflow says to each."""
 
-from winelab.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, close, given, regression_metrics
 
 RMSE = "root_mean_squared_error"
 # What evaluate calls the metrics that the course has computed by hand.

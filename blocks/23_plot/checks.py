@@ -1,6 +1,6 @@
 """Block 23: a picture of your own on the run, drawn by a function that can draw it anywhere."""
 
-from winelab.authoring import Mistake, given
+from winelab.checks.authoring import Mistake, given
 
 PLOT = "plots/predictions_vs_targets.png"
 TARGETS, PREDICTIONS, GUESS = (3.0, 5.0, 8.0, 4.0), (5.25, 5.5, 6.75, 5.0), 5.625

@@ -1,6 +1,6 @@
 """Block 24: two models, each registered once, in the two ways that there are."""
 
-from winelab.authoring import Mistake, close, given
+from winelab.checks.authoring import Mistake, close, given
 
 NAME = "wine-quality-elasticnet"
 MOMENT = 50

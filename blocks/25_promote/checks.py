@@ -5,7 +5,7 @@ import io
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
-from winelab.authoring import Mistake, close, given, scratch_store
+from winelab.checks.authoring import Mistake, close, given, scratch_store
 
 NAME = "wine-quality-elasticnet"
 GATE = 0.7

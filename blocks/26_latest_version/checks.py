@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from winelab.authoring import Mistake, given, scratch_store
+from winelab.checks.authoring import Mistake, given, scratch_store
 
 TASK = 'in the cell "The newest version, and the champion"'
 

@@ -3,7 +3,7 @@
 import re
 from unittest.mock import patch
 
-from winelab.authoring import Mistake, given, scratch_store
+from winelab.checks.authoring import Mistake, given, scratch_store
 
 TASK = 'in the cell "What a version says of itself"'
 

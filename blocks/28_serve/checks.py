@@ -3,7 +3,7 @@
 import json
 from contextlib import contextmanager, suppress
 
-from winelab.authoring import Mistake, close
+from winelab.checks.authoring import Mistake, close
 
 NAME = "wine-quality-elasticnet"
 FILE = "service.json"
@@ -142,7 +142,7 @@ def test_service_json_is_of_this_try(client, run):
 
 def test_interview_asks_by_python_and_by_curl(namespace):
     "interview asks any server at any address, by Python and by curl"
-    from winelab.store import environment
+    from winelab.tracking.store import environment
 
     interview = namespace.get("interview")
     assert callable(interview), (

@@ -4,8 +4,8 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from winelab.authoring import Mistake, close, given, scratch_store
-from winelab.fixtures import EXPERIMENT, REGISTERED
+from winelab.checks.authoring import Mistake, close, given, scratch_store
+from winelab.checks.fixtures import EXPERIMENT, REGISTERED
 
 KEYS = ("champion", "run", "runs", "versions", "table", "service")
 KINDS = ("png", "pdf")
@@ -193,7 +193,7 @@ def _small_store(back_to):
     """A client of that store, which is MLflow's store meanwhile; then all is as it was."""
     import mlflow
 
-    from winelab.store import sqlite_file
+    from winelab.tracking.store import sqlite_file
 
     before = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
     try:

@@ -27,12 +27,12 @@ from typing import Any
 import psutil
 import pytest
 
-from winelab import parts, stack
-from winelab.errors import CourseError
-from winelab.paths import SOLUTIONS, course_environment
-from winelab.room import clean_room, room_environment
-from winelab.runner import Outcome, run
-from winelab.store import environment
+from winelab.core.errors import CourseError
+from winelab.core.paths import SOLUTIONS, course_environment
+from winelab.proof.runner import Outcome, run
+from winelab.stack import command, local_services
+from winelab.tracking.store import environment
+from winelab.tracking.workspace import clean_room, room_environment
 
 REQUIRED = "WINELAB_STACK"
 """Set to "required" (in CI), these tests are never skipped."""
@@ -43,7 +43,7 @@ BLOCK = "13_server.py"
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """The folder of a stack's data; skipped or failed where this machine cannot run one."""
-    lacking = stack.lacking()
+    lacking = command.lacking()
     if lacking and os.environ.get(REQUIRED) != "required":
         pytest.skip(lacking)
     assert not lacking, lacking
@@ -73,9 +73,9 @@ class Yesterday:
 @pytest.fixture(scope="module")
 def yesterday(folder: Path, room: Path) -> Yesterday:
     """Block 13, run on the first start with nothing but the server's address in its environment."""
-    with parts.local(folder) as first:
+    with local_services.local(folder) as first:
         outcome = run(room, source=BLOCK, environment={"MLFLOW_TRACKING_URI": first.uri})
-        return Yesterday(outcome, parts.keep_secrets(folder), processes(first))
+        return Yesterday(outcome, local_services.keep_secrets(folder), processes(first))
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def outcome(yesterday: Yesterday) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def running(folder: Path, yesterday: Yesterday) -> Iterator[parts.Stack]:
+def running(folder: Path, yesterday: Yesterday) -> Iterator[local_services.Stack]:
     """The stack, started a second time: what the tests find has outlived a stop."""
-    with parts.local(folder) as running:
+    with local_services.local(folder) as running:
         yield running
 
 
@@ -102,7 +102,7 @@ def whole(request: pytest.FixtureRequest) -> Iterator[None]:
             running.database.start(running.database.port)
 
 
-def rows(running: parts.Stack, question: str, *values: object) -> list[tuple[Any, ...]]:
+def rows(running: local_services.Stack, question: str, *values: object) -> list[tuple[Any, ...]]:
     """What PostgreSQL answers to a question in SQL."""
     import psycopg
 
@@ -110,7 +110,7 @@ def rows(running: parts.Stack, question: str, *values: object) -> list[tuple[Any
         return list(connection.execute(question, values).fetchall())
 
 
-def s3(running: parts.Stack, **keys: str) -> Any:
+def s3(running: local_services.Stack, **keys: str) -> Any:
     """A client of the S3 server; with its own keys, or with those given."""
     import boto3
     from botocore.config import Config
@@ -125,13 +125,13 @@ def s3(running: parts.Stack, **keys: str) -> Any:
     )
 
 
-def objects(running: parts.Stack) -> dict[str, int]:
+def objects(running: local_services.Stack) -> dict[str, int]:
     """The objects in the bucket, with their sizes."""
-    pages = s3(running).get_paginator("list_objects_v2").paginate(Bucket=parts.BUCKET)
+    pages = s3(running).get_paginator("list_objects_v2").paginate(Bucket=local_services.BUCKET)
     return {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", [])}
 
 
-def last_run(running: parts.Stack) -> str:
+def last_run(running: local_services.Stack) -> str:
     """The id of block 13's newest run, asked of PostgreSQL."""
     question = (
         "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) "
@@ -143,7 +143,7 @@ def last_run(running: parts.Stack) -> str:
 # --- the block itself ---------------------------------------------------------------------------
 
 
-def test_the_run_is_in_postgresql(running: parts.Stack, outcome: Outcome) -> None:
+def test_the_run_is_in_postgresql(running: local_services.Stack, outcome: Outcome) -> None:
     run_id = last_run(running)
     assert run_id in outcome.printed
     (found,) = rows(running, "SELECT name, status FROM runs WHERE run_uuid = %s", run_id)
@@ -158,7 +158,7 @@ def test_the_run_is_in_postgresql(running: parts.Stack, outcome: Outcome) -> Non
 
 
 def test_the_model_and_the_tables_are_in_the_bucket(
-    running: parts.Stack, outcome: Outcome, room: Path
+    running: local_services.Stack, outcome: Outcome, room: Path
 ) -> None:
     found = objects(running)
     (experiment,) = rows(
@@ -170,7 +170,7 @@ def test_the_model_and_the_tables_are_in_the_bucket(
         "tables/train.csv": room / "output" / "tables" / "train.csv",
         "data/red-wine-quality.csv": room / "data" / "red-wine-quality.csv",
     }.items():
-        body = s3(running).get_object(Bucket=parts.BUCKET, Key=f"{files}/{name}")["Body"]
+        body = s3(running).get_object(Bucket=local_services.BUCKET, Key=f"{files}/{name}")["Body"]
         assert body.read() == file.read_bytes(), name
     model = re.search(r"models:/(m-\w+)", outcome.printed)
     assert model
@@ -180,7 +180,7 @@ def test_the_model_and_the_tables_are_in_the_bucket(
 
 
 def test_the_model_comes_back_from_the_bucket(
-    running: parts.Stack, outcome: Outcome, room: Path
+    running: local_services.Stack, outcome: Outcome, room: Path
 ) -> None:
     import pandas as pd
 
@@ -210,7 +210,7 @@ def test_nothing_was_written_beside_it(room: Path, outcome: Outcome) -> None:
     assert not (room / "output" / "server.log").exists()
 
 
-def test_the_client_had_no_keys(room: Path, running: parts.Stack) -> None:
+def test_the_client_had_no_keys(room: Path, running: local_services.Stack) -> None:
     with environment(**running.keys):
         names = set(room_environment(room, MLFLOW_TRACKING_URI=running.uri))
     assert not {name for name in names if name.startswith(("AWS_", "MLFLOW_S3", "PG"))}
@@ -219,7 +219,7 @@ def test_the_client_had_no_keys(room: Path, running: parts.Stack) -> None:
 # --- keys and passwords -------------------------------------------------------------------------
 
 
-def test_wrong_keys_are_refused(running: parts.Stack, outcome: Outcome) -> None:
+def test_wrong_keys_are_refused(running: local_services.Stack, outcome: Outcome) -> None:
     from botocore.exceptions import ClientError
 
     key = next(iter(objects(running)))
@@ -227,18 +227,18 @@ def test_wrong_keys_are_refused(running: parts.Stack, outcome: Outcome) -> None:
         stranger = s3(running, **wrong)
         for ask in (
             lambda s: s.list_buckets(),
-            lambda s: s.get_object(Bucket=parts.BUCKET, Key=key),
-            lambda s: s.put_object(Bucket=parts.BUCKET, Key="stranger", Body=b"1"),
+            lambda s: s.get_object(Bucket=local_services.BUCKET, Key=key),
+            lambda s: s.put_object(Bucket=local_services.BUCKET, Key="stranger", Body=b"1"),
         ):
             with pytest.raises(ClientError) as refused:
                 ask(stranger)
             assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     with pytest.raises(urllib.error.HTTPError, match="HTTP Error 40"):
-        urllib.request.urlopen(f"{running.endpoint}/{parts.BUCKET}/{key}")
+        urllib.request.urlopen(f"{running.endpoint}/{local_services.BUCKET}/{key}")
     assert "stranger" not in objects(running)
 
 
-def test_a_wrong_password_is_refused(running: parts.Stack) -> None:
+def test_a_wrong_password_is_refused(running: local_services.Stack) -> None:
     import psycopg
 
     url, word = running.database.url, running.database.password
@@ -247,12 +247,12 @@ def test_a_wrong_password_is_refused(running: parts.Stack) -> None:
             psycopg.connect(wrong)
 
 
-def processes(stack: parts.Stack) -> list[Any]:
+def processes(stack: local_services.Stack) -> list[Any]:
     """All processes of a stack."""
-    pid_file = stack.folder / "postgres" / "data" / "postmaster.pid"
+    pid_file = command.folder / "postgres" / "data" / "postmaster.pid"
     database = int(pid_file.read_text(encoding="utf-8").split()[0])
     found = []
-    for pid in (database, stack.s3.process.pid, stack.mlflow.process.pid):
+    for pid in (database, command.s3.process.pid, command.mlflow.process.pid):
         first = psutil.Process(pid)
         found += [first, *first.children(recursive=True)]
     return found
@@ -267,19 +267,19 @@ def alive(process: Any) -> bool:
 
 
 def test_a_stop_leaves_no_process_and_no_secret_changed(
-    yesterday: Yesterday, running: parts.Stack
+    yesterday: Yesterday, running: local_services.Stack
 ) -> None:
     assert len(yesterday.processes) >= 5
     assert [process for process in yesterday.processes if alive(process)] == []
-    assert parts.keep_secrets(running.folder) == yesterday.secrets
+    assert local_services.keep_secrets(running.folder) == yesterday.secrets
 
 
-def test_secrets_are_in_one_file_only(running: parts.Stack, outcome: Outcome) -> None:
-    file = running.folder / parts.SECRETS
+def test_secrets_are_in_one_file_only(running: local_services.Stack, outcome: Outcome) -> None:
+    file = running.folder / local_services.SECRETS
     if os.name != "nt":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    words = parts.keep_secrets(running.folder)
-    assert set(words) == set(parts.NAMES)
+    words = local_services.keep_secrets(running.folder)
+    assert set(words) == set(local_services.NAMES)
     assert all(len(word) == 40 for word in words.values())
     for log in (*running.folder.glob("logs/*"), *running.folder.glob("postgres/*.log")):
         text = log.read_text(encoding="utf-8", errors="replace")
@@ -292,7 +292,7 @@ def test_secrets_are_in_one_file_only(running: parts.Stack, outcome: Outcome) ->
     assert others == []
 
 
-def test_servers_listen_on_this_machine_alone(running: parts.Stack) -> None:
+def test_servers_listen_on_this_machine_alone(running: local_services.Stack) -> None:
     heard = set()
     for process in processes(running):
         for connection in process.net_connections(kind="inet"):
@@ -302,8 +302,8 @@ def test_servers_listen_on_this_machine_alone(running: parts.Stack) -> None:
     assert heard == {running.database.port, running.s3.port, running.mlflow.port}
 
 
-def test_a_second_start_in_the_same_folder_is_refused(running: parts.Stack) -> None:
-    with pytest.raises(CourseError, match="runs already"), parts.local(running.folder):
+def test_a_second_start_in_the_same_folder_is_refused(running: local_services.Stack) -> None:
+    with pytest.raises(CourseError, match="runs already"), local_services.local(running.folder):
         pass
     assert running.database.running()
 
@@ -349,7 +349,7 @@ print(json.dumps(said))
 
 
 @pytest.fixture
-def started(running: parts.Stack, request: pytest.FixtureRequest) -> Iterator[Any]:
+def started(running: local_services.Stack, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A client in the middle of a run, which goes on when a line is written to it; its run's id."""
     retries = getattr(request, "param", {})
     process = subprocess.Popen(
@@ -382,7 +382,7 @@ def ask(uri: str, path: str, body: object = None) -> tuple[int, Any]:
     return status, json.loads(text) if text.startswith(b"{") else text
 
 
-def metrics(running: parts.Stack, run_id: str) -> dict[str, float]:
+def metrics(running: local_services.Stack, run_id: str) -> dict[str, float]:
     """A run's metrics, as PostgreSQL has them."""
     return dict(rows(running, "SELECT key, value FROM latest_metrics WHERE run_uuid = %s", run_id))
 
@@ -393,7 +393,7 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 @pytest.mark.parametrize("started", [IMPATIENT], indirect=True, ids=[""])
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_database_that_stops_in_the_middle_of_a_run(
-    running: parts.Stack, started: Any, mode: str
+    running: local_services.Stack, started: Any, mode: str
 ) -> None:
     process, run_id = started
     before = running.mlflow.log.stat().st_size
@@ -447,7 +447,7 @@ def test_a_database_that_stops_in_the_middle_of_a_run(
     assert metrics(running, run_id) == {"before": 1.0, "during": 2.0}
 
 
-def test_a_short_stop_costs_nothing_but_time(running: parts.Stack, started: Any) -> None:
+def test_a_short_stop_costs_nothing_but_time(running: local_services.Stack, started: Any) -> None:
     process, run_id = started
     before = running.mlflow.log.stat().st_size
     running.database.stop()

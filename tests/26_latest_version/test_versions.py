@@ -20,9 +20,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from winelab.paths import SOLUTIONS
-from winelab.room import clean_room, empty_store, room_environment
-from winelab.serve import HOST, free_port, start_server, stop_server, wait_until_up
+from winelab.core.paths import SOLUTIONS
+from winelab.core.processes import stop_group
+from winelab.system.serve import HOST, free_port, start_server, wait_until_up
+from winelab.tracking.workspace import clean_room, empty_store, room_environment
 
 SCRIPT = "26_latest_version.py"
 COUNTS = (1, 2, 11)
@@ -64,7 +65,7 @@ def _served(room: Path) -> Iterator[str]:
         wait_until_up(process, f"http://{HOST}:{port}/health", log)
         yield f"http://{HOST}:{port}"
     finally:
-        stop_server(process)
+        stop_group(process)
 
 
 @pytest.fixture(scope="module", params=["SQLite", "server"])

@@ -23,9 +23,9 @@ from typing import Any
 import psutil
 import pytest
 
-from winelab.paths import SOLUTIONS
-from winelab.room import clean_room, room_environment
-from winelab.runner import run
+from winelab.core.paths import SOLUTIONS
+from winelab.proof.runner import run
+from winelab.tracking.workspace import clean_room, room_environment
 
 BLOCK = "28_serve.py"
 BEFORE = "27_annotate.py"
@@ -101,7 +101,7 @@ def started_here() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children(recursive=True)
-        if "winelab.forkserver" not in process.cmdline()
+        if "winelab.system.forkserver" not in process.cmdline()
     ]
 
 

@@ -18,10 +18,10 @@ import pytest
 from matplotlib.text import Text
 from mlflow.tracking import fluent
 
-from winelab.paths import SOLUTIONS
-from winelab.room import clean_room
-from winelab.runner import run
-from winelab.store import environment
+from winelab.core.paths import SOLUTIONS
+from winelab.proof.runner import run
+from winelab.tracking.store import environment
+from winelab.tracking.workspace import clean_room
 
 SCRIPT = SOLUTIONS / "29_poster.py"
 NAME = "wine-quality-elasticnet"

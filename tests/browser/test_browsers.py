@@ -9,7 +9,7 @@ import pytest
 from browsers import REQUIRED, opened, required_browser
 from course_copy import still_there
 
-from winelab.browser import VARIABLE, chromium
+from winelab.system.browser import VARIABLE, chromium
 
 PAGE = "data:text/html,<h1>Wine</h1><script>console.log('in the glass')</script>"
 

@@ -18,11 +18,11 @@ from browsers import opened, required_browser
 from course_copy import course_copy, processes, serving, still_there
 from pages import Lab, Mlflow
 
-from winelab.browser import chromium
-from winelab.checking import checks_of
-from winelab.mistakes import mistaken_cells
-from winelab.script import solved_cells, unsolved_cells
-from winelab.syllabus import Block, Course
+from winelab.checks.checking import checks_of
+from winelab.course.compose import solved_cells, unsolved_cells
+from winelab.course.source import Block, Course
+from winelab.proof.mistakes import mistaken_cells
+from winelab.system.browser import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

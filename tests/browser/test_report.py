@@ -7,11 +7,11 @@ from pathlib import Path
 
 from browsers import opened, required_browser
 
-from winelab import grade
-from winelab.browser import chromium
-from winelab.checking import checks_of
-from winelab.paths import LABS, SOLUTIONS
-from winelab.syllabus import Course
+from winelab.checks.checking import checks_of
+from winelab.core.paths import LABS, SOLUTIONS
+from winelab.course.source import Course
+from winelab.grading import command
+from winelab.system.browser import chromium
 
 
 def test_a_class_is_graded_and_its_report_read(whole: Course, tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_class_is_graded_and_its_report_read(whole: Course, tmp_path: Path) ->
     for student, file in (("Zoë Ångström", SOLUTIONS), ("Tom & Co", LABS)):
         (hand_ins / student).mkdir(parents=True)
         shutil.copy(file / f"{block.name}.ipynb", hand_ins / student / f"{block.name} (1).ipynb")
-    assert grade.main(str(hand_ins), str(report)) == 0
+    assert command.main(str(hand_ins), str(report)) == 0
     hint = next(
         mistake.hint
         for mistake in checks_of(block.folder).mistakes

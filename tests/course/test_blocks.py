@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from winelab.paths import SOLUTIONS
-from winelab.room import clean_room
-from winelab.runner import Outcome, run
-from winelab.script import solved_cells, unsolved_cells, unsolved_script
-from winelab.syllabus import Block, Course, course
+from winelab.core.paths import SOLUTIONS
+from winelab.course.compose import solved_cells, unsolved_cells, unsolved_script
+from winelab.course.source import Block, Course, course
+from winelab.proof.runner import Outcome, run
+from winelab.tracking.workspace import clean_room
 
 # The facts of DESIGN.md: the test RMSE of ElasticNet on the original table, by alpha.
 MODEL = {"eval-metrics", "read", "split", "models", "model", "fit", "predict", "log-metrics"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from winelab.authoring import Mistake
-from winelab.checking import checks_of
-from winelab.mistakes import mistaken_cells
-from winelab.room import clean_room
-from winelab.runner import run
-from winelab.syllabus import Block, Course, course
+from winelab.checks.authoring import Mistake
+from winelab.checks.checking import checks_of
+from winelab.course.source import Block, Course, course
+from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.runner import run
+from winelab.tracking.workspace import clean_room
 
 
 def _mistakes() -> list[object]:

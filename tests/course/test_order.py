@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from winelab.room import clean_room
-from winelab.runner import run
-from winelab.script import solved_cells
-from winelab.syllabus import Block, Course
+from winelab.course.compose import solved_cells
+from winelab.course.source import Block, Course
+from winelab.proof.runner import run
+from winelab.tracking.workspace import clean_room
 
 
 def backwards(blocks: list[Block]) -> list[Block]:

@@ -11,16 +11,16 @@ from typing import Any
 import nbformat
 import pytest
 
-from winelab.build import differences
-from winelab.calls import calls
-from winelab.examples import examples, prints_as_said
-from winelab.minutes import estimate
-from winelab.notebook import check_source
-from winelab.paths import LABS, ROOT, SOLUTIONS
-from winelab.room import clean_room
-from winelab.runner import run
-from winelab.script import sections_after, sections_before
-from winelab.syllabus import Block, Course, Form
+from winelab.core.paths import LABS, ROOT, SOLUTIONS
+from winelab.course.build import differences
+from winelab.course.compose import sections_after, sections_before
+from winelab.course.notebook import check_source
+from winelab.course.source import Block, Course, Form
+from winelab.proof.examples import examples, prints_as_said
+from winelab.proof.minutes import estimate
+from winelab.proof.new_calls import calls
+from winelab.proof.runner import run
+from winelab.tracking.workspace import clean_room
 
 
 def code_cells(path: Path) -> list[Any]:

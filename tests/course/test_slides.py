@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from winelab import browser
-from winelab.deck import read_deck
-from winelab.paths import BLOCKS, SOLUTIONS
-from winelab.slides import SLIDES, built_html, decks, html_digest, pdf_digest
-from winelab.syllabus import Course
+from winelab.core.paths import BLOCKS, SOLUTIONS
+from winelab.course.source import Course
+from winelab.publish.deck import read_deck
+from winelab.publish.slides import SLIDES, built_html, decks, html_digest, pdf_digest
+from winelab.system import browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,7 +39,7 @@ def test_there_is_a_deck_for_the_course_and_for_each_part() -> None:
 
 @pytest.fixture(scope="module")
 def built() -> dict[Path, str]:
-    from winelab.syllabus import course
+    from winelab.course.source import course
 
     return built_html(course())
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from winelab import forkserver
-from winelab.syllabus import HEADINGS, Course, read_course
+from winelab.course.source import HEADINGS, Course, read_course
+from winelab.system import forkserver
 
 METADATA = {
     "title": "A made-up block",

@@ -14,20 +14,21 @@ from typing import Any
 import nbformat
 import pytest
 
-from winelab import assignments, checking, nbgrader
-from winelab.assignments import read_blocks, source_notebook, write_course
-from winelab.checking import checks_of
-from winelab.errors import CourseError
-from winelab.notebook import lab_notebook
-from winelab.paths import ROOT
-from winelab.room import clean_room
-from winelab.runner import run
-from winelab.script import solved_cells
-from winelab.syllabus import Block, Course
+from winelab.checks import checking
+from winelab.checks.checking import checks_of
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT
+from winelab.course.compose import solved_cells
+from winelab.course.notebook import lab_notebook
+from winelab.course.source import Block, Course
+from winelab.grading import assignments, nbgrader
+from winelab.grading.assignments import read_blocks, source_notebook, write_course
+from winelab.proof.runner import run
+from winelab.tracking.workspace import clean_room
 
 # The third schema, as nbgrader's documentation names its fields.
 FIELDS = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "points"}
-REQUIRE = "from winelab.checking import require"
+REQUIRE = "from winelab.checks.checking import require"
 
 
 def code(notebook: Any) -> list[Any]:
@@ -159,7 +160,7 @@ def test_require_raises_the_hint_of_its_check() -> None:
 BEGIN = """
 import json, os, sys
 from pathlib import Path
-from winelab.nbgrader import begin
+from winelab.grading.nbgrader import begin
 begin(3)
 first = os.getcwd()
 begin(3)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from winelab.authoring import close, newest_try, regression_metrics, scratch_store
-from winelab.context import TRY_TAG
+from winelab.checks.authoring import close, newest_try, regression_metrics, scratch_store
+from winelab.tracking.run_tags import TRY_TAG
 
 
 def test_the_metrics_are_those_of_their_definitions() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from winelab import browser
-from winelab.errors import CourseError
+from winelab.core.errors import CourseError
+from winelab.system import browser
 
 
 def test_the_one_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

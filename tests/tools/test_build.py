@@ -9,8 +9,8 @@ import nbformat
 import pytest
 
 from tools.made_up import lesson, made_up, task
-from winelab.build import built_files, differences, write
-from winelab.syllabus import Course, read_course
+from winelab.course.build import built_files, differences, write
+from winelab.course.source import Course, read_course
 
 OUTLINE = """\
 [imports]

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from winelab import catchup, progress, store
-from winelab.context import BLOCK_TAG, CATCHUP_TAG
-from winelab.errors import CourseError
-from winelab.fixtures import REGISTERED
-from winelab.paths import SOLUTIONS, course_environment, store_uri
-from winelab.room import furnish
-from winelab.runner import run
-from winelab.syllabus import course
+from winelab.checks.fixtures import REGISTERED
+from winelab.commands import catchup, progress
+from winelab.core.errors import CourseError
+from winelab.core.paths import SOLUTIONS, course_environment, store_uri
+from winelab.course.source import course
+from winelab.proof.runner import run
+from winelab.tracking import store
+from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG
+from winelab.tracking.workspace import furnish
 
 
 @pytest.fixture

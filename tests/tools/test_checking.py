@@ -19,12 +19,14 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import fluent
 
 from tools.made_up import lesson, write_block
-from winelab import check, checking, store
-from winelab.checking import Report, Verdict, load_checks, look_at, note
-from winelab.errors import CourseError
-from winelab.fixtures import EXPERIMENT, REGISTERED, Look
-from winelab.paths import STORE, course_environment, store_uri
-from winelab.room import furnish
+from winelab import check
+from winelab.checks import checking
+from winelab.checks.checking import Report, Verdict, load_checks, look_at, note
+from winelab.checks.fixtures import EXPERIMENT, REGISTERED, Look
+from winelab.core.errors import CourseError
+from winelab.core.paths import STORE, course_environment, store_uri
+from winelab.tracking import store
+from winelab.tracking.workspace import furnish
 
 NUMBER = 3
 OF_VARIABLES = """
@@ -733,7 +735,7 @@ def test_a(namespace):
 
 def test_a_given_check_is_known_as_one(blocks: Path) -> None:
     text = """
-from winelab.authoring import given
+from winelab.checks.authoring import given
 
 
 @given

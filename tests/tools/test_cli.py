@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from winelab import cli, data, environment, serve
-from winelab.errors import CourseError
-from winelab.paths import ROOT
+from winelab.commands import cli, housekeeping
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT
+from winelab.system import environment, serve
+from winelab.tracking import data
 
 SCRIPT_OF_RUN = """\
 import sys, time
-from winelab.errors import CourseError
+from winelab.core.errors import CourseError
 
 def main(block):
     print(sys.prefix, block, flush=True)
@@ -320,7 +322,7 @@ def test_reset_puts_the_old_store_aside(
     old_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["reset", "--yes"]) == 0
-    (aside,) = (old_store / cli.OLD_STORES).iterdir()
+    (aside,) = (old_store / housekeeping.OLD_STORES).iterdir()
     assert str(aside) in capsys.readouterr().out
     for name in ("mlflow.db", "mlflow.db-wal", "mlruns/1/file"):
         assert (aside / name).read_text(encoding="utf-8") == "old"
@@ -357,7 +359,7 @@ def test_reset_of_a_store_in_use_changes_nothing(
     assert "The store is in use" in capsys.readouterr().err
     for name in ("mlflow.db", "mlflow.db-wal", "mlruns/1/file"):
         assert (old_store / name).read_text(encoding="utf-8") == "old"
-    assert list((old_store / cli.OLD_STORES).iterdir()) == []
+    assert list((old_store / housekeeping.OLD_STORES).iterdir()) == []
 
 
 def test_help_is_quick() -> None:

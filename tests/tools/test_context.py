@@ -11,10 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from tools.made_up import needs_fork
-from winelab import context
-from winelab.context import BLOCK_TAG, TRY_TAG, CourseContext, block_number, source_name, this_try
-from winelab.room import furnish
-from winelab.runner import fork_server, run
+from winelab.proof.runner import fork_server, run
+from winelab.tracking import run_tags
+from winelab.tracking.run_tags import (
+    BLOCK_TAG,
+    TRY_TAG,
+    CourseContext,
+    block_number,
+    source_name,
+    this_try,
+)
+from winelab.tracking.workspace import furnish
 
 TAGS = (
     "import mlflow\n"
@@ -140,9 +147,9 @@ def test_a_script_is_one_try() -> None:
 
 
 def test_a_new_process_is_a_new_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = context.session()
+    mine = run_tags.session()
     monkeypatch.setattr(os, "getpid", lambda: 987654321)
-    assert context.session() != mine
+    assert run_tags.session() != mine
 
 
 @needs_fork
@@ -150,7 +157,7 @@ def test_a_forked_process_is_a_new_session(tmp_path: Path) -> None:
     room = furnish(tmp_path / "room")
     code = (
         "import os\n"
-        "from winelab.context import session\n"
+        "from winelab.tracking.run_tags import session\n"
         "mine = session()\n"
         "there, here = os.pipe()\n"
         "if os.fork() == 0:\n"

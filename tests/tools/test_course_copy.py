@@ -11,8 +11,8 @@ import psutil
 import pytest
 from course_copy import course_copy, processes, serving, still_there
 
-from winelab import environment
-from winelab.paths import ROOT, course_environment
+from winelab.core.paths import ROOT, course_environment
+from winelab.system import environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="ends servers as a terminal does")
 

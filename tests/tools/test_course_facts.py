@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tools.made_up import made_up, task
-from winelab.calls import calls
-from winelab.examples import examples, prints_as_said
-from winelab.minutes import MINUTES_A_LINE, MINUTES_TO_LOOK, WORDS_A_MINUTE, estimate
-from winelab.outputs import SHOWN_FOLDER, _without_room
-from winelab.progress import lines
-from winelab.readme import END, START, with_table
-from winelab.syllabus import Course
+from winelab.commands.progress import lines
+from winelab.course.readme import END, START, with_table
+from winelab.course.source import Course
+from winelab.proof.examples import examples, prints_as_said
+from winelab.proof.minutes import MINUTES_A_LINE, MINUTES_TO_LOOK, WORDS_A_MINUTE, estimate
+from winelab.proof.new_calls import calls
+from winelab.proof.outputs import SHOWN_FOLDER, _without_room
 
 OUTLINE = "[first]\none\n[second]\ntwo\n"
 

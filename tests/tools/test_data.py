@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from winelab import data, twin
+from winelab.tracking import data, twin
 
 # Stands in for the original, whose rows are no part of this project.
 FAKE = b'"alcohol";"quality"\n9.4;5\n'

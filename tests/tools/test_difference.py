@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from winelab.difference import changed_lines
-from winelab.errors import CourseError
-from winelab.script import header, script_text
-from winelab.syllabus import Block, course
+from winelab.core.errors import CourseError
+from winelab.course.compose import header, script_text
+from winelab.course.difference import changed_lines
+from winelab.course.source import Block, course
 
 
 def body(number: int) -> str:

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from winelab.errors import CourseError
-from winelab.paths import ROOT
-from winelab.sessions import Plan, read_plan, timetable, with_timetables
-from winelab.syllabus import Course
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT
+from winelab.course.source import Course
+from winelab.course.timetables import Plan, read_plan, timetable, with_timetables
 
 PAGES = [
     *(ROOT / "README.md", ROOT / "winelab" / "README.md", ROOT / "tests" / "README.md"),

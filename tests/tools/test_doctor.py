@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from winelab import data, doctor, environment, store
-from winelab.doctor import Finding
-from winelab.paths import ROOT
+from winelab.commands import doctor
+from winelab.commands.doctor import Finding
+from winelab.core.paths import ROOT
+from winelab.system import environment, packages
+from winelab.tracking import data, store
 
 
 @pytest.fixture
@@ -134,11 +136,11 @@ def test_the_states_of_a_venv(root: Path) -> None:
 
 def test_packages_are_compared_with_their_pins() -> None:
     pytest_version = version("pytest")
-    assert doctor.differences(f"# comment\npytest=={pytest_version}\n    # via winelab\n") == []
-    assert doctor.differences("pytest==0.1\n") == [f"pytest {pytest_version}"]
-    assert doctor.differences("no-such-package==1\n") == ["no-such-package is missing"]
-    assert doctor.differences("no-such-package==1 ; sys_platform == 'other'\n") == []
-    assert doctor.differences(f"pytest==0.1 ; sys_platform == '{sys.platform}'\n") != []
+    assert packages.differences(f"# comment\npytest=={pytest_version}\n    # via winelab\n") == []
+    assert packages.differences("pytest==0.1\n") == [f"pytest {pytest_version}"]
+    assert packages.differences("no-such-package==1\n") == ["no-such-package is missing"]
+    assert packages.differences("no-such-package==1 ; sys_platform == 'other'\n") == []
+    assert packages.differences(f"pytest==0.1 ; sys_platform == '{sys.platform}'\n") != []
 
 
 def test_packages_that_differ_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

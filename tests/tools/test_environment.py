@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from winelab import environment
-from winelab.environment import set_up
-from winelab.errors import CourseError
-from winelab.paths import STATE
+from winelab.core import console
+from winelab.core.errors import CourseError
+from winelab.core.paths import STATE
+from winelab.system import environment
+from winelab.system.environment import set_up
 
 PYPROJECT = """\
 [build-system]
@@ -235,9 +236,9 @@ def test_advice_fits_the_message() -> None:
 
 
 def test_the_end_of_a_message_is_one_short_line() -> None:
-    assert environment.end_of("a\n\n  b   c\n") == "a b c"
-    assert len(environment.end_of("word " * 1000)) <= 400
-    assert environment.end_of("\n") == "(it said nothing)"
+    assert console.end_of("a\n\n  b   c\n") == "a b c"
+    assert len(console.end_of("word " * 1000)) <= 400
+    assert console.end_of("\n") == "(it said nothing)"
 
 
 @pytest.mark.parametrize(

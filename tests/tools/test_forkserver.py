@@ -23,16 +23,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from tools.made_up import Lifeline, needs_fork
-from winelab import forkserver
-from winelab.room import furnish, room_environment
-from winelab.runner import fork_server
+from winelab.proof.runner import fork_server
+from winelab.system import forkserver
+from winelab.tracking.workspace import furnish, room_environment
 
 pytestmark = needs_fork
 
 # A server that loads nothing starts at once.
 SMALL = (
     "import sys\n"
-    "from winelab import forkserver\n"
+    "from winelab.system import forkserver\n"
     "forkserver.PRELOAD = ()\n"
     "forkserver.serve(sys.argv[1])\n"
 )

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from winelab import forkserver, fresh
-from winelab.errors import CourseError
-from winelab.fixtures import Look, Missing
-from winelab.paths import store_uri
-from winelab.room import furnish
-from winelab.runner import fork_server
+from winelab.checks import isolated_predict
+from winelab.checks.fixtures import Look, Missing
+from winelab.core.errors import CourseError
+from winelab.core.paths import store_uri
+from winelab.proof.runner import fork_server
+from winelab.system import forkserver
+from winelab.tracking.workspace import furnish
 
 TABLE = pd.DataFrame({"sugar": [1.0, 2.0, 0.1 + 0.2], "salt": [3.0, 5.0, 1 / 3]})
 CODE = """
@@ -63,7 +64,7 @@ def log(room: Path, body: str, **more: Any) -> str:
 
 def test_the_predictions_come_back_to_the_last_bit(store: Path) -> None:
     uri = log(store, "return model_input.sugar + model_input.salt")
-    assert fresh.predictions(uri, TABLE) == (TABLE.sugar + TABLE.salt).tolist()
+    assert isolated_predict.predictions(uri, TABLE) == (TABLE.sugar + TABLE.salt).tolist()
 
 
 def test_a_model_that_lives_off_its_kernel_is_found_out(store: Path) -> None:
@@ -72,27 +73,27 @@ def test_a_model_that_lives_off_its_kernel_is_found_out(store: Path) -> None:
     os.FACTOR = 2.0  # type: ignore[attr-defined]
     try:
         with pytest.raises(CourseError, match="FACTOR"):
-            fresh.predictions(uri, TABLE)
+            isolated_predict.predictions(uri, TABLE)
     finally:
         del os.FACTOR  # type: ignore[attr-defined]
 
 
 def test_a_model_that_is_not_there_is_one_sentence_of_mlflows(store: Path) -> None:
     with pytest.raises(CourseError, match="nowhere") as caught:
-        fresh.predictions("models:/nowhere/1", TABLE)
+        isolated_predict.predictions("models:/nowhere/1", TABLE)
     assert "\n" not in str(caught.value)
 
 
 def test_a_model_that_ends_its_process_is_told(store: Path) -> None:
     uri = log(store, "import os; os._exit(3)")
     with pytest.raises(CourseError, match="a fresh process died"):
-        fresh.predictions(uri, TABLE)
+        isolated_predict.predictions(uri, TABLE)
 
 
 def test_a_model_that_never_answers_is_given_up(store: Path) -> None:
     uri = log(store, "import time; time.sleep(600)")
     with pytest.raises(CourseError, match="no answer within 8 s"):
-        fresh.predictions(uri, TABLE, limit=8)
+        isolated_predict.predictions(uri, TABLE, limit=8)
 
 
 def test_a_check_gets_the_predictions_or_a_hint(store: Path) -> None:

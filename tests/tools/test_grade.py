@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from winelab import cli, grade, sandbox
-from winelab.checking import Verdict
-from winelab.errors import CourseError
-from winelab.grades import Grade, HandIn
+from winelab.checks.checking import Verdict
+from winelab.commands import cli
+from winelab.core.errors import CourseError
+from winelab.grading import command, sandbox
+from winelab.grading.result import Grade, HandIn
 
 NOW = datetime(2026, 11, 21, 10, 30, 5)
 
@@ -36,8 +37,8 @@ def hw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(grade, "REPORTS", tmp_path / "grades")
-    monkeypatch.setattr(grade, "grade_one", graded)
+    monkeypatch.setattr(command, "REPORTS", tmp_path / "grades")
+    monkeypatch.setattr(command, "grade_one", graded)
     monkeypatch.setattr(sandbox, "guarantees", lambda: ["it ran nothing", "and so on"])
     monkeypatch.setattr(sandbox, "walled", lambda: True)
     return folder
@@ -52,7 +53,7 @@ def test_both_files_and_a_table(
     hw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(hw.rglob("*"))
-    assert grade.main(str(hw)) == 0
+    assert command.main(str(hw)) == 0
     [target] = (tmp_path / "grades").iterdir()
     assert re.fullmatch(r"Übung 1-\d{4}-\d\d-\d\d-\d{6}", target.name)
     assert sorted(path.name for path in target.iterdir()) == ["grades.csv", "grades.html"]
@@ -71,18 +72,18 @@ def test_both_files_and_a_table(
 def test_the_report_goes_where_it_is_told(hw: Path, tmp_path: Path) -> None:
     place = tmp_path / "my report é"
     assert cli.parser().parse_args(["grade", "--report", str(place)]).report == str(place)
-    assert grade.main(str(hw), str(place)) == 0
+    assert command.main(str(hw), str(place)) == 0
     assert (place / "grades.csv").is_file()
     old = (place / "grades.html").read_bytes()
     with pytest.raises(CourseError, match="holds a report already"):
-        grade.main(str(hw), str(place))
+        command.main(str(hw), str(place))
     assert (place / "grades.html").read_bytes() == old
 
 
 def test_the_report_never_lies_among_the_hand_ins(hw: Path) -> None:
     for place in (hw, hw / "report", hw / "Zoë" / ".." / "x"):
         with pytest.raises(CourseError, match="among the hand-ins"):
-            grade.main(str(hw), str(place))
+            command.main(str(hw), str(place))
     assert not (hw / "report").exists()
 
 
@@ -92,16 +93,16 @@ def test_a_place_that_cannot_be_written_to_is_said_before_grading(
     def never(hand_in: HandIn) -> Grade:
         raise AssertionError("graded before the place was looked at")
 
-    monkeypatch.setattr(grade, "grade_one", never)
+    monkeypatch.setattr(command, "grade_one", never)
     (tmp_path / "file").touch()
     with pytest.raises(CourseError, match="cannot be written"):
-        grade.main(str(hw), str(tmp_path / "file"))
+        command.main(str(hw), str(tmp_path / "file"))
 
 
 @pytest.mark.parametrize("given", ["", "  "])
 def test_no_folder_is_one_sentence(given: str) -> None:
     with pytest.raises(CourseError, match="make grade SUBMISSIONS=folder"):
-        grade.main(given)
+        command.main(given)
 
 
 def test_without_a_sandbox_it_asks_before_it_runs_anything(
@@ -114,20 +115,20 @@ def test_without_a_sandbox_it_asks_before_it_runs_anything(
         return False
 
     monkeypatch.setattr(sandbox, "walled", lambda: False)
-    assert grade.main(str(hw), go_on=no) == 1
+    assert command.main(str(hw), go_on=no) == 1
     assert len(asked) == 1
     said = capsys.readouterr().out
     assert "it ran nothing" in said and "Nothing was graded." in said
     assert not list((tmp_path / "grades").glob("*"))
-    assert grade.main(str(hw), go_on=lambda question: True) == 0
+    assert command.main(str(hw), go_on=lambda question: True) == 0
 
 
 def test_a_zip_gives_its_report_its_name_without_the_end(hw: Path, tmp_path: Path) -> None:
     import shutil
 
     file = Path(shutil.make_archive(str(tmp_path / "hw.1"), "zip", hw))
-    assert grade.place_for("", file, NOW).name == "hw.1-2026-11-21-103005"
-    assert grade.main(str(file), str(tmp_path / "r")) == 0
+    assert command.place_for("", file, NOW).name == "hw.1-2026-11-21-103005"
+    assert command.main(str(file), str(tmp_path / "r")) == 0
     assert len(read(tmp_path / "r")) == 4
 
 
@@ -138,12 +139,12 @@ def test_the_best_version_counts_whatever_the_order(tmp_path: Path) -> None:
 
     versions = [made("a.py", "10"), made("b.py", "11", "it stopped"), made("c.py", "11")]
     for order in (versions, versions[::-1]):
-        [best], [remark] = grade.best_versions(list(order))
+        [best], [remark] = command.best_versions(list(order))
         assert best.hand_in.file.name == "c.py"
     assert "3 versions" in remark
     equal = [made("z.py", "11"), made("z.ipynb", "11")]
-    assert grade.best_versions(equal)[0][0].hand_in.file.name == "z.ipynb"
-    assert grade.best_versions([versions[0]]) == ([versions[0]], [])
+    assert command.best_versions(equal)[0][0].hand_in.file.name == "z.ipynb"
+    assert command.best_versions([versions[0]]) == ([versions[0]], [])
 
 
 def test_ctrl_c_keeps_what_is_graded(
@@ -156,7 +157,7 @@ def test_ctrl_c_keeps_what_is_graded(
         with asked:
             return graded(hand_in)
 
-    real, calls = grade._say, []
+    real, calls = command._say, []
 
     def press(made: Grade, counter: str, console: Console) -> None:
         real(made, counter, console)
@@ -166,7 +167,7 @@ def test_ctrl_c_keeps_what_is_graded(
 
     started: list[HandIn] = []
 
-    class OneWorker(grade.ThreadPoolExecutor):
+    class OneWorker(command.ThreadPoolExecutor):
         def __init__(self, max_workers: int) -> None:
             super().__init__(max_workers=1)
 
@@ -185,10 +186,10 @@ def test_ctrl_c_keeps_what_is_graded(
             # What runs may end once no more can start.
             threading.Timer(0.2, gate.set).start()
 
-    monkeypatch.setattr(grade, "ThreadPoolExecutor", OneWorker)
-    monkeypatch.setattr(grade, "grade_one", gated)
-    monkeypatch.setattr(grade, "_say", press_and_open)
-    assert grade.main(str(hw), str(tmp_path / "r")) == grade.INTERRUPTED
+    monkeypatch.setattr(command, "ThreadPoolExecutor", OneWorker)
+    monkeypatch.setattr(command, "grade_one", gated)
+    monkeypatch.setattr(command, "_say", press_and_open)
+    assert command.main(str(hw), str(tmp_path / "r")) == command.INTERRUPTED
     assert 1 <= len(read(tmp_path / "r")) - 1 < 4
     out = capsys.readouterr().out
     assert "Ctrl-C: no more are started" in out
@@ -202,7 +203,7 @@ def test_a_write_that_fails_leaves_no_half_report(
     def broken(book: object) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr(grade, "html_text", broken)
+    monkeypatch.setattr(command, "html_text", broken)
     with pytest.raises(OSError, match="disk full"):
-        grade.main(str(hw), str(tmp_path / "r"))
+        command.main(str(hw), str(tmp_path / "r"))
     assert not list((tmp_path / "r").iterdir())

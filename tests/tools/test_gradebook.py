@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from winelab.checking import Verdict
-from winelab.gradebook import Gradebook, csv_text, guarded, hardest, html_text, per_cent
-from winelab.grades import Grade, HandIn
+from winelab.checks.checking import Verdict
+from winelab.grading.report import Gradebook, csv_text, guarded, hardest, html_text, per_cent
+from winelab.grading.result import Grade, HandIn
 
 BLOCKS = {3: "03_run", 14: "14_autolog"}
 EVIL = '<script>alert(1)</script><img src="https://example.org/x.png" onerror="alert(2)">'

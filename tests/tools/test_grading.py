@@ -15,15 +15,15 @@ from typing import Any
 import nbformat
 import pytest
 
-from winelab import grading, sandbox
-from winelab.checking import checks_of
-from winelab.grades import Grade, HandIn
-from winelab.grading import grade_one
-from winelab.inside import Unreadable, code_cells, kind_of
-from winelab.paths import LABS, ROOT, SOLUTIONS
-from winelab.sandbox import MB, Limits
-from winelab.script import solved_cells
-from winelab.syllabus import course
+from winelab.checks.checking import checks_of
+from winelab.core.paths import LABS, ROOT, SOLUTIONS
+from winelab.course.compose import solved_cells
+from winelab.course.source import course
+from winelab.grading import grader, sandbox
+from winelab.grading.grader import grade_one
+from winelab.grading.result import Grade, HandIn
+from winelab.grading.sandbox import MB, Limits
+from winelab.grading.sandbox_worker import Unreadable, code_cells, kind_of
 
 PATIENT = 600.0
 """Seconds, where it is not the time that is tried: the machine may be busy."""
@@ -205,7 +205,7 @@ def one_clear_sentence(grade: Grade) -> None:
     assert "\n" not in grade.trouble and len(grade.trouble) < 450
     assert all(c.isprintable() for c in grade.trouble)
     assert "Traceback" not in grade.trouble and "grader failed" not in grade.trouble
-    assert len(grade.printed) <= grading.PRINTED + 10
+    assert len(grade.printed) <= grader.PRINTED + 10
 
 
 @pytest.mark.parametrize("what", SCRIPTS)
@@ -423,7 +423,7 @@ def test_only_a_plain_file_is_taken(tmp_path: Path, kind: str) -> None:
 def test_a_file_that_is_too_long_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grading, "LONGEST", MB)
+    monkeypatch.setattr(grader, "LONGEST", MB)
     grade = graded(tmp_path, b"#" * (2 * MB))
     one_clear_sentence(grade)
     assert "2 MB" in grade.trouble
@@ -453,14 +453,14 @@ FORGERIES = {
     "the line, closed": "import os\nos.closerange(3, 200)",
     "a fork that speaks too": "import os\nos.fork()",
     "the tools, changed in memory": (
-        "import winelab.checking as c, winelab.fixtures as f\n"
+        "import winelab.checks.checking as c, winelab.checks.fixtures as f\n"
         "c._verdict = lambda function, look: c.Verdict(function.__name__, '', True)\n"
         "f.Look.get = None\nc.look_at = None"
     ),
     "the tools, from another place": (
         "import os, sys\nos.makedirs('winelab')\n"
         "open('winelab/__init__.py', 'w').close()\n"
-        "open('winelab/checking.py', 'w').write('look_at = None')\n"
+        "open('winelab/checks/checking.py', 'w').write('look_at = None')\n"
         "sys.path.insert(0, os.getcwd())\nfor name in list(sys.modules):\n"
         "  if name.startswith('winelab.c'): del sys.modules[name]"
     ),
@@ -503,7 +503,7 @@ def test_whatever_fails_in_the_grader_is_told(
     def broken(*_: object) -> None:
         raise RuntimeError("no more\nprocesses")
 
-    monkeypatch.setattr(grading.Sandbox, "start", broken)
+    monkeypatch.setattr(grader.Sandbox, "start", broken)
     grade = graded(tmp_path, "x = 1")
     assert grade.trouble == "The grader failed on it (RuntimeError: no more processes)."
 
@@ -524,7 +524,7 @@ def test_several_at_once_do_not_meet(tmp_path: Path, right: list[str]) -> None:
         few = Limits(seconds=3) if name == "loop.py" else limits
         return grade_one(HandIn(name, 0, tmp_path / name), few)
 
-    with grading.session(), ThreadPoolExecutor(2) as pool:
+    with grader.session(), ThreadPoolExecutor(2) as pool:
         good, bomb, loop, also = pool.map(one, files)
     assert (good.score, also.score) == (1.0, 1.0)
     assert "processes" in bomb.trouble and "did not end" in loop.trouble

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from winelab import handins
-from winelab.errors import CourseError
-from winelab.grades import HandIn
-from winelab.handins import find, owner_of, read_name, slugs, without_copy_marks
-from winelab.paths import LABS, SOLUTIONS
+from winelab.core.errors import CourseError
+from winelab.core.paths import LABS, SOLUTIONS
+from winelab.grading import handins
+from winelab.grading.handins import find, owner_of, read_name, slugs, without_copy_marks
+from winelab.grading.result import HandIn
 
 NFC = unicodedata.normalize("NFC", "María Pérez")
 NFD = unicodedata.normalize("NFD", "María Pérez")

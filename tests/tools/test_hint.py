@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from winelab import hint, mine
-from winelab.errors import CourseError
-from winelab.script import script_text, solved_cells, unsolved_cells, unsolved_script
-from winelab.syllabus import Block, course
+from winelab.commands import hint, student_files
+from winelab.core.errors import CourseError
+from winelab.course.compose import script_text, solved_cells, unsolved_cells, unsolved_script
+from winelab.course.source import Block, course
 
 
 @pytest.mark.parametrize("form", ["script", "notebook"])
@@ -85,32 +85,32 @@ def test_a_damaged_memory_begins_anew(tmp_path: Path, text: str) -> None:
 
 def test_the_work_that_was_saved_last_counts(tmp_path: Path) -> None:
     block = course().block(3)
-    assert mine.work(block, tmp_path) is None
-    assert mine.begin_script(course(), block, tmp_path)
+    assert student_files.work(block, tmp_path) is None
+    assert student_files.begin_script(course(), block, tmp_path)
     lab = tmp_path / "labs" / "03_run.ipynb"
     lab.parent.mkdir()
     cell = '{"cell_type": "code", "source": ["a = 1\\n", "b = 2"]}'
     lab.write_text(f'{{"cells": [{cell}]}}', encoding="utf-8")
     os.utime(lab, (1, 1))
-    found = mine.work(block, tmp_path)
+    found = student_files.work(block, tmp_path)
     assert found is not None and found[0].suffix == ".py"
-    os.utime(mine.script_path(block, tmp_path), (0, 0))
-    assert mine.work(block, tmp_path) == (lab, "a = 1\nb = 2")
+    os.utime(student_files.script_path(block, tmp_path), (0, 0))
+    assert student_files.work(block, tmp_path) == (lab, "a = 1\nb = 2")
     lab.write_text("half of a noteb", encoding="utf-8")
-    found = mine.work(block, tmp_path)
+    found = student_files.work(block, tmp_path)
     assert found is not None and found[0].suffix == ".py"
 
 
 def test_without_a_number_it_is_the_newest_script(tmp_path: Path) -> None:
-    assert mine.last_block(course(), tmp_path) is None
+    assert student_files.last_block(course(), tmp_path) is None
     for number, age in ((3, 10), (14, 20), (5, 5)):
-        mine.begin_script(course(), course().block(number), tmp_path)
-        os.utime(mine.script_path(course().block(number), tmp_path), (age, age))
-    found = mine.last_block(course(), tmp_path)
+        student_files.begin_script(course(), course().block(number), tmp_path)
+        os.utime(student_files.script_path(course().block(number), tmp_path), (age, age))
+    found = student_files.last_block(course(), tmp_path)
     assert found is not None and found.number == 14
 
 
 def test_without_anything_it_asks_which_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mine, "last_block", lambda course: None)
+    monkeypatch.setattr(student_files, "last_block", lambda course: None)
     with pytest.raises(CourseError, match="make hint BLOCK=3"):
-        mine.block_or_last(course(), None, "hint")
+        student_files.block_or_last(course(), None, "hint")

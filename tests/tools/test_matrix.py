@@ -17,13 +17,13 @@ import pytest
 from packaging.version import Version
 from rich.console import Console
 
-from winelab import matrix, trials, versions
-from winelab.authoring import Mistake
-from winelab.checking import Report, Verdict
-from winelab.errors import CourseError
-from winelab.matrix import Row
-from winelab.runner import Outcome
-from winelab.trials import Break, Trial
+from winelab.checks.authoring import Mistake
+from winelab.checks.checking import Report, Verdict
+from winelab.core.errors import CourseError
+from winelab.proof import cases, matrix, versions
+from winelab.proof.cases import Break, Trial
+from winelab.proof.matrix import Row
+from winelab.proof.runner import Outcome
 
 TRACEBACK = """Traceback (most recent call last):
   File "<cell 5>", line 3, in <module>
@@ -179,29 +179,29 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_installed(
 
 def test_the_reason_is_the_line_that_names_the_exception() -> None:
     said = "mlflow.exceptions.MlflowException: No such artifact: 'model'"
-    assert trials.raised(TRACEBACK) == said
-    assert trials.raised("The run ended after 120 s.\n") == "The run ended after 120 s."
+    assert cases.raised(TRACEBACK) == said
+    assert cases.raised("The run ended after 120 s.\n") == "The run ended after 120 s."
 
 
 def test_a_reason_carries_no_ids_and_no_folders() -> None:
     text = (
         f"run {'0a' * 16} in /tmp/winelab-x1/wine-lab/mlruns,\n from /home/a/site-packages/ml/x.py"
     )
-    assert trials.plain(text) == "run <id> in <room>, from ml/x.py"
-    assert len(trials.plain("word " * 200)) <= trials.REASON_LENGTH + 4
+    assert cases.plain(text) == "run <id> in <room>, from ml/x.py"
+    assert len(cases.plain("word " * 200)) <= cases.REASON_LENGTH + 4
 
 
 def test_a_solution_breaks_by_an_error_or_by_its_check() -> None:
-    assert trials.against_solution(outcome(a=(True, ""))) == []
-    assert trials.against_solution(outcome(TRACEBACK, a=(True, "")))[0].startswith("mlflow.")
-    said = trials.against_solution(outcome(a=(True, ""), b=(False, "log it")))
+    assert cases.against_solution(outcome(a=(True, ""))) == []
+    assert cases.against_solution(outcome(TRACEBACK, a=(True, "")))[0].startswith("mlflow.")
+    said = cases.against_solution(outcome(a=(True, ""), b=(False, "log it")))
     assert said == ['the check "b!" fails: log it']
-    assert trials.against_solution(Outcome("", "", None)) == ["its checks did not run"]
+    assert cases.against_solution(Outcome("", "", None)) == ["its checks did not run"]
 
 
 def test_an_untouched_notebook_breaks_when_a_check_passes() -> None:
-    assert trials.against_unsolved(outcome(a=(False, "do it"))) == []
-    said = trials.against_unsolved(outcome(a=(True, "")))
+    assert cases.against_unsolved(outcome(a=(False, "do it"))) == []
+    said = cases.against_unsolved(outcome(a=(True, "")))
     assert said == ['the check "a!" passes before anything is done']
 
 
@@ -217,13 +217,13 @@ def test_an_untouched_notebook_breaks_when_a_check_passes() -> None:
 )
 def test_a_mistake_must_end_in_its_words_and_meet_its_hint(seen: Outcome, said: str) -> None:
     mistake = Mistake("forgotten", caught_by="a", hint="call it", error="old words")
-    found = trials.against_mistake(mistake, seen)
+    found = cases.against_mistake(mistake, seen)
     assert said in "".join(found) and bool(found) == bool(said)
 
 
 def test_a_trial_survives_being_written_down() -> None:
     trial = made_up_rows()[2].trials[0]
-    assert trials.from_json(trials.as_json(trial)) == trial
+    assert cases.from_json(cases.as_json(trial)) == trial
 
 
 def runs_that(change: Callable[[dict[str, Any]], Outcome]) -> Callable[..., Outcome]:
@@ -239,8 +239,8 @@ def test_a_block_whose_solution_breaks_is_said_once_and_its_mistakes_are_not_tri
     def change(arguments: dict[str, Any]) -> Outcome:
         return Outcome("", TRACEBACK, None, ("FutureWarning: soon gone",))
 
-    monkeypatch.setattr(trials, "run", runs_that(change))
-    trial = trials.try_block(whole, whole.block(3), (Mistake("x", caught_by="a", hint="h"),))
+    monkeypatch.setattr(cases, "run", runs_that(change))
+    trial = cases.try_block(whole, whole.block(3), (Mistake("x", caught_by="a", hint="h"),))
     assert trial.word("solution") == "0 of 2" and trial.word("mistakes") == "-"
     reasons = [one.reason for one in trial.breaks if one.part == "solution"]
     assert reasons == ["mlflow.exceptions.MlflowException: No such artifact: 'model'"]
@@ -255,8 +255,8 @@ def test_only_what_breaks_twice_is_told(
     good, bad = Trial(3, {"solution": (2, 2)}), made_up_rows()[2].trials[0]
     assert bad.breaks
     answers = [*[bad] * broken, *[good] * 2]
-    monkeypatch.setattr(trials, "try_block", lambda *_: answers.pop(0))
-    assert bool(trials.try_twice(whole, whole.block(3), ()).breaks) == told
+    monkeypatch.setattr(cases, "try_block", lambda *_: answers.pop(0))
+    assert bool(cases.try_twice(whole, whole.block(3), ()).breaks) == told
 
 
 # --- the table and the page --------------------------------------------------------------------

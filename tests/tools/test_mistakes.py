@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tools.made_up import made_up
-from winelab.authoring import Mistake
-from winelab.errors import CourseError
-from winelab.mistakes import mistaken_cells
-from winelab.script import solved_cells
-from winelab.syllabus import Course
+from winelab.checks.authoring import Mistake
+from winelab.core.errors import CourseError
+from winelab.course.compose import solved_cells
+from winelab.course.source import Course
+from winelab.proof.mistakes import mistaken_cells
 
 OUTLINE = """\
 [imports]

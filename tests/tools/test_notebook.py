@@ -10,9 +10,9 @@ import nbformat
 import pytest
 
 from tools.made_up import lesson, made_up, task, write_block, write_course
-from winelab.errors import CourseError
-from winelab.notebook import as_text, lab_notebook, solved_notebook
-from winelab.syllabus import Course, read_course
+from winelab.core.errors import CourseError
+from winelab.course.notebook import as_text, lab_notebook, solved_notebook
+from winelab.course.source import Course, read_course
 
 OUTLINE = """\
 [imports]

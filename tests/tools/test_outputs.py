@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from winelab.outputs import _joined
+from winelab.proof.outputs import _joined
 
 
 def piece(name: str, text: str) -> dict[str, Any]:

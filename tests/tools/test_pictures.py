@@ -13,13 +13,13 @@ import pytest
 from browsers import required_browser
 from PIL import Image
 
-from winelab import pictures, scenes, shots
-from winelab.browser import chromium
-from winelab.errors import CourseError
-from winelab.paths import BLOCKS, ROOT
-from winelab.runner import fork_server
-from winelab.scenes import Scene, read_file, read_scenes
-from winelab.syllabus import Course, course
+from winelab.core.errors import CourseError
+from winelab.core.paths import BLOCKS, ROOT
+from winelab.course.source import Course, course
+from winelab.proof.runner import fork_server
+from winelab.publish import pictures, screenshot_specs, screenshots
+from winelab.publish.screenshot_specs import Scene, read_file, read_scenes
+from winelab.system.browser import chromium
 
 PAGES = [ROOT / "README.md", *sorted(BLOCKS.glob("[0-9][0-9]_*/lesson.md"))]
 SHOWN = re.compile(r"!\[([^\]]*)\]\((?:\.\./)?docs/pictures/([^)]+)\)")
@@ -103,7 +103,7 @@ def made_up(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("text", WRONG)
 def test_a_mistake_is_told_with_its_file_and_line(made_up: Path, text: str) -> None:
-    path = made_up / scenes.NAME
+    path = made_up / screenshot_specs.NAME
     path.write_text(text, encoding="utf-8")
     with pytest.raises(CourseError) as caught:
         read_file(path)
@@ -113,7 +113,7 @@ def test_a_mistake_is_told_with_its_file_and_line(made_up: Path, text: str) -> N
 
 
 def test_what_is_left_out(made_up: Path) -> None:
-    path = made_up / scenes.NAME
+    path = made_up / screenshot_specs.NAME
     path.write_text(GOOD + "  ran: [7, 7 --alpha 0.1]\n", encoding="utf-8")
     (scene,) = read_file(path)
     assert [(one.block, one.arguments) for one in scene.ran] == [(7, ()), (7, ("--alpha", "0.1"))]
@@ -125,18 +125,18 @@ def test_what_is_left_out(made_up: Path) -> None:
 def test_two_blocks_cannot_make_one_picture(tmp_path: Path) -> None:
     for name in ("01_a", "02_b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / scenes.NAME).write_text(GOOD, encoding="utf-8")
+        (tmp_path / name / screenshot_specs.NAME).write_text(GOOD, encoding="utf-8")
     with pytest.raises(CourseError, match=r"block 1 has a\.png already"):
         read_scenes(tmp_path)
 
 
 def test_every_step_is_known_to_the_browser() -> None:
-    assert set(scenes.STEPS) == set(shots.STEPS)
+    assert set(screenshot_specs.STEPS) == set(screenshots.STEPS)
 
 
 def test_a_block_without_a_picture_is_told() -> None:
     with pytest.raises(CourseError, match="Block 1 has no picture"):
-        scenes.of_block(read_scenes(), 1)
+        screenshot_specs.of_block(read_scenes(), 1)
 
 
 # --- what is kept ------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_a_picture_is_taken(
     png = (tmp_path / one.file).read_bytes()
     assert 5_000 < len(png) < pictures.HEAVIEST
     with Image.open(io.BytesIO(png)) as image:
-        assert image.size == (shots.WIDTH, one.height)
+        assert image.size == (screenshots.WIDTH, one.height)
         # Letters and lines, not an empty frame.
         assert len(image.convert("L").getcolors(256) or []) > 50
     assert len(list(tmp_path.iterdir())) == 3
@@ -230,31 +230,31 @@ def test_a_picture_is_taken(
 def test_a_path_of_this_machine_is_not_shown(tmp_path: Path) -> None:
     required_browser()
     here = Path.home() / "course"
-    words = dict.fromkeys(shots.paths_of(here), "/home/you/wine-lab")
-    with chromium() as browser, shots.page_of(browser, 300) as page:
+    words = dict.fromkeys(screenshots.paths_of(here), "/home/you/wine-lab")
+    with chromium() as browser, screenshots.page_of(browser, 300) as page:
         page.set_content(f"<p>{here}/mlruns</p><p>~/course/labs</p>")
-        shots.make_neutral(page, words, [str(Path.home())])
+        screenshots.make_neutral(page, words, [str(Path.home())])
         assert page.inner_text("body").split() == [
             "/home/you/wine-lab/mlruns",
             "/home/you/wine-lab/labs",
         ]
         page.set_content(f"<p>{Path.home()}/other</p>")
         with pytest.raises(CourseError, match="a path of this machine would be seen"):
-            shots.make_neutral(page, words, [str(Path.home())])
+            screenshots.make_neutral(page, words, [str(Path.home())])
 
 
 def test_a_text_must_be_seen_whole(tmp_path: Path) -> None:
     required_browser()
     cut = "width:60px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     cover = "position:fixed;left:0;top:200px;width:300px;height:90px;background:blue"
-    with chromium() as browser, shots.page_of(browser, 300) as page:
+    with chromium() as browser, screenshots.page_of(browser, 300) as page:
         page.set_content(
             f"<p>seen</p><p style='{cut}'>a long text that ends here</p><input value='typed'>"
             f"<p style='position:absolute;top:210px'>covered</p><div style='{cover}'></div>"
             "<p style='position:absolute;top:900px'>below</p>"
         )
         for text in ("seen", "a lo", "typed"):
-            shots.wait_for(page, (text,), 2)
+            screenshots.wait_for(page, (text,), 2)
         for text in ("ends here", "covered", "below", "absent"):
-            with pytest.raises(shots.Unseen, match=text):
-                shots.wait_for(page, (text,), 0.3)
+            with pytest.raises(screenshots.Unseen, match=text):
+                screenshots.wait_for(page, (text,), 0.3)

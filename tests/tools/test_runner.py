@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from tools.made_up import Lifeline, needs_fork
-from winelab.paths import STORE, TABLE
-from winelab.room import clean_room, furnish, room_environment
-from winelab.runner import Outcome, fork_server, run
-from winelab.script import solved_cells
-from winelab.syllabus import course
-from winelab.worker import _tells_of_age
+from winelab.core.paths import STORE, TABLE
+from winelab.course.compose import solved_cells
+from winelab.course.source import course
+from winelab.proof.runner import Outcome, fork_server, run
+from winelab.proof.worker import _tells_of_age
+from winelab.tracking.workspace import clean_room, furnish, room_environment
 
 SPAWN = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {code!r}])\n{code}\n"
 

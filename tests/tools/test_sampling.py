@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from winelab import bench, sampling
-from winelab.sampling import CHILD, IMPORTS, KERNEL, MLFLOW, OURS, REST, SERVERS, Place, kind_of
+from winelab.commands import bench
+from winelab.proof import sampling
+from winelab.proof.sampling import (
+    CHILD,
+    IMPORTS,
+    KERNEL,
+    MLFLOW,
+    OURS,
+    REST,
+    SERVERS,
+    Place,
+    kind_of,
+)
 
 PACKAGE = Path(sampling.__file__).parent
 

@@ -20,9 +20,9 @@ import psutil
 import pytest
 
 from tools.made_up import Lifeline
-from winelab import sandbox
-from winelab.paths import ROOT, SOLUTIONS
-from winelab.sandbox import MB, Limits, Sandbox, Way
+from winelab.core.paths import ROOT, SOLUTIONS
+from winelab.grading import sandbox
+from winelab.grading.sandbox import MB, Limits, Sandbox, Way
 
 PATIENT = 120.0
 """Seconds, where it is not the time that is tried: the machine may be busy."""
@@ -164,7 +164,9 @@ def test_nothing_of_the_callers_environment_gets_in(
 @each_way
 def test_the_courses_packages_are_there(way: Way) -> None:
     assert said(
-        way, "[numpy.__name__, context.BLOCK_TAG]", "import numpy; from winelab import context"
+        way,
+        "[numpy.__name__, run_tags.BLOCK_TAG]",
+        "import numpy; from winelab.tracking import run_tags",
     )
 
 

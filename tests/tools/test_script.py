@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tools.made_up import made_up, task
-from winelab.script import script_lines, script_text, solved_cells, unsolved_cells
-from winelab.syllabus import Course
+from winelab.course.compose import script_lines, script_text, solved_cells, unsolved_cells
+from winelab.course.source import Course
 
 OUTLINE = """\
 [imports]

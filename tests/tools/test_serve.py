@@ -22,9 +22,10 @@ from typing import Any
 import psutil
 import pytest
 
-from winelab import serve
-from winelab.errors import CourseError
-from winelab.paths import ROOT
+from winelab.core import processes
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT
+from winelab.system import course_servers, serve
 
 posix = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 
@@ -77,7 +78,7 @@ def test_a_server_is_stopped_with_its_children(tmp_path: Path, parent: str, chil
     while not log.read_text(encoding="utf-8").endswith("\n"):
         time.sleep(0.05)
     pid = int(log.read_text(encoding="utf-8"))
-    serve.stop_server(process, limit=0.5)
+    processes.stop_group(process, limit=0.5)
     assert process.poll() is not None
     assert gone(pid)
 
@@ -90,7 +91,7 @@ def test_children_of_a_server_that_ended_by_itself_are_stopped(tmp_path: Path) -
     process.wait()
     pid = int(log.read_text(encoding="utf-8"))
     assert psutil.pid_exists(pid)
-    serve.stop_server(process)
+    processes.stop_group(process)
     assert gone(pid)
 
 
@@ -112,7 +113,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
             address = f"http://127.0.0.1:{serve.free_port(45000)}"
             serve.wait_until_up(process, address, log, limit=0.3)
     finally:
-        serve.stop_server(process)
+        processes.stop_group(process)
 
 
 ONE_ANSWER = """\
@@ -172,12 +173,12 @@ def test_a_lost_port_is_told_from_another_failure(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = serve.lab_command(port, "/lab", browser=False)
+        command = course_servers.lab_command(port, "/lab", browser=False)
         if server == "ui":
             # What `mlflow ui` starts; itself it takes seconds to get there.
             command = [sys.executable, "-m", "uvicorn", "--port", str(port), "http:HTTPStatus"]
         log = tmp_path / "log"
-        variables = {**os.environ, **serve.jupyter_variables()}
+        variables = {**os.environ, **course_servers.jupyter_variables()}
         process = serve.start_server(command, variables, tmp_path, log)
         with pytest.raises(CourseError) as caught:
             serve.wait_until_up(process, f"http://127.0.0.1:{port}", log)
@@ -189,25 +190,25 @@ def test_a_lost_port_is_told_from_another_failure(
 def test_a_newcomer_gets_the_first_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "LABS", tmp_path / "labs")
     workspaces = tmp_path / "workspaces"
-    assert serve.first_page(workspaces) == "/lab/tree/labs"
+    assert course_servers.first_page(workspaces) == "/lab/tree/labs"
     for folder in ("labs", "workspaces"):
         (tmp_path / folder).mkdir()
     for name in ("01_import.ipynb", "00_train.ipynb", "notes.ipynb"):
         (tmp_path / "labs" / name).touch()
-    assert serve.first_page(workspaces) == "/lab/tree/labs/00_train.ipynb"
+    assert course_servers.first_page(workspaces) == "/lab/tree/labs/00_train.ipynb"
     (workspaces / "default-37a8.jupyterlab-workspace").touch()
-    assert serve.first_page(workspaces) == "/lab/tree/labs"
+    assert course_servers.first_page(workspaces) == "/lab/tree/labs"
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there is always a display")
 def test_a_browser_is_opened_only_on_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert not serve.has_display()
+    assert not course_servers.has_display()
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    assert serve.has_display()
-    assert "--no-browser" in serve.lab_command(8888, "/lab", browser=False)
-    assert "--no-browser" not in serve.lab_command(8888, "/lab", browser=True)
+    assert course_servers.has_display()
+    assert "--no-browser" in course_servers.lab_command(8888, "/lab", browser=False)
+    assert "--no-browser" not in course_servers.lab_command(8888, "/lab", browser=True)
 
 
 @pytest.fixture
@@ -238,7 +239,11 @@ def serving(
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Runs lab() or ui() of a copy of the course; gives its address, then ends it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from winelab import serve; raise SystemExit(serve.{function}())"],
+        [
+            sys.executable,
+            "-c",
+            f"from winelab.commands import servers; raise SystemExit(servers.{function}())",
+        ],
         cwd=course,
         env={**os.environ, "HOME": str(home), "JUPYTER_PATH": str(home / "more"), "DISPLAY": ""},
         stdout=subprocess.PIPE,

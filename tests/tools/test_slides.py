@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from winelab import browser, slides
-from winelab.deck import Deck, read_deck
-from winelab.errors import CourseError
-from winelab.syllabus import Course
+from winelab.core.errors import CourseError
+from winelab.course.source import Course
+from winelab.publish import slides
+from winelab.publish.deck import Deck, read_deck
+from winelab.system import browser
 
 TOP = "---\ntitle: Tea\nsubtitle: A small talk\n---\n\n## One\n\n"
 NOTES = "\n\n::: notes\n\nSay it slowly.\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tools.made_up import made_up
-from winelab import solution
-from winelab.errors import CourseError
-from winelab.script import header, script_text
-from winelab.syllabus import Block, course
+from winelab.commands import solution
+from winelab.core.errors import CourseError
+from winelab.course.compose import header, script_text
+from winelab.course.source import Block, course
 
 HEAD = re.compile(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@")
 

@@ -14,9 +14,11 @@ import pytest
 import yaml
 from table import block_of
 
-from winelab import environment, packages, parts, postgres, prove, stack
-from winelab.errors import CourseError
-from winelab.paths import ROOT
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT
+from winelab.proof import run_pytest
+from winelab.stack import command, local_services, postgres
+from winelab.system import environment, packages
 
 posix = pytest.mark.skipif(os.name == "nt", reason="writes a shell script")
 
@@ -29,28 +31,28 @@ case "$*" in {fails}) exit 1;; esac
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
-    first = parts.keep_secrets(tmp_path / "stack")
-    assert set(first) == set(parts.NAMES)
-    assert len(set(first.values())) == len(parts.NAMES)
-    assert parts.keep_secrets(tmp_path / "stack") == first
-    assert parts.keep_secrets(tmp_path / "another") != first
-    assert [path.name for path in (tmp_path / "stack").iterdir()] == [parts.SECRETS]
+    first = local_services.keep_secrets(tmp_path / "stack")
+    assert set(first) == set(local_services.NAMES)
+    assert len(set(first.values())) == len(local_services.NAMES)
+    assert local_services.keep_secrets(tmp_path / "stack") == first
+    assert local_services.keep_secrets(tmp_path / "another") != first
+    assert [path.name for path in (tmp_path / "stack").iterdir()] == [local_services.SECRETS]
     if os.name != "nt":
-        assert stat.S_IMODE((tmp_path / "stack" / parts.SECRETS).stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "stack" / local_services.SECRETS).stat().st_mode) == 0o600
 
 
 def test_secrets_that_were_lost_are_not_made_up(tmp_path: Path) -> None:
-    parts.keep_secrets(tmp_path)
-    file = tmp_path / parts.SECRETS
+    local_services.keep_secrets(tmp_path)
+    file = tmp_path / local_services.SECRETS
     file.write_text(file.read_text(encoding="utf-8").replace("S3_SECRET_KEY", "X"))
     with pytest.raises(CourseError, match="holds no S3_SECRET_KEY") as caught:
-        parts.keep_secrets(tmp_path)
+        local_services.keep_secrets(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_git_does_not_see_the_secrets() -> None:
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    assert {parts.SECRETS, ".winelab/"} <= set(ignored)
+    assert {local_services.SECRETS, ".winelab/"} <= set(ignored)
 
 
 @pytest.fixture
@@ -60,9 +62,9 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(postgres, "FOLDERS", ())
-    monkeypatch.setattr(parts, "venv_scripts", lambda root: folder)
-    monkeypatch.setattr(stack, "ROOT", tmp_path)
-    monkeypatch.setattr(stack, "PINS", tmp_path / "requirements.txt")
+    monkeypatch.setattr(local_services, "venv_scripts", lambda root: folder)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "PINS", tmp_path / "requirements.txt")
     (tmp_path / "requirements.txt").touch()
     return folder
 
@@ -75,13 +77,13 @@ def program(folder: Path, name: str, text: str = "#!/bin/sh\n") -> None:
 
 
 def test_what_is_missing_is_one_sentence(bare: Path, tmp_path: Path) -> None:
-    assert stack.lacking() == postgres.MISSING
+    assert command.lacking() == postgres.MISSING
     for name in postgres.NEEDED:
         program(bare, name)
-    assert stack.lacking() == parts.NO_RCLONE
+    assert command.lacking() == local_services.NO_RCLONE
     (tmp_path / "requirements.txt").write_text("no-such-package==1\n", encoding="utf-8")
-    assert stack.lacking() == "requirements.txt is not installed: `make stack` does it."
-    for sentence in (postgres.MISSING, parts.NO_RCLONE):
+    assert command.lacking() == "requirements.txt is not installed: `make stack` does it."
+    for sentence in (postgres.MISSING, local_services.NO_RCLONE):
         assert "\n" not in sentence
     for system in ("Debian", "macOS", "Windows"):
         assert system in postgres.MISSING
@@ -92,7 +94,7 @@ def test_without_postgresql_nothing_is_made_or_installed(
 ) -> None:
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("installed"))
     with pytest.raises(CourseError, match="PostgreSQL is not on this machine"):
-        stack.main()
+        command.main()
     assert not (tmp_path / ".winelab").exists()
 
 
@@ -146,12 +148,12 @@ def test_packages_are_installed_when_they_are_missing(
         commands.append(command)
 
     monkeypatch.setattr(environment, "run_installer", keep)
-    packages.install(stack.PINS, "the stack")
+    packages.install(command.PINS, "the stack")
     assert commands == []
     (tmp_path / "requirements.txt").write_text("no-such-package==1\n", encoding="utf-8")
     for uv in ("/bin/uv", None):
         monkeypatch.setattr(environment, "find_uv", lambda found=uv: found)
-        packages.install(stack.PINS, "the stack")
+        packages.install(command.PINS, "the stack")
         assert commands[-1][-2:] == ["-r", str(tmp_path / "requirements.txt")]
     assert [command[0] == "/bin/uv" for command in commands] == [True, False]
 
@@ -170,25 +172,25 @@ def test_a_servers_environment_has_nothing_of_the_persons(monkeypatch: pytest.Mo
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PGPORT", "RCLONE_CONFIG", "MLFLOW_TMP_DIR"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("NO_PROXY", "example.org")
-    found = parts.variables(AWS_ACCESS_KEY_ID="ours")
+    found = local_services.variables(AWS_ACCESS_KEY_ID="ours")
     assert "theirs" not in found.values()
     assert found["AWS_ACCESS_KEY_ID"] == "ours"
     assert found["NO_PROXY"] == "example.org,127.0.0.1"
 
 
 def test_usage_names_both_shells() -> None:
-    text = stack.usage("http://127.0.0.1:5500")
+    text = command.usage("http://127.0.0.1:5500")
     assert "  MLFLOW_TRACKING_URI=http://127.0.0.1:5500 .venv/bin/python solutions/13_" in text
     assert '$env:MLFLOW_TRACKING_URI = "http://127.0.0.1:5500"; .venv\\Scripts\\python' in text
-    assert (ROOT / stack.SCRIPT).exists()
+    assert (ROOT / command.SCRIPT).exists()
 
 
 def test_a_blocks_own_tests_are_in_its_row() -> None:
     own = {path.name for path in (ROOT / "tests").glob("[0-9][0-9]_*")}
     assert "13_server" in own
     assert own <= {path.name for path in (ROOT / "blocks").iterdir()}
-    assert "tests/13_server" in prove.pytest_arguments(13)
-    assert "tests/13_server" not in prove.pytest_arguments(5)
+    assert "tests/13_server" in run_pytest.pytest_arguments(13)
+    assert "tests/13_server" not in run_pytest.pytest_arguments(5)
     assert block_of("tests/13_server/test_stack.py::test_x") == 13
 
 
@@ -198,11 +200,11 @@ def test_a_blocks_own_tests_are_in_its_row() -> None:
 @posix
 @pytest.mark.parametrize("fails", ["compose\\ version*", "version*"])
 def test_a_docker_without_compose_or_engine_is_none(bare: Path, fails: str) -> None:
-    assert stack.find_docker() == ""
+    assert command.find_docker() == ""
     program(bare, "docker", DOCKER.format(log=bare / "log", fails=fails))
-    assert stack.find_docker() == ""
+    assert command.find_docker() == ""
     program(bare, "docker", DOCKER.format(log=bare / "log", fails="nothing"))
-    assert stack.find_docker() == str(bare / "docker")
+    assert command.find_docker() == str(bare / "docker")
 
 
 @posix
@@ -214,17 +216,17 @@ def test_what_docker_is_asked(
     capsys: pytest.CaptureFixture[str],
     fails: str,
 ) -> None:
-    monkeypatch.setattr(stack, "HOME", tmp_path / "stack")
+    monkeypatch.setattr(command, "HOME", tmp_path / "stack")
     monkeypatch.setenv("POSTGRES_PASSWORD", "of another program")
     log = tmp_path / "asked"
     program(bare, "docker", DOCKER.format(log=log, fails=fails))
     says = "ended by itself" if fails == "nothing" else "did not start"
     with pytest.raises(CourseError, match=says):
-        stack.main()
+        command.main()
     asked = log.read_text(encoding="utf-8")
-    words = parts.keep_secrets(tmp_path / "stack")
+    words = local_services.keep_secrets(tmp_path / "stack")
     assert not [word for word in words.values() if word in asked]
-    assert "POSTGRES_PASSWORD" not in stack.docker_environment()
+    assert "POSTGRES_PASSWORD" not in command.docker_environment()
     lines = [line.rpartition("/.env ")[2] for line in asked.splitlines()[2:]]
     wait = ["wait postgres s3 mlflow"] if fails == "nothing" else []
     assert lines == ["up --build --wait", *wait, "down"]
@@ -235,7 +237,7 @@ def test_what_docker_is_asked(
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
     """The Compose file, read."""
-    return dict(yaml.safe_load(stack.COMPOSE.read_text(encoding="utf-8")))
+    return dict(yaml.safe_load(command.COMPOSE.read_text(encoding="utf-8")))
 
 
 SERVICES = ("postgres", "s3", "mlflow")
@@ -244,13 +246,13 @@ SERVICES = ("postgres", "s3", "mlflow")
 def test_compose_follows_the_specification() -> None:
     pytest.importorskip("check_jsonschema", reason="stack/requirements.txt is not installed")
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*command, str(stack.COMPOSE)], capture_output=True, encoding="utf-8")
+    done = subprocess.run([*command, str(command.COMPOSE)], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_compose_pins_its_images(compose: dict[str, Any]) -> None:
     assert tuple(compose["services"]) == SERVICES
-    dockerfile = (stack.HOME / "Dockerfile").read_text(encoding="utf-8")
+    dockerfile = (command.HOME / "Dockerfile").read_text(encoding="utf-8")
     images = [service["image"] for service in compose["services"].values()]
     images += re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     for image in images:
@@ -262,7 +264,7 @@ def test_compose_pins_its_images(compose: dict[str, Any]) -> None:
 
 def test_compose_builds_from_files_that_are_there(compose: dict[str, Any]) -> None:
     build = compose["services"]["mlflow"]["build"]
-    context = (stack.HOME / build["context"]).resolve()
+    context = (command.HOME / build["context"]).resolve()
     assert context == ROOT
     text = (context / build["dockerfile"]).read_text(encoding="utf-8")
     copied = [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
@@ -291,11 +293,11 @@ def test_compose_keeps_the_data(compose: dict[str, Any]) -> None:
 
 
 def test_compose_holds_no_secret(compose: dict[str, Any]) -> None:
-    text = stack.COMPOSE.read_text(encoding="utf-8")
+    text = command.COMPOSE.read_text(encoding="utf-8")
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
-    assert used == {*parts.NAMES, "STACK_PORT"}
+    assert used == {*local_services.NAMES, "STACK_PORT"}
     # Without .env nothing starts: an empty password would let everybody in.
-    for name in parts.NAMES:
+    for name in local_services.NAMES:
         assert len(re.findall(rf"\$\{{{name}\b", text)) == len(re.findall(rf"\$\{{{name}:\?", text))
     for service in compose["services"].values():
         for name, value in service["environment"].items():

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tools.made_up import lesson, made_up, task, write_block, write_course
-from winelab.errors import CourseError
-from winelab.script import script_text
-from winelab.syllabus import read_course, read_outline
+from winelab.core.errors import CourseError
+from winelab.course.compose import script_text
+from winelab.course.source import read_course, read_outline
 
 OUTLINE = """\
 # a comment

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from winelab.terminal import VENV_VARIABLE, shell_command
+from winelab.system.terminal import VENV_VARIABLE, shell_command
 
 
 def executable(path: Path, says: str) -> Path:

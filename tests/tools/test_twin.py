@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winelab import data, twin
-from winelab.paths import TABLE
+from winelab.core.paths import TABLE
+from winelab.tracking import data, twin
 
 BASELINE = "mean predictor"
 NETS = [f"ElasticNet, alpha={alpha}, l1_ratio=0.5" for alpha in ("0.5", "0.1", "0.01")]
@@ -282,7 +282,9 @@ def test_the_card_s_tables_are_what_compare_computes(
 ) -> None:
     card = twin.CARD.read_text(encoding="utf-8")
     tables = twin.comparison_markdown(twin.compare(original, table))
-    assert card == twin.card_with(card, tables), "python -m winelab.twin --original FILE --write"
+    assert card == twin.card_with(card, tables), (
+        "python -m winelab.tracking.twin --original FILE --write"
+    )
 
 
 def test_no_row_of_the_twin_is_a_row_of_the_original(

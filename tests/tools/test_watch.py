@@ -16,13 +16,13 @@ import pytest
 from rich.console import Console
 
 from tools.made_up import Lifeline
-from winelab import mine, watch
-from winelab.checking import Report, Verdict
-from winelab.paths import ROOT, store_uri
-from winelab.room import furnish
-from winelab.runner import run
-from winelab.script import script_text, unsolved_script
-from winelab.syllabus import course
+from winelab.checks.checking import Report, Verdict
+from winelab.commands import student_files, watch
+from winelab.core.paths import ROOT, store_uri
+from winelab.course.compose import script_text, unsolved_script
+from winelab.course.source import course
+from winelab.proof.runner import run
+from winelab.tracking.workspace import furnish
 
 LIMIT = 120
 """Seconds within which a text must come; far more than it takes."""
@@ -34,7 +34,7 @@ class Watching:
     """`make watch` in a course's folder, and what it has printed."""
 
     def __init__(self, root: Path, number: int, script: str = "") -> None:
-        call = f"from winelab import watch; raise SystemExit(watch.main({number}, {script!r}))"
+        call = f"from winelab.commands import watch; raise SystemExit(watch.main({number}, {script!r}))"
         self.process = subprocess.Popen(
             [sys.executable, "-c", call],
             cwd=root,
@@ -140,7 +140,7 @@ def test_each_kind_of_save_runs_it_once(home: Path, started: list[Watching]) -> 
     assert path.read_text(encoding="utf-8") == script_text(course(), 0)
     from mlflow import MlflowClient
 
-    from winelab.store import marks
+    from winelab.tracking.store import marks
 
     assert marks(MlflowClient(store_uri(home))) == {0}
 
@@ -202,7 +202,7 @@ def test_a_run_that_is_ended_is_closed_in_the_store(home: Path, started: list[Wa
 def test_it_clears_the_screen_on_a_terminal_alone(home: Path) -> None:
     import pty
 
-    call = "from winelab import watch; watch.main(0)"
+    call = "from winelab.commands import watch; watch.main(0)"
     above, below = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", call], cwd=home, stdin=below, stdout=below, stderr=below,
@@ -255,16 +255,16 @@ def test_only_a_new_content_that_stays_counts(tmp_path: Path) -> None:
 
 def test_the_script_to_begin_with_is_never_written_over(tmp_path: Path) -> None:
     block = course().block(3)
-    assert mine.begin_script(course(), block, tmp_path)
-    path = mine.script_path(block, tmp_path)
+    assert student_files.begin_script(course(), block, tmp_path)
+    path = student_files.script_path(block, tmp_path)
     path.write_text("mine", encoding="utf-8")
-    assert not mine.begin_script(course(), block, tmp_path)
+    assert not student_files.begin_script(course(), block, tmp_path)
     assert path.read_text(encoding="utf-8") == "mine"
 
 
 def test_in_my_a_script_finds_the_course_by_itself(tmp_path: Path) -> None:
     room = furnish(tmp_path / "room")
-    mine.begin_script(course(), course().block(5), room)
+    student_files.begin_script(course(), course().block(5), room)
     outcome = run(room, source="../my/05_tracking_uri.py", folder="labs")
     assert not outcome.error, outcome.error
     assert not list((room / "my").glob("*.db"))

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from winelab import environment
-from winelab.cli import COMMANDS
-from winelab.paths import ROOT
+from winelab.commands.cli import COMMANDS
+from winelab.core.paths import ROOT
+from winelab.system import environment
 
 FILE = ROOT / ".github" / "workflows" / "check.yml"
 

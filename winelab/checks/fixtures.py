@@ -1,0 +1,209 @@
+"""What a check can ask for by the name of its parameter, and what is said when it is not there.
+
+Each fixture is a function of `Look`, the place where one check run keeps what it has seen.
+Import of MLflow waits until a fixture needs the store: a check of variables alone is instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from winelab.core.errors import CourseError
+from winelab.tracking import store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+
+EXPERIMENT = "wine-quality"
+"""The experiment of the course, from block 2 on."""
+REGISTERED = "wine-quality-elasticnet"
+"""The registered model of the course, from block 24 on."""
+
+
+class Missing(CourseError):
+    """Something that a check needs is not there; the message is the student's hint."""
+
+
+class Namespace(dict[str, Any]):
+    """The student's variables; a missing one is a hint, not a KeyError."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Missing(
+            f"there is no variable `{name}` here yet: run the cells above from the top, "
+            "and mind the spelling."
+        )
+
+
+@dataclass
+class Look:
+    """One look at the student's work: the block, the variables, and what was found so far."""
+
+    number: int
+    variables: Mapping[str, Any] | None
+    found: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        """The value of fixture `name`, made once a look; raises Missing where there is none."""
+        # A failure is remembered too: five checks must not wait five times for a dead server.
+        if name in self.failed:
+            raise self.failed[name]
+        if name not in self.found:
+            try:
+                self.found[name] = FIXTURES[name](self)
+            except Exception as error:
+                self.failed[name] = error
+                raise
+        return self.found[name]
+
+
+def namespace(look: Look) -> Namespace:
+    """The variables of the notebook or script."""
+    if look.variables is None:
+        raise Missing("this looks at variables: run check() in the notebook, below your cells.")
+    return Namespace(look.variables)
+
+
+def client(look: Look) -> MlflowClient:
+    """A client of the store that this process writes to."""
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    if problem := store.trouble(uri):
+        raise Missing(problem)
+    return mlflow.MlflowClient(uri)
+
+
+def experiment(look: Look) -> Experiment:
+    """The course's experiment, active."""
+    found = look.get("client").get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        raise Missing(
+            f'there is no experiment "{EXPERIMENT}" in this store yet: run the cell with '
+            f'mlflow.set_experiment("{EXPERIMENT}").'
+        )
+    if found.lifecycle_stage != "active":
+        raise Missing(
+            f'the experiment "{EXPERIMENT}" is deleted, and its name stays taken: bring it back '
+            f'with mlflow.MlflowClient().restore_experiment("{found.experiment_id}").'
+        )
+    return found
+
+
+def runs(look: Look) -> list[Run]:
+    """The runs that this process made for this block, newest first, of any status.
+
+    Of this process, because the store also holds the tries of yesterday, those of other
+    notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
+    notebook under another name says no block; all that its kernel made counts.
+    """
+    from winelab.tracking.run_tags import BLOCK_TAG, TRY_TAG, session
+
+    client = look.get("client")
+    made = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()],
+        filter_string=f"tags.`{TRY_TAG}` LIKE '{session()}/%'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1000,
+    )
+    return [r for r in made if r.data.tags.get(BLOCK_TAG, str(look.number)) == str(look.number)]
+
+
+def run(look: Look) -> Run:
+    """The newest run of this block that finished."""
+    made = look.get("runs")
+    if not made:
+        raise Missing(
+            "this notebook or script has made no run since it started: run the cells above, "
+            "from the top, and see that the training is inside `with mlflow.start_run():`."
+        )
+    finished = [run for run in made if run.info.status == "FINISHED"]
+    if not finished:
+        status = made[0].info.status
+        raise Missing(
+            "the run is still open: end it with mlflow.end_run(), then use `with "
+            "mlflow.start_run():`, which ends it for you."
+            if status == "RUNNING"
+            else f"your newest run ended as {status}: mend the error shown above, and run again."
+        )
+    return finished[0]
+
+
+def attempt(look: Look) -> list[Run]:
+    """All runs of the try that made `run`: one execution of its cell, or of the script."""
+    from winelab.tracking.run_tags import same_try
+
+    return same_try(look.get("runs"), look.get("run"))
+
+
+def model(look: Look) -> Any:
+    """The variable `model`, fitted."""
+    found = look.get("namespace")["model"]
+    if not hasattr(found, "coef_"):
+        raise Missing("`model` is not fitted yet: call model.fit(X_train, y_train).")
+    return found
+
+
+def logged_model(look: Look) -> LoggedModel:
+    """The one model that was logged in `run`: what MLflow keeps of it, with its URI."""
+    found = look.get("run").outputs.model_outputs
+    if not found:
+        raise Missing(
+            "there is no model on the run: inside the `with`, after the training, log it with "
+            'name="model".'
+        )
+    if len(found) > 1:
+        raise Missing(f"there are {len(found)} models on the run: log one, once.")
+    logged: LoggedModel = look.get("client").get_logged_model(found[0].model_id)
+    return logged
+
+
+def versions(look: Look) -> list[ModelVersion]:
+    """The versions of the course's registered model that the runs of `attempt` made, oldest first.
+
+    Of these runs only: the registry also holds the versions of other days and of other blocks.
+    """
+    mine = {run.info.run_id for run in look.get("attempt")}
+    found = look.get("client").search_model_versions(f"name='{REGISTERED}'")
+    made = [version for version in found if version.run_id in mine]
+    if not made:
+        raise Missing(
+            f'no run of this notebook or script has made a version of "{REGISTERED}" yet: run the '
+            "cells above, from the top, and see that a model is registered under that name."
+        )
+    # A number on SQLite, a text through a server.
+    return sorted(made, key=lambda version: int(version.version))
+
+
+def fresh(look: Look) -> Callable[[str, Any], list[float]]:
+    """A function of a model's URI and a table: its predictions, made in a fresh process.
+
+    It raises Missing, with MLflow's message, where the model cannot be loaded or asked there.
+    """
+    from winelab.checks.isolated_predict import predictions
+
+    def ask(uri: str, table: Any) -> list[float]:
+        try:
+            return predictions(uri, table)
+        except CourseError as error:
+            raise Missing(f"a fresh process could not use the model: {error}") from None
+
+    return ask
+
+
+FIXTURES: dict[str, Callable[[Look], Any]] = {
+    "namespace": namespace,
+    "client": client,
+    "experiment": experiment,
+    "runs": runs,
+    "run": run,
+    "attempt": attempt,
+    "model": model,
+    "logged_model": logged_model,
+    "versions": versions,
+    "fresh": fresh,
+}

@@ -1,0 +1,224 @@
+"""The command-line entry point: `python -m winelab COMMAND`, which the Makefile calls.
+
+Standard library only at import, and no syntax newer than Python 3.8: a command is read, and
+.venv is made, by whatever Python there is. What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+from winelab.core.errors import CourseError
+from winelab.core.paths import BLOCKS, ROOT
+from winelab.system import environment
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as a shell reports it."""
+
+# Each command: the function that does it, its options, and what it is for (in `COMMAND -h`).
+# An option's name, or its `dest`, is the parameter that it is passed as.
+_BLOCK = {"block": {"dest": "number", "type": "block", "metavar": "N", "help": "only this one"}}
+_YES = {"yes": {"action": "store_true", "help": "do not ask"}}
+COMMANDS: dict[str, tuple[str, dict[str, dict[str, Any]], str]] = {
+    "help": ("commands.cli:show_help", {}, "print the commands"),
+    "lab": (
+        "commands.servers:lab",
+        {"no_browser": {"action": "store_true"}},
+        "open the course in JupyterLab; Ctrl-C stops it",
+    ),
+    "ui": ("commands.servers:ui", {}, "open MLflow's UI on the course's store; Ctrl-C stops it"),
+    "stack": ("stack.command:main", {}, "run MLflow on PostgreSQL and S3; Ctrl-C stops it"),
+    "run": ("commands.run:main", _BLOCK, "run the script of a block in the course's store"),
+    "watch": (
+        "commands.watch:main",
+        {**_BLOCK, "script": {"metavar": "FILE", "default": "", "help": "a file of your own"}},
+        "run a student's own script at each save, and check it",
+    ),
+    "hint": ("commands.hint:main", _BLOCK, "show the next hint for a block"),
+    "solution": ("commands.solution:main", _BLOCK, "show what a block changes in the script"),
+    "catchup": ("commands.catchup:main", _BLOCK, "add the runs that a class has before this block"),
+    "progress": ("commands.progress:main", {}, "show which blocks are done"),
+    "data": (
+        "commands.housekeeping:data",
+        {"twin": {"action": "store_true", "help": "put the table back that ships"}},
+        "get the original wine table, or put the one back that ships with the course",
+    ),
+    "doctor": ("commands.doctor:main", {}, "say what is right and wrong on this machine"),
+    "check": (
+        "proof.run_pytest:main",
+        {**_BLOCK, "full": {"action": "store_true", "help": "prove everything"}},
+        "prove that the blocks work",
+    ),
+    "build": ("course.build:main", {}, "build labs/ and solutions/ from blocks/"),
+    "outputs": ("proof.outputs:main", _BLOCK, "execute the solved notebooks, keep their outputs"),
+    "grade": (
+        "grading.command:main",
+        {
+            "submissions": {"metavar": "FOLDER", "default": ""},
+            "report": {"metavar": "FOLDER", "default": ""},
+            **_YES,
+        },
+        "grade a folder of hand-ins",
+    ),
+    "nbgrader": (
+        "grading.assignments:main",
+        {
+            "course": {"metavar": "FOLDER", "default": ""},
+            "blocks": {"metavar": "3,14", "default": ""},
+        },
+        "write blocks as assignments of an nbgrader course",
+    ),
+    "matrix": (
+        "proof.matrix:main",
+        {
+            **_BLOCK,
+            "versions": {"dest": "named", "nargs": "+", "metavar": "VERSION", "default": []},
+        },
+        "run the course on other versions of MLflow, and say what breaks; Ctrl-C stops it",
+    ),
+    "slides": ("publish.slides:main", {}, "build the slides to HTML and PDF"),
+    "pictures": ("publish.pictures:main", _BLOCK, "take the pictures of the lessons again"),
+    "lint": ("commands.lint:main", {}, "mend the code's style, and say what is left to mend"),
+    "bench": ("commands.bench:main", {}, "measure what takes time"),
+    "setup": ("commands.cli:say_ready", {}, "make .venv, or bring it up to date"),
+    "reset": (
+        "commands.housekeeping:reset",
+        _YES,
+        "put the tracking store aside and start with a fresh one",
+    ),
+    "clean": (
+        "commands.housekeeping:clean",
+        {"all": {"action": "store_true", "help": "remove .venv too"}},
+        "remove what the course made and can make again; never the store, never your files",
+    ),
+    "store": ("tracking.store:prepare", {}, "make the tracking store if there is none"),
+}
+
+WITHOUT_VENV = ("help", "doctor", "clean")
+"""These work before anything is installed, and when something is broken."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns its exit code: 2 for a command that is not understood, 1 for a mistake or a failure,
+    130 after Ctrl-C, else 0.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("-h", "--help"):
+        given = ["help"]
+    try:
+        options = vars(parser().parse_args(given))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        return run(options.pop("name"), options, given)
+    except CourseError as error:
+        print(f"winelab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; a mistake in them is one sentence and exit code 2."""
+    top = Parser(prog="python -m winelab")
+    commands = top.add_subparsers(metavar="COMMAND", dest="name")
+    for name, (_, options, what_for) in COMMANDS.items():
+        command = commands.add_parser(name, description=what_for)
+        for option, settings in options.items():
+            if settings.get("type") == "block":
+                settings = {**settings, "type": block_number}
+            command.add_argument(f"--{option.replace('_', '-')}", **settings)
+    return top
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, with one sentence for a mistake in place of a page."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(allow_abbrev=False, **settings)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake, and end with exit code 2."""
+        # argparse lists every command, and before Python 3.12 in another form.
+        message = re.sub(
+            r"argument COMMAND: invalid choice: ('[^']*').*",
+            r"there is no command \1; `python -m winelab help` lists them",
+            message,
+            flags=re.DOTALL,
+        )
+        self.exit(2, f"winelab: {message}\n")
+
+
+def block_number(text: str) -> int | None:
+    """Return the number of a block that exists, or None for the empty text that make passes.
+
+    Raises ArgumentTypeError for anything else.
+    """
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"\d+", text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no block number")
+    number = int(text)
+    numbers = [int(path.name[:2]) for path in BLOCKS.glob("[0-9][0-9]_*")]
+    if number not in numbers:
+        known = f"blocks go from {min(numbers)} to {max(numbers)}" if numbers else "no block yet"
+        raise argparse.ArgumentTypeError(f"there is no block {number}: {known}")
+    return number
+
+
+def run(name: str, options: dict[str, Any], arguments: list[str]) -> int:
+    """Run a command in .venv, which is made first where the command needs it."""
+    if name not in WITHOUT_VENV:
+        environment.set_up(ROOT)
+        if not environment.in_venv(ROOT):
+            return run_in_venv(arguments)
+        os.environ.update(environment.venv_environment(ROOT))
+    module, _, function = COMMANDS[name][0].partition(":")
+    return int(getattr(import_module(f"winelab.{module}"), function)(**options))
+
+
+def run_in_venv(arguments: list[str]) -> int:
+    """Run the same command with .venv's Python; return its exit code."""
+    command = [str(environment.venv_python(ROOT)), "-m", "winelab", *arguments]
+    variables = environment.venv_environment(ROOT)
+    sys.stdout.flush()
+    if os.name != "nt":
+        # In place of this process: signals, the terminal and the exit code need no passing on.
+        os.execve(command[0], command, variables)
+    # Windows gives Ctrl-C to both processes: the child ends itself, this one waits for it.
+    child = subprocess.Popen(command, env=variables)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def help_text() -> str:
+    """Return the commands of the Makefile, one a line, from their `##` comments."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, re.MULTILINE)
+    lines = [f"  make {name:<10} {text}" for name, text in found]
+    return "\n".join(["Wine Lab, a course in MLflow.", "", *lines])
+
+
+def show_help() -> int:
+    """Print the commands."""
+    print(help_text())
+    print("\nWithout make: python -m winelab COMMAND; its options: python -m winelab COMMAND -h")
+    return 0
+
+
+def say_ready() -> int:
+    """Say that .venv is there: by the time a command runs, it has been made."""
+    print(".venv is ready: `make lab` opens the course.")
+    return 0

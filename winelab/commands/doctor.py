@@ -1,0 +1,245 @@
+"""Says what is right and wrong on this machine, each with what to do about it.
+
+Standard library only, and no syntax newer than Python 3.8: whoever needs this has perhaps
+nothing else that works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from winelab.core import console
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT, STORE, TABLE
+from winelab.system import environment
+from winelab.system.course_servers import LAB_PORT, UI_PORT
+from winelab.system.serve import free_port
+
+if TYPE_CHECKING:
+    pass
+
+GB = 10**9
+# Measured: .venv takes 1.1 GB, uv's or pip's cache as much again.
+NEEDED_BEFORE, NEEDED_AFTER = 3 * GB, 1 * GB
+
+# Windows stops at 259 characters, and the longest path inside .venv has 155.
+LONGEST_ROOT = 259 - 155
+
+GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    ok: bool
+    text: str
+    fix: str = ""
+    matters: bool = True
+    """False for what the course can do without."""
+
+
+def main() -> int:
+    """Prints the report; returns 1 if something that matters is wrong, else 0."""
+    wrong = 0
+    colours = sys.stdout.isatty() and os.name != "nt" and "NO_COLOR" not in os.environ
+    for finding in examine(ROOT):
+        print(line_of(finding, colours), flush=True)
+        wrong += finding.matters and not finding.ok
+    print(f"{wrong} to mend." if wrong else "All that the course needs is there.")
+    return 1 if wrong else 0
+
+
+def line_of(finding: Finding, colours: bool) -> str:
+    """A finding as a line of text, with its fix beside it."""
+    mark = "ok " if finding.ok else "!! "
+    if colours:
+        mark = (GREEN if finding.ok else RED) + mark + PLAIN
+    return f"{mark} {finding.text}" + (f" -> {finding.fix}" if finding.fix else "")
+
+
+def examine(root: Path) -> Iterator[Finding]:
+    """Everything that is looked at, one after the other."""
+    done = environment.is_current(root)
+    uv = environment.find_uv()
+    yield python(root, sys.version_info[:2], uv, done)
+    yield tool("make", "without it: python -m winelab COMMAND")
+    yield tool("git", "needed only to fetch a newer course")
+    yield tool("curl", "needed only for block 28")
+    yield Finding(True, "uv is there" if uv else "uv is not there (optional: a faster set-up)")
+    yield port("JupyterLab", LAB_PORT)
+    yield port("MLflow's UI", UI_PORT)
+    yield writable(root)
+    yield disk(shutil.disk_usage(root).free, NEEDED_AFTER if done else NEEDED_BEFORE)
+    yield venv(root, done)
+    if done:
+        yield pins(root)
+    yield store(root / STORE.name, environment.venv_python(root) if done else None)
+    yield table(root / "data" / TABLE.name)
+    if os.name == "nt":
+        yield path_length(root)
+        yield encoding(sys.stdout.encoding)
+
+
+def python(root: Path, version: tuple[int, int], uv: str | None, done: bool) -> Finding:
+    """Whether the Python that runs this fits, or one is there all the same."""
+    wanted = environment.requires_python(root)
+    name = f"Python {version[0]}.{version[1]}"
+    if environment.allows(wanted, version):
+        return Finding(True, f"{name} fits ({wanted})")
+    if done:
+        return Finding(True, f"{name} does not fit ({wanted}), but .venv has one that does")
+    if uv:
+        return Finding(True, f"{name} does not fit ({wanted}); uv will look for one that does")
+    return Finding(False, f"{name} does not fit", environment.wrong_python(wanted, version))
+
+
+def tool(name: str, otherwise: str) -> Finding:
+    """Whether a command that the course can do without is there."""
+    if shutil.which(name):
+        return Finding(True, f"{name} is there")
+    return Finding(False, f"{name} is not there", f"install it; {otherwise}", matters=False)
+
+
+def port(server: str, start: int) -> Finding:
+    """Which port a server will get."""
+    try:
+        found = free_port(start)
+    except CourseError as error:
+        return Finding(False, f"{server} finds no port: {error}", "stop servers, or restart")
+    taken = "" if found == start else f" ({start} is taken)"
+    return Finding(True, f"{server} will get port {found}{taken}")
+
+
+def writable(root: Path) -> Finding:
+    """Whether files can be made in the course's folder."""
+    try:
+        with tempfile.TemporaryFile(dir=root):
+            return Finding(True, "this folder is writable")
+    except OSError as error:
+        fix = "copy the course to a folder of your own"
+        return Finding(False, f"this folder is not writable ({error.strerror})", fix)
+
+
+def disk(free: int, needed: int) -> Finding:
+    """Whether there is room."""
+    text = f"{free / GB:.1f} GB free on the disk, {needed // GB} needed"
+    return Finding(free >= needed, text, "" if free >= needed else "make room")
+
+
+def venv(root: Path, done: bool) -> Finding:
+    """Whether .venv is there, finished and for these pins."""
+    if done:
+        return Finding(True, f".venv is there (Python {environment.venv_version(root)})")
+    if not (root / environment.VENV).exists():
+        return Finding(True, ".venv is made at the first `make lab`")
+    if not environment.venv_version(root):
+        return Finding(False, ".venv is broken: its Python does not run", "make setup")
+    if not environment.read_stamp(root):
+        return Finding(False, ".venv was never finished", "make setup")
+    return Finding(False, ".venv is for another folder or other pins", "make setup")
+
+
+def pins(root: Path) -> Finding:
+    """Whether .venv holds exactly what requirements.txt names."""
+    code = "from winelab.system import packages; print(*packages.differences(), sep=chr(10))"
+    answer = ask_venv(environment.venv_python(root), root, code)
+    if answer.returncode != 0:
+        text = f".venv does not answer ({console.end_of(answer.stderr)})"
+        return Finding(False, text, "make clean ALL=1, then make setup")
+    lines = answer.stdout.splitlines()
+    if not lines:
+        return Finding(True, "the pinned packages are installed")
+    some = ", ".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
+    text = f"{len(lines)} package(s) differ from requirements.txt: {some}"
+    return Finding(False, text, "make clean ALL=1, then make setup")
+
+
+def ask_venv(python: Path, root: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """What .venv's Python says to a piece of code."""
+    return subprocess.run(
+        [str(python), "-W", "ignore", "-c", code],
+        cwd=root,
+        env=environment.venv_environment(root),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def store(path: Path, python: Path | None) -> Finding:
+    """Whether the tracking store can be read: by SQLite, then (in .venv) by MLflow."""
+    if not path.exists():
+        return Finding(True, "the store is made at the first `make lab`")
+    wrong = sqlite_trouble(path)
+    if wrong:
+        return Finding(False, f"the store cannot be read ({wrong})", "make reset")
+    if python is None:
+        return Finding(True, "the store is there (MLflow reads it once .venv is ready)")
+    code = "import mlflow; mlflow.search_experiments(max_results=1)"
+    answer = ask_venv(python, path.parent, code)
+    if answer.returncode == 0:
+        return Finding(True, "the store is there and MLflow reads it")
+    if "database schema" in answer.stderr:
+        fix = f"copy {path.name}, then `{environment.venv_scripts(Path()) / 'mlflow'} db upgrade "
+        fix += f"sqlite:///{path.name}`; or `make reset`"
+        return Finding(False, "the store was made by another version of MLflow", fix)
+    text = f"MLflow does not read the store ({console.end_of(answer.stderr)[-150:]})"
+    return Finding(False, text, "make reset")
+
+
+def sqlite_trouble(path: Path) -> str:
+    """What SQLite has against a store's file; empty if nothing."""
+    try:
+        # Read only: to look at a store must not change it, nor make one.
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
+            state = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        return str(error)
+    if state != "ok":
+        return str(state)
+    return "" if {"experiments", "runs"} <= tables else "it holds no MLflow tables"
+
+
+def table(path: Path) -> Finding:
+    """Which wine table is in place."""
+    try:
+        from winelab.tracking.data import which_table
+    except ImportError:
+        return Finding(path.exists(), "the wine table is there" if path.exists() else "no table")
+    kind = which_table(path)
+    if kind == "missing":
+        return Finding(False, f"data/{path.name} is missing", "make data TWIN=1")
+    if kind == "other":
+        text = "the wine table was changed: scores will differ from the course's"
+        return Finding(False, text, "make data TWIN=1", matters=False)
+    names = {"twin": "the wine table is the twin that ships", "original": "UCI's own wine table"}
+    return Finding(True, names.get(kind, str(kind)))
+
+
+def path_length(root: Path) -> Finding:
+    """Whether .venv's longest path fits into what Windows allows."""
+    if len(str(root)) <= LONGEST_ROOT:
+        return Finding(True, "the path of this folder is short enough")
+    fix = "move the course up, for example to C:\\winelab"
+    return Finding(False, f"the path of this folder has {len(str(root))} characters", fix)
+
+
+def encoding(name: str | None) -> Finding:
+    """Whether the terminal takes any character; the course's own processes always do."""
+    if (name or "").lower().replace("-", "") == "utf8":
+        return Finding(True, "the terminal takes UTF-8")
+    fix = "set PYTHONUTF8=1 if letters come out wrong"
+    return Finding(False, f"the terminal takes {name}", fix, matters=False)

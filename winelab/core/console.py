@@ -1,0 +1,37 @@
+"""Print for a person at a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from winelab.core.errors import CourseError
+
+
+def say(line: str) -> None:
+    """Print a line of progress at once."""
+    print(line, flush=True)
+
+
+def last_line(message: str) -> str:
+    """Return the last line of a traceback or a log that says anything, or "" where none does."""
+    lines = message.strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def end_of(message: str, most: int = 300) -> str:
+    """Return the last four lines of a message as one line of at most some `most` characters."""
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    text = " ".join(lines[-4:]).rstrip(".")
+    if len(text) > most:
+        text = "... " + text[-most:].partition(" ")[2]
+    return text or "(it said nothing)"
+
+
+def agreed(command: str, question: str) -> bool:
+    """Ask the person at the terminal; True for "yes". Raises CourseError without a terminal."""
+    if not sys.stdin.isatty():
+        raise CourseError(
+            f"{command} asks first ({question}), and there is no terminal to ask on: "
+            "add --yes (with make, YES=1)."
+        )
+    return input(f"{question} Type yes to go on: ").strip().lower() == "yes"

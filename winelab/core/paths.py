@@ -1,0 +1,48 @@
+"""Where things are in the course, and the environment that its processes share.
+
+Standard library only: this module is read before anything is installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKS = ROOT / "blocks"
+LABS = ROOT / "labs"
+SOLUTIONS = ROOT / "solutions"
+DATA = ROOT / "data"
+TABLE = DATA / "red-wine-quality.csv"
+STORE = ROOT / "mlflow.db"
+ARTIFACTS = ROOT / "mlruns"
+# What the scripts write for themselves: the tables' two parts, the model's code, a log.
+OUTPUT = ROOT / "output"
+# What the tools keep for themselves, by its name in the root; of it, the labs that were worked in.
+STATE = ".winelab"
+KEPT = Path(STATE, "kept")
+# The database and the bucket of `make stack`, where no Docker keeps them.
+STACK_DATA = Path(STATE, "stack")
+
+
+def store_uri(root: Path = ROOT) -> str:
+    """The tracking URI of the course that lives in `root`: an absolute SQLite address."""
+    return f"sqlite:///{(root / STORE.name).as_posix()}"
+
+
+def course_environment(root: Path = ROOT) -> dict[str, str]:
+    """The variables set for every process that the course starts (P8 and P10 of the design).
+
+    One store and one artifact folder, whatever folder a process starts in; nothing sent
+    out; UTF-8 everywhere.
+    """
+    return {
+        "MLFLOW_TRACKING_URI": store_uri(root),
+        # Without it a SQLite store puts artifacts into the folder that the process started in.
+        # The name is MLflow's own and private; a test notices when it stops working.
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": (root / ARTIFACTS.name).as_uri(),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "PYTHONUTF8": "1",
+        # A hand-made folder is no git checkout: MLflow would warn at every run.
+        "GIT_PYTHON_REFRESH": "quiet",
+    }

@@ -1,0 +1,146 @@
+"""`make stack`: MLflow before PostgreSQL and S3, in Docker or from this machine's own programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from winelab.core.console import say
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT, STACK_DATA
+from winelab.core.processes import patiently, stop_group, until_stopped
+from winelab.stack import local_services
+from winelab.stack.postgres import find
+from winelab.system import environment, packages
+from winelab.system.serve import HOST, free_port, start_server
+
+HOME = ROOT / "stack"
+COMPOSE = HOME / "compose.yaml"
+PINS = HOME / "requirements.txt"
+
+SCRIPT = Path("solutions", "13_server.py")
+
+
+def main() -> int:
+    """Runs the stack until it is stopped; returns an exit code.
+
+    Raises CourseError when something is missing, or when a part of it ends by itself.
+    """
+    with until_stopped():
+        docker = find_docker()
+        if docker:
+            (ROOT / STACK_DATA).mkdir(parents=True, exist_ok=True)
+            with local_services.only_here(ROOT / STACK_DATA):
+                in_docker(docker)
+        else:
+            say("No Docker is running here: PostgreSQL, S3 and MLflow start as programs.")
+            locally(ROOT / STACK_DATA)
+    say("Stopped. The runs are kept: `make stack` has them again.")
+    return 0
+
+
+def usage(uri: str) -> str:
+    """What is printed once the stack is up: its address, and how block 13 is run on it."""
+    windows = rf"{environment.VENV}\Scripts\python {str(SCRIPT).replace('/', chr(92))}"
+    posix = f"{environment.VENV}/bin/python {SCRIPT.as_posix()}"
+    return "\n".join(
+        [
+            f"MLflow on PostgreSQL and S3: {uri} - Ctrl-C stops it",
+            "Block 13 on it, from another terminal in the course's folder:",
+            f"  macOS, Linux:  MLFLOW_TRACKING_URI={uri} {posix}",
+            f'  PowerShell:    $env:MLFLOW_TRACKING_URI = "{uri}"; {windows}',
+        ]
+    )
+
+
+# --- from this machine's own programs -----------------------------------------------------------
+
+
+def locally(folder: Path) -> None:
+    """Runs the stack from installed programs; returns only by an exception."""
+    # First, so that nothing is installed on a machine that cannot run it anyway.
+    find()
+    packages.install(PINS, "the stack")
+    with ExitStack() as stay:
+        stack = stay.enter_context(local_services.local(folder))
+        try:
+            say(usage(stack.uri))
+            while True:
+                stack.check()
+                time.sleep(2)
+        finally:
+            say("Stopping ...")
+            with patiently():
+                stay.close()
+
+
+def lacking() -> str:
+    """What this machine lacks for the local stack, in one sentence; empty if nothing."""
+    try:
+        find()
+        if packages.missing(PINS):
+            return f"{PINS.relative_to(ROOT)} is not installed: `make stack` does it."
+        local_services.rclone()
+    except CourseError as error:
+        return str(error)
+    return ""
+
+
+# --- in Docker ----------------------------------------------------------------------------------
+
+
+def find_docker() -> str:
+    """The command of Docker, if its engine runs and Compose is there; else empty."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return ""
+    for question in (["compose", "version"], ["version", "--format", "{{.Server.Version}}"]):
+        try:
+            done = subprocess.run([docker, *question], capture_output=True, check=False, timeout=30)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        if done.returncode:
+            return ""
+    return docker
+
+
+def compose(docker: str, *arguments: str) -> list[str]:
+    """A command of Docker Compose about our stack."""
+    env_file = ["--env-file", str(HOME / local_services.SECRETS)]
+    return [docker, "compose", "--file", str(COMPOSE), *env_file, *arguments]
+
+
+def in_docker(docker: str) -> None:
+    """Runs the stack in containers; returns only by an exception. Their volumes stay."""
+    local_services.keep_secrets(HOME)
+    port = free_port(local_services.MLFLOW_PORT)
+    variables = {**docker_environment(), "STACK_PORT": str(port)}
+    try:
+        say("Starting the containers (the first time they are fetched and built) ...")
+        if subprocess.run(compose(docker, "up", "--build", "--wait"), env=variables).returncode:
+            raise CourseError("Docker did not start the stack: what it says stands above.")
+        say(usage(f"http://{HOST}:{port}"))
+        log = ROOT / STACK_DATA / "logs" / "docker.log"
+        services = ["postgres", "s3", "mlflow"]
+        # Ends when one of them does.
+        waiting = start_server(compose(docker, "wait", *services), variables, HOME, log)
+        try:
+            waiting.wait()
+        finally:
+            stop_group(waiting)
+        logs = " ".join(compose("docker", "logs"))
+        raise CourseError(f"one of the containers ended by itself: `{logs}` says why.")
+    finally:
+        with patiently():
+            say("Stopping ...")
+            # Its own words are of no interest now, unless it fails.
+            subprocess.run(compose(docker, "down"), env=variables, capture_output=True)
+
+
+def docker_environment() -> dict[str, str]:
+    """This process's variables, without those that would win over the file .env."""
+    return {name: value for name, value in os.environ.items() if name not in local_services.NAMES}

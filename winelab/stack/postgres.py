@@ -1,0 +1,235 @@
+"""A PostgreSQL of our own, run by the programs of an installed PostgreSQL: made, started, stopped.
+
+Nothing of the machine's own databases is used or touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from winelab.core.console import end_of
+from winelab.core.errors import CourseError
+from winelab.system.serve import HOST, free_port, lost
+
+USER = "winelab"
+DATABASE = "mlflow"
+PORT = 5432
+
+# Where the programs lie when they are not on PATH: Debian and Ubuntu, Fedora, Homebrew on both
+# kinds of Mac, Postgres.app, the installer for macOS, and the one for Windows.
+FOLDERS = (
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql*/bin",
+    "/usr/local/opt/postgresql*/bin",
+    "/Applications/Postgres.app/Contents/Versions/*/bin",
+    "/Library/PostgreSQL/*/bin",
+    "C:/Program Files/PostgreSQL/*/bin",
+)
+NEEDED = ("initdb", "pg_ctl", "postgres")
+
+MISSING = (
+    "PostgreSQL is not on this machine: install it (Debian, Ubuntu: `sudo apt install postgresql`; "
+    "macOS: `brew install postgresql`; Windows: the installer from postgresql.org), "
+    "or start Docker."
+)
+
+# Seconds that PostgreSQL gets for starting, and for stopping.
+LIMIT = 60
+
+T = TypeVar("T")
+
+
+def find() -> Path:
+    """The folder of PostgreSQL's programs, the newest one's where there are several.
+
+    Raises CourseError where there is none.
+    """
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    for pattern in FOLDERS:
+        start = Path(pattern).anchor
+        if Path(start).exists():
+            found = Path(start).glob(pattern[len(start) :])
+            folders += sorted(found, key=_version, reverse=True)
+    for folder in folders:
+        if all(shutil.which(name, path=str(folder)) for name in NEEDED):
+            return folder
+    raise CourseError(MISSING)
+
+
+def _version(folder: Path) -> float:
+    numbers = re.findall(r"\d+(?:\.\d+)?", str(folder))
+    return float(numbers[-1]) if numbers else 0.0
+
+
+def on_free_port(start: int, launch: Callable[[int], T]) -> T:
+    """Launches a server on the first free port; on the next one when that is taken meanwhile."""
+    while True:
+        port = free_port(start)
+        try:
+            return launch(port)
+        except CourseError as error:
+            if not lost(port, str(error)):
+                raise
+            start = port + 1
+
+
+def unprivileged() -> int | None:
+    """Whose rights PostgreSQL's programs get: None for our own, a user's number if we are root.
+
+    Raises CourseError where root finds no other user.
+    """
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return None
+    import pwd
+
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+    raise CourseError("PostgreSQL does not run as root: start this as an ordinary user.")
+
+
+@dataclass
+class Postgres:
+    """A database server whose files are in `folder`; `start` makes them the first time."""
+
+    folder: Path
+    password: str = field(repr=False)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """The address of MLflow's database, with the password: for psycopg and SQLAlchemy."""
+        return f"postgresql://{USER}:{self.password}@{HOST}:{self.port}/{DATABASE}"
+
+    @property
+    def log(self) -> Path:
+        """What the server writes."""
+        return self.folder / "server.log"
+
+    def start(self, port: int = 0) -> None:
+        """Starts it on `port`, or on a free one, and makes MLflow's database if it is not there.
+
+        Raises CourseError when it does not start.
+        """
+        self._make()
+        if self.running():
+            # One that a power cut or a `kill -9` left of the start before.
+            self.stop()
+        if port:
+            self._start(port)
+        else:
+            on_free_port(PORT, self._start)
+        self._make_database()
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stops it if it runs: "fast" in good order, "immediate" as a power cut would."""
+        if self.running():
+            self._run("pg_ctl", "stop", "-w", "-t", str(LIMIT), "-m", mode, "-D", str(self._data))
+
+    def running(self) -> bool:
+        """True while the server runs."""
+        if not (self._data / "postmaster.pid").exists():
+            return False
+        command = [*self._program("pg_ctl"), "status", "-D", str(self._data)]
+        done = subprocess.run(command, capture_output=True, check=False, **self._rights())
+        return done.returncode == 0
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _make(self) -> None:
+        if self._data.exists():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._give_away()
+        # Under its name only when it is whole: an interruption leaves no half of a database.
+        draft = self.folder / f"draft-{secrets.token_hex(4)}"
+        word = self.folder / f"{draft.name}.password"
+        word.touch(mode=0o600)
+        try:
+            word.write_text(self.password, encoding="utf-8")
+            if (user := unprivileged()) is not None:
+                shutil.chown(word, user)
+            # No socket and no other way in than with the password; the same sorting everywhere.
+            self._run("initdb", "-D", str(draft), "-U", USER, "--pwfile", str(word),
+                      "-A", "scram-sha-256", "-E", "UTF8", "--no-locale")  # fmt: skip
+            with (draft / "postgresql.conf").open("a", encoding="utf-8") as settings:
+                settings.write(f"\nlisten_addresses = '{HOST}'\nunix_socket_directories = ''\n")
+            draft.rename(self._data)
+        finally:
+            word.unlink()
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _give_away(self) -> None:
+        """Gives the folder to the user that the programs run as, where that is not us."""
+        user = unprivileged()
+        if user is None:
+            return
+        shutil.chown(self.folder, user)
+        look = ["test", "-w", str(self.folder)]
+        if subprocess.run(look, check=False, **self._rights()).returncode:
+            raise CourseError(
+                f"PostgreSQL does not run as root, and no other user may look into {self.folder}: "
+                "start this as an ordinary user, or move the course to a folder open to all."
+            )
+
+    def _start(self, port: int) -> None:
+        # The log of this start alone: its end says what went wrong.
+        self.log.unlink(missing_ok=True)
+        self._run("pg_ctl", "start", "-w", "-t", str(LIMIT), "-D", str(self._data),
+                  "-l", str(self.log), "-o", f"-p {port}", log=self.log)  # fmt: skip
+        self.port = port
+
+    def _make_database(self) -> None:
+        import psycopg
+
+        system = self.url.removesuffix(DATABASE) + "postgres"
+        with psycopg.connect(system, autocommit=True) as connection:
+            known = connection.execute("SELECT datname FROM pg_database").fetchall()
+            if (DATABASE,) not in known:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+
+    def _program(self, name: str) -> list[str]:
+        return [str(shutil.which(name, path=str(find())))]
+
+    def _rights(self) -> dict[str, Any]:
+        # In English, for `lost` looks for its words; and a person's own PGPORT is not for us.
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("PG", "LC_", "LANG"))}
+        options: dict[str, Any] = {"env": kept | {"LC_ALL": "C"}, "cwd": self.folder}
+        user = unprivileged()
+        if user is not None:
+            import pwd
+
+            options |= {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+        return options
+
+    def _run(self, name: str, *arguments: str, log: Path | None = None) -> None:
+        """Runs one of the programs; CourseError with the end of what it said if it fails."""
+        said = self.folder / f"{name}.log"
+        with said.open("wb") as output:
+            # Not a pipe: the server would hold it open, and nobody would ever see its end.
+            done = subprocess.run(
+                [*self._program(name), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                **self._rights(),
+            )
+        if done.returncode:
+            where = log if log is not None and log.exists() else said
+            last = end_of(where.read_text(encoding="utf-8", errors="replace"))
+            raise CourseError(f"PostgreSQL's {name} failed: {last} (all of it: {where})")

@@ -1,0 +1,214 @@
+"""The tracking store: is it there and readable, a fresh one, and the marks of progress in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from winelab.core.errors import CourseError
+from winelab.core.paths import ROOT, STORE, course_environment
+from winelab.system.environment import only_one
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+VERIFIED_TAG = "winelab.verified"
+"""On a run, its value is the block; on an experiment, the block is the end of its name."""
+CAUGHT_UP_TAG = "winelab.caught-up"
+"""On the Default experiment; the block is the end of its name."""
+DEFAULT_EXPERIMENT = "0"
+
+# A server that is not there must not cost a student four minutes of silence (MLflow's own
+# defaults); a check asks twice and then says so.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+
+@contextmanager
+def environment(**values: str | None) -> Iterator[None]:
+    """Set environment variables for a moment; None takes one away."""
+    before = {name: os.environ.get(name) for name in values}
+
+    def put(these: dict[str, str | None]) -> None:
+        for name, value in these.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    put(values)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite tracking URI; None for any other kind of store.
+
+    SQLAlchemy decodes ``%20`` in the path, and MLflow's own default address is written so.
+    """
+    match = re.match(r"sqlite:///(.+)", uri)
+    return Path(unquote(match[1])) if match else None
+
+
+def trouble(uri: str) -> str | None:
+    """What keeps the store at `uri` from being read, in one sentence; None if it looks fine.
+
+    Creates nothing. A server is not asked here: the first question to it tells.
+    """
+    if uri.startswith("file:") or "://" not in uri:
+        return (
+            f"MLflow is told to write into a folder of files ({uri}), which it no longer does: "
+            "take that set_tracking_uri call out, or name an SQLite file as in block 5."
+        )
+    file = sqlite_file(uri)
+    if file is None:
+        return None
+    if not file.exists():
+        return f"There is no store at {file} yet: run the cells above, from the top."
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as error:
+        return f"The store {file} cannot be read ({error}): `make reset` starts a fresh one."
+    if not {"runs", "experiments", "alembic_version"} <= tables:
+        return f"The file {file} is no MLflow store: `make reset` starts a fresh one."
+    return None
+
+
+def explain(error: Exception) -> str:
+    """An error of MLflow's about the store, in one sentence with what to do."""
+    text = " ".join(str(error).split())
+    if "out-of-date database schema" in text or "Can't locate revision" in text:
+        return (
+            "This store was made by another version of MLflow: run `mlflow db upgrade` on a copy "
+            "of it, or start a fresh one with `make reset`."
+        )
+    if "Max retries exceeded" in text or "Connection refused" in text or "API request" in text:
+        import mlflow
+
+        return f"Nothing answers at {mlflow.get_tracking_uri()}: start the server, or set the URI."
+    if "database is locked" in text:
+        return "The store is busy with another process: wait a moment, and check again."
+    return f"The store could not be asked ({type(error).__name__}: {text[:120]})."
+
+
+def prepare(root: Path = ROOT) -> int:
+    """Make the course's store in `root` if it is not there: an empty database. Returns 0.
+
+    MLflow creates the tables at the first use, with a page of log lines; done here, a
+    student's first run starts clean. CourseError when it cannot be made.
+    """
+    file = root / STORE.name
+    if not file.exists():
+        # Another terminal may be making it: two at once would be in each other's way.
+        with only_one(root):
+            if not file.exists():
+                _make(file, root)
+    return 0
+
+
+def _make(file: Path, root: Path) -> None:
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    # In a process of its own, which lets go of the file: Windows renames no open file. Under
+    # its name only when it is whole, so that an interruption leaves no half of a store.
+    made = subprocess.run(
+        [sys.executable, "-m", "winelab.tracking.store", f"sqlite:///{draft.as_posix()}"],
+        env=os.environ | course_environment(root) | {"MLFLOW_LOGGING_LEVEL": "ERROR"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if made.returncode:
+        draft.unlink(missing_ok=True)
+        last = (made.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CourseError(f"The store {file} could not be made ({last}): see `make doctor`.")
+    draft.replace(file)
+
+
+def _make_tables(uri: str) -> None:
+    """Let MLflow create the tables of a new store, without its log lines."""
+    import logging
+
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    MlflowClient(uri).search_experiments(max_results=1)
+
+
+# --- marks of progress -------------------------------------------------------------------------
+
+
+def mark(client: MlflowClient, number: int, run: Any = None, experiment: Any = None) -> None:
+    """Note in the store that block `number` is done.
+
+    The tag goes to the run that was verified; for a block that makes none, to its experiment,
+    or else to the store's Default experiment.
+    """
+    if run is not None:
+        client.set_tag(run.info.run_id, VERIFIED_TAG, str(number))
+        return
+    where = experiment.experiment_id if experiment is not None else DEFAULT_EXPERIMENT
+    today = datetime.now().astimezone().isoformat(timespec="seconds")
+    client.set_experiment_tag(where, f"{VERIFIED_TAG}.{number:02d}", today)
+
+
+def marks(client: MlflowClient) -> set[int]:
+    """The numbers of the blocks that this store shows as done."""
+    from mlflow.entities import ViewType
+
+    done: set[int] = set()
+    experiments = list(_pages(client.search_experiments, view_type=ViewType.ALL))
+    for experiment in experiments:
+        for name in experiment.tags:
+            if match := re.fullmatch(rf"{re.escape(VERIFIED_TAG)}\.(\d+)", name):
+                done.add(int(match[1]))
+    runs = _pages(
+        client.search_runs,
+        experiment_ids=[experiment.experiment_id for experiment in experiments],
+        filter_string=f"tags.`{VERIFIED_TAG}` LIKE '%'",
+        run_view_type=ViewType.ALL,
+    )
+    for run in runs:
+        value = run.data.tags[VERIFIED_TAG]
+        if value.isdecimal():
+            done.add(int(value))
+    return done
+
+
+def mark_caught_up(client: MlflowClient, number: int) -> None:
+    """Note in the store that `make catchup` has added block `number`; that is not done."""
+    today = datetime.now().astimezone().isoformat(timespec="seconds")
+    client.set_experiment_tag(DEFAULT_EXPERIMENT, f"{CAUGHT_UP_TAG}.{number:02d}", today)
+
+
+def caught_up(client: MlflowClient) -> set[int]:
+    """The numbers of the blocks that `make catchup` has added to this store."""
+    tags = client.get_experiment(DEFAULT_EXPERIMENT).tags
+    matches = (re.fullmatch(rf"{re.escape(CAUGHT_UP_TAG)}\.(\d+)", name) for name in tags)
+    return {int(match[1]) for match in matches if match}
+
+
+def _pages(search: Any, **arguments: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = search(**arguments, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+if __name__ == "__main__":
+    _make_tables(sys.argv[1])
