@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -23,8 +24,8 @@ from winelab.course.notebook import lab_notebook
 from winelab.course.source import Block, Course
 from winelab.grading import assignments, nbgrader
 from winelab.grading.assignments import read_blocks, source_notebook, write_course
-from winelab.proof.runner import run
-from winelab.tracking.workspace import clean_room
+from winelab.proof.execute import Code, execute
+from winelab.tracking.workspace import clean_workspace
 
 # The third schema, as nbgrader's documentation names its fields.
 FIELDS = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "points"}
@@ -70,11 +71,8 @@ def test_the_metadata_is_what_nbgrader_documents(whole: Course, block: Block) ->
 
 def test_a_point_for_each_check_of_the_blocks_own(whole: Course, block: Block) -> None:
     own = [c.__name__ for c in checks_of(block.folder).functions if not getattr(c, "given", False)]
-    tests = [
-        c
-        for c in marked(source_notebook(whole, block.number))
-        if c["metadata"]["nbgrader"]["grade"]
-    ]
+    cells = marked(source_notebook(whole, block.number))
+    tests = [cell for cell in cells if cell["metadata"]["nbgrader"]["grade"]]
     assert [re.findall(r'"(test_\w+)"\)$', cell["source"]) for cell in tests] == [[n] for n in own]
     assert {cell["metadata"]["nbgrader"]["points"] for cell in tests} == {1}
 
@@ -117,8 +115,8 @@ def points(notebook: Any, number: int) -> dict[str, str]:
                 "except AssertionError as error:\n    print('POINT', error)"
             )
         cells.append(source)
-    with clean_room() as room:
-        outcome = run(room, source=name, cells=cells)
+    with clean_workspace() as room:
+        outcome = execute(Code(name, tuple(cells)), room)
     assert not outcome.error, outcome.error
     said = re.findall(r"^POINT (.*)$", outcome.printed, re.MULTILINE)
     names = re.findall(r'require\(\d+, "(\w+)"\)', "\n".join(cells))
@@ -180,14 +178,8 @@ def test_while_it_is_graded_a_notebook_has_a_room_of_its_own(tmp_path: Path) -> 
         "MLFLOW_TRACKING_URI": f"sqlite:///{(tmp_path / 'mine.db').as_posix()}",
         "MLFLOW_EXPERIMENT_NAME": "of the instructor",
     }
-    out = subprocess.run(
-        [sys.executable, "-c", BEGIN],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", BEGIN]
+    out = subprocess.run(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, check=True)
     said = json.loads(out.stdout.splitlines()[-1])
     room = Path(said["cwd"]).parent
     assert said["same"] and said["table"] and said["runs"] == 0
@@ -202,13 +194,14 @@ def test_blocks_are_named_by_numbers_and_ranges(whole: Course) -> None:
     assert read_blocks("3,14", whole) == [3, 14]
     assert read_blocks(" 14 3-5, 4", whole) == [3, 4, 5, 14]
     assert read_blocks("", whole) == list(range(len(whole.blocks)))
-    for wrong, words in {
-        "x": "names no blocks",
-        "99": "There is no block",
-        "3-": "names no",
-    }.items():
-        with pytest.raises(CourseError, match=words):
-            read_blocks(wrong, whole)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [("x", "names no"), ("99", "There is no block"), ("3-", "names no")]
+)
+def test_what_names_no_blocks_is_one_sentence(whole: Course, wrong: str, words: str) -> None:
+    with pytest.raises(CourseError, match=words):
+        read_blocks(wrong, whole)
 
 
 def test_an_edited_source_is_not_overwritten(whole: Course, tmp_path: Path) -> None:
@@ -255,26 +248,19 @@ def test_nbgrader_releases_and_grades_it(whole: Course, tmp_path: Path) -> None:
     assert {c["id"]: c["source"] for c in code(notebook) if c["id"] in lab} == lab
     source = nbformat.read(course / "source" / "03_run" / "03_run.ipynb", as_version=4)
     answers = {c["id"]: c["source"] for c in code(source) if "BEGIN SOLUTION" in c["source"]}
-    for student, edit in {"all": "", "some": 'run_name="elasticnet"', "none": None}.items():
+    for student, edit in {"all": "(none)", "some": 'run_name="elasticnet"', "none": None}.items():
         file = course / "submitted" / student / "03_run" / "03_run.ipynb"
         file.parent.mkdir(parents=True)
         mine = nbformat.read(release, as_version=4)
         for cell in code(mine):
             if edit is not None and cell["id"] in answers:
-                cell["source"] = (
-                    answers[cell["id"]].replace(edit, "") if edit else answers[cell["id"]]
-                )
+                cell["source"] = answers[cell["id"]].replace(edit, "")
         nbformat.write(mine, file)
     call("autograde", "03_run")
     call("generate_feedback", "03_run")
     call("export")
-    lines = (course / "grades.csv").read_text(encoding="utf-8").splitlines()
-    head = lines[0].split(",")
-    rows = [dict(zip(head, line.split(","), strict=True)) for line in lines[1:]]
-    assert {row["student_id"]: float(row["score"]) for row in rows} == {
-        "all": 4,
-        "some": 3,
-        "none": 0,
-    }
+    with (course / "grades.csv").open(encoding="utf-8", newline="") as lines:
+        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(lines)}
+    assert scores == {"all": 4, "some": 3, "none": 0}
     feedback = (course / "feedback" / "none" / "03_run" / "03_run.html").read_text(encoding="utf-8")
     assert "has made no run since it started" in feedback

@@ -1,4 +1,4 @@
-"""`make nbgrader`: writes blocks as assignments into the folder of an nbgrader course.
+"""`make nbgrader`: write blocks as assignments into the folder of an nbgrader course.
 
 Each assignment is the block's lab with the solution in it, between nbgrader's marks, and a test
 cell worth one point for each check of the block's own. nbgrader makes the students' version.
@@ -40,7 +40,7 @@ _PICTURE = re.compile(r"!\[([^\]]*)\]\((\.\./[^)]+\.png)\)")
 
 
 def source_notebook(course: Course, number: int) -> Any:
-    """The notebook that nbgrader calls the source: the lab, solved, with its test cells.
+    """Return the notebook that nbgrader calls the source: the lab, solved, with its test cells.
 
     The cells in which lab and solution differ hold the solution between nbgrader's marks, and
     the lab's text in their metadata, from which `nbgrader.use_labs` puts it back.
@@ -55,25 +55,23 @@ def source_notebook(course: Course, number: int) -> Any:
             f"{block.name}: the solution has a cell that the lab has not ({min(lost)}); "
             "give it a task there."
         )
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     cells: list[Any] = []
     for cell in notebook["cells"]:
-        if cell["id"] == f"b{number:02d}-answer":
-            # The way to the whole answer is not for a graded assignment.
-            continue
-        if cell["cell_type"] == "markdown":
-            cells.append(_with_pictures(cell, block))
-            continue
-        if not any(other["cell_type"] == "code" for other in cells):
+        if cell is first:
             cells.append(_begin(block))
-        if cell["id"] == f"b{number:02d}-check":
-            cells += [cell, *_tests(block)]
-            continue
         answer = solved.get(cell["id"], "")
-        if answer != cell["source"]:
+        if cell["cell_type"] == "markdown":
+            cell = _with_pictures(cell)
+        elif cell["id"] != f"b{number:02d}-check" and answer != cell["source"]:
             cell["metadata"]["winelab"] = {"lab": cell["source"]}
             cell["metadata"]["nbgrader"] = _mark(cell["id"], solution=True)
             cell["source"] = f"### BEGIN SOLUTION\n{answer}\n### END SOLUTION"
-        cells.append(cell)
+        # The way to the whole answer is not for a graded assignment.
+        if cell["id"] != f"b{number:02d}-answer":
+            cells.append(cell)
+        if cell["id"] == f"b{number:02d}-check":
+            cells += _tests(block)
     notebook["cells"] = cells
     notebook["metadata"]["winelab"]["built"] = fingerprint(cells)
     nbformat.validate(notebook)
@@ -81,55 +79,52 @@ def source_notebook(course: Course, number: int) -> Any:
 
 
 def _mark(name: str, **values: Any) -> dict[str, Any]:
-    """nbgrader's metadata of a cell, in its third schema."""
-    return {
-        "schema_version": 3,
-        "grade_id": name,
-        "grade": False,
-        "solution": False,
-        "locked": False,
-        "task": False,
-        **values,
-    }
+    """Return nbgrader's metadata of a cell, in its third schema."""
+    unset = dict.fromkeys(("grade", "solution", "locked", "task"), False)
+    return {"schema_version": 3, "grade_id": name, **unset, **values}
 
 
-def _begin(block: Block) -> Any:
-    cell = nbformat.v4.new_code_cell(
-        "# The course's folder and its store, wherever this notebook lies.\n"
-        f"from winelab.grading.nbgrader import begin\n\nbegin({block.number})"
-    )
-    cell["id"] = f"b{block.number:02d}-begin"
-    cell["metadata"]["nbgrader"] = _mark(cell["id"], locked=True)
+def _locked(name: str, source: str, **values: Any) -> Any:
+    """Return a cell that students cannot change."""
+    cell = nbformat.v4.new_code_cell(source)
+    # nbformat takes 64 characters.
+    cell["id"] = name.replace("_", "-")[:64].rstrip("-")
+    cell["metadata"]["nbgrader"] = _mark(cell["id"], locked=True, **values)
     return cell
 
 
+def _begin(block: Block) -> Any:
+    return _locked(
+        f"b{block.number:02d}-begin",
+        "# The course's folder and its store, wherever this notebook lies.\n"
+        f"from winelab.grading.nbgrader import begin\n\nbegin({block.number})",
+    )
+
+
 def _tests(block: Block) -> list[Any]:
-    """A locked cell for each check of the block's own, worth a point; none for given ones."""
-    cells = []
-    for check in checks_of(block.folder).functions:
-        if getattr(check, "given", False):
-            continue
-        line = (check.__doc__ or "").strip().splitlines()[0]
-        cell = nbformat.v4.new_code_cell(
-            f"# 1 point: {line}\n"
+    """Return a locked cell for each check of the block's own, worth a point."""
+    return [
+        _locked(
+            # The id outlives a change of the checks' order.
+            f"b{block.number:02d}-{check.__name__}",
+            f"# 1 point: {(check.__doc__ or '').strip().splitlines()[0]}\n"
             "from winelab.checks.checking import require\n\n"
-            f'require({block.number}, "{check.__name__}")'
+            f'require({block.number}, "{check.__name__}")',
+            grade=True,
+            points=1,
         )
-        # The id outlives a change of the checks' order; nbformat takes 64 characters.
-        cell["id"] = f"b{block.number:02d}-{check.__name__}".replace("_", "-")[:64].rstrip("-")
-        cell["metadata"]["nbgrader"] = _mark(cell["id"], grade=True, locked=True, points=1)
-        cells.append(cell)
-    return cells
+        for check in checks_of(block.folder).functions
+        if not getattr(check, "given", False)
+    ]
 
 
-def _with_pictures(cell: Any, block: Block) -> Any:
-    """The cell with its pictures in itself, and without links that lead nowhere in a course."""
+def _with_pictures(cell: Any) -> Any:
+    """Return the cell with its pictures in itself, and without links that lead nowhere."""
     text = cell["source"]
     pictures = {}
     for _, target in _PICTURE.findall(text):
         path = (LABS / target).resolve()
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        pictures[path.name] = {"image/png": data}
+        pictures[path.name] = {"image/png": base64.b64encode(path.read_bytes()).decode("ascii")}
     if pictures:
         cell["attachments"] = pictures
     text = _PICTURE.sub(lambda m: f"![{m[1]}](attachment:{m[2].rsplit('/', 1)[-1]})", text)
@@ -141,7 +136,7 @@ def _with_pictures(cell: Any, block: Block) -> Any:
 
 
 def read_blocks(text: str, course: Course) -> list[int]:
-    """The numbers in a text such as "3,14" or "3-5"; all blocks for "".
+    """Return the numbers in a text such as "3,14" or "3-5"; all blocks for "".
 
     Raises CourseError for what is no number of a block.
     """
@@ -157,7 +152,7 @@ def read_blocks(text: str, course: Course) -> list[int]:
 
 
 def write_course(folder: Path, course: Course, numbers: list[int]) -> list[Path]:
-    """Write the sources of these blocks, and the settings if there are none; what was written.
+    """Write the sources of these blocks, and the settings if there are none; return all files.
 
     Raises CourseError, and writes nothing, where a source has been edited by hand.
     """
@@ -172,21 +167,17 @@ def write_course(folder: Path, course: Course, numbers: list[int]) -> list[Path]
                 "leave its block out."
             )
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     settings = folder / "nbgrader_config.py"
     if not settings.exists():
-        write_text(settings, CONFIG.format(name=_course_id(folder)))
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-")
+        write_text(settings, CONFIG.format(name=name or "wine-lab"))
         return [*files, settings]
     return list(files)
 
 
-def _course_id(folder: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "wine-lab"
-
-
 def _edited(path: Path) -> bool:
-    """Whether a source is not as it was written, as far as its cells go."""
+    """Return whether a source is not as it was written, as far as its cells go."""
     try:
         notebook = nbformat.read(path, as_version=4)
         return bool(notebook["metadata"]["winelab"]["built"] != fingerprint(notebook["cells"]))

@@ -1,4 +1,4 @@
-"""Finds the hand-ins of a class in a folder or a zip file, however students and systems name them.
+"""Find the hand-ins of a class in a folder or a zip file, however students and systems name them.
 
 What a file's name says counts. Where it says nothing, the notebook's own metadata or a script's
 first line may; each such case, and each file that is left out, gets a remark: nothing is guessed
@@ -12,17 +12,19 @@ import json
 import os
 import re
 import stat
+import tempfile
 import unicodedata
 import zipfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, SOLUTIONS
+from winelab.core.paths import SOLUTIONS, block_folders
 from winelab.course.notebook import fingerprint
 from winelab.grading.result import HandIn
 
@@ -34,7 +36,8 @@ JUNK = {
     *("__macosx", "mlruns", "mlartifacts", "output", "outputs", "venv", "env", "__pycache__"),
     *("node_modules", "thumbs.db", "desktop.ini"),
 }
-# In a copy of the whole course: what is not the student's.
+# By the first a copy of the whole course is known; the second are not the student's.
+A_COURSE = {"labs", "winelab", "blocks"}
 OF_THE_COURSE = {"solutions", "blocks", "winelab", "tests", "slides", "stack", "docs", "data"}
 
 MOST_BYTES = 20_000_000
@@ -48,55 +51,48 @@ DEEPEST = 3
 MOST_VERSIONS = 5
 """Versions of one block by one student that are graded."""
 
-
-@dataclass(frozen=True)
-class Found:
-    """A file that may be a hand-in, or that must be remarked on."""
-
-    place: tuple[str, ...]
-    """Its folders and its name, as a student or a system wrote them, zip files among them."""
-    file: Path
-
-    @property
-    def shown(self) -> str:
-        """Its place for a remark."""
-        return "/".join(self.place)
+Place = tuple[str, ...]
+"""A file's folders and its name, as a student or a system wrote them, zip files among them."""
 
 
 # --- names ---------------------------------------------------------------------------------------
 
 
 def shown(name: str) -> str:
-    """A name that can be shown and compared: composed accents, and no control characters."""
-    text = unicodedata.normalize(
-        "NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    )
+    """Return a name that can be shown and compared: composed accents, no control characters."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c
+        for c in unicodedata.normalize("NFC", text)
     )
 
 
 def key(name: str) -> str:
-    """What two spellings of one student's name share: accents, case and spaces do not matter."""
+    """Return what two spellings of a name share: accents, case and spaces do not matter."""
     return " ".join(re.split(r"[\s_.,-]+", shown(name).casefold())).strip()
 
 
 @cache
-def slugs(blocks: Path = BLOCKS) -> dict[int, str]:
-    """Each block's number and its slug, such as 14 and "autolog"."""
-    return {int(path.name[:2]): path.name[3:] for path in sorted(blocks.glob("[0-9][0-9]_*"))}
+def slugs() -> dict[int, str]:
+    """Return each block's number and its slug, such as 14 and "autolog"."""
+    return {number: folder.name[3:] for number, folder in block_folders().items()}
 
 
 # What browsers, desktops and Jupyter add to the name of a copy.
-_COPY_BEFORE = re.compile(
-    r"(?:copy of|kopie von|copia de|copie de|kopia|kopi av)[\s_-]+", re.IGNORECASE
-)
-_COPY_AFTER = re.compile(
-    r"(?:\s*\(\d{1,3}\)"
-    r"|[\s_-]+(?:copy|kopie|copia|copie|kopia)[\s_-]*\(?\d*\)?)$",
+_COPY = re.compile(
+    r"(?:copy of|kopie von|copia de|copie de|kopia|kopi av)[\s_-]+"
+    r"|\s*\(\d{1,3}\)$"
+    r"|[\s_-]+(?:copy|kopie|copia|copie|kopia)[\s_-]*\(?\d*\)?$",
     re.IGNORECASE,
 )
-_WORDS = r"(?:lab|block|notebook|bloque|bloc|blocco)"
+# Which block a name means: its number, and whether one that stands there says so for certain.
+_WORD, _END = r"(?:lab|block|notebook|bloque|bloc|blocco)", r"(?=$|[\s_.-])"
+_ALONE = rf"(?<![^\s_.-])(?P<block>\d{{1,2}}){_END}"
+_BLOCK = {
+    rf"^{_WORD}?[\s_.-]*(?P<block>\d{{1,2}}){_END}": True,
+    rf"(?<![^\W\d_]){_WORD}[\s_.-]*(?P<block>\d{{1,2}}){_END}": True,
+    _ALONE: False,
+}
 # Words beside a block in a file's name that are nobody's name.
 _FILLERS = {
     *("lab", "labs", "block", "notebook", "final", "finished", "done", "solution", "solved"),
@@ -116,58 +112,49 @@ class Named:
 
 
 def without_copy_marks(stem: str) -> str:
-    """A name's stem without the marks of copies: "14_autolog" of "14_autolog - Copy (2)"."""
+    """Return a stem without the marks of copies: "14_autolog" of "14_autolog - Copy (2)"."""
     before = None
     while stem != before:
-        before = stem
-        stem = _COPY_AFTER.sub("", _COPY_BEFORE.sub("", stem, count=1)).strip()
+        before, stem = stem, _COPY.sub("", stem).strip()
     return stem
 
 
 def read_name(stem: str, known: dict[int, str]) -> Named:
-    """What a file's name, without its suffix, says about block and student.
+    """Return what a file's name, without its suffix, says about block and student.
 
     A number with its block's slug says it; so does a number at the very beginning, or after a
     word such as "lab". A number elsewhere does, if there is no other, and is not sure.
     """
     stem = without_copy_marks(unicodedata.normalize("NFC", stem))
-    full = []
-    for number, slug in known.items():
-        words = r"[\s_.-]*".join(map(re.escape, slug.split("_")))
-        # Below ten with or without the zero.
-        pattern = rf"(?<![0-9]){number:02d}[\s_.-]+{words}(?![a-z])"
-        if number < 10:
-            pattern = rf"(?<![0-9])0?{number}[\s_.-]+{words}(?![a-z])"
-        full += [(number, match) for match in re.finditer(pattern, stem, re.IGNORECASE)]
-    if len({number for number, _ in full}) > 1:
-        return Named(None)
-    if full:
-        number, match = full[0]
+
+    def matches(pattern: str) -> list[re.Match[str]]:
+        found = re.finditer(pattern, stem, re.IGNORECASE)
+        return [match for match in found if int(match["block"]) in known]
+
+    def named(match: re.Match[str], sure: bool = True) -> Named:
         # A version's number behind it is the system's, as Canvas' "-2" and Jupyter's "-Copy1".
         after = re.sub(r"^-\d{1,2}$", "", stem[match.end() :])
-        return Named(number, _person(f"{stem[: match.start()]} {after}"))
-    patterns = (
-        (rf"^{_WORDS}?[\s_.-]*(\d{{1,2}})(?=$|[\s_.-])", True),
-        (rf"(?<![^\W\d_]){_WORDS}[\s_.-]*(\d{{1,2}})(?=$|[\s_.-])", True),
-        (r"(?<![^\s_.-])(\d{1,2})(?=$|[\s_.-])", False),
-    )
-    for pattern, sure in patterns:
-        matches = [m for m in re.finditer(pattern, stem, re.IGNORECASE) if int(m[1]) in known]
-        others = re.findall(r"(?<![^\s_.-])\d{1,2}(?=$|[\s_.-])", stem)
-        if len(matches) == 1 and (sure or len(others) == 1):
-            match = matches[0]
-            following = stem[match.end() :]
+        return Named(int(match["block"]), _person(f"{stem[: match.start()]} {after}"), sure)
+
+    full = [match for pattern in _with_slugs(known) for match in matches(pattern)]
+    if full:
+        return named(full[0]) if len({int(match["block"]) for match in full}) == 1 else Named(None)
+    numbers = re.findall(_ALONE, stem)
+    for pattern, sure in _BLOCK.items():
+        found = matches(pattern)
+        if len(found) == 1 and (sure or len(numbers) == 1):
+            after = "_".join(re.split(r"[\s_.-]+", stem[found[0].end() :].casefold().strip(" _.-")))
             # "15_autolog": number and slug of two blocks; the name does not say which it is.
-            if _other_slug(following, int(match[1]), known):
-                return Named(None)
-            after = re.sub(r"^-\d{1,2}$", "", following)
-            return Named(int(match[1]), _person(f"{stem[: match.start()]} {after}"), sure)
+            return Named(None) if after in known.values() else named(found[0], sure)
     return Named(None, _person(stem))
 
 
-def _other_slug(text: str, number: int, known: dict[int, str]) -> bool:
-    words = "_".join(re.split(r"[\s_.-]+", text.casefold().strip(" _.-")))
-    return any(words == slug for other, slug in known.items() if other != number)
+def _with_slugs(known: dict[int, str]) -> Iterator[str]:
+    for number, slug in known.items():
+        words = re.escape(slug).replace("_", r"[\s_.-]*")
+        # Below ten with or without the zero.
+        zero = "0?" if number < 10 else ""
+        yield rf"(?<![0-9])(?P<block>{zero}{number})[\s_.-]+{words}(?![a-z])"
 
 
 def _person(text: str) -> str:
@@ -176,11 +163,13 @@ def _person(text: str) -> str:
     return " ".join(kept)
 
 
-# Moodle: a folder a student, or the same in front of each file's name.
-_MOODLE = re.compile(r"(?P<student>.+?)_(?P<id>\d+)_assignsubmission_\w+?_(?P<file>.*)")
-_MOODLE_FOLDER = re.compile(r"(?P<student>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<file>)")
-# Canvas: student, perhaps LATE, two ids, the file's own name.
-_CANVAS = re.compile(r"(?P<student>[^_]+)_(?P<late>LATE_)?(?P<id>\d{2,})_\d{2,}_(?P<file>.+)")
+# Whose a file is: how a system names a student's folder, or begins the name of each file.
+_SYSTEMS = (
+    # Moodle.
+    re.compile(r"(?P<student>.+?)_(?P<id>\d+)_assignsubmission_[^\W_]+(?:_(?P<file>.*))?"),
+    # Canvas: student, perhaps LATE, two ids, the file's own name.
+    re.compile(r"(?P<student>[^_]+)_(?P<late>LATE_)?(?P<id>\d{2,})_\d{2,}_(?P<file>.+)"),
+)
 
 
 @dataclass(frozen=True)
@@ -189,26 +178,28 @@ class Owner:
 
     name: str
     """Empty where nothing says it."""
+    file: str
+    """The file's own name, without what a system put in front."""
     ident: str = ""
     """The number that Moodle or Canvas gives the student."""
-    file: str = ""
-    """The file's own name, without what a system put in front."""
     late: bool = False
+    within: Place = ()
+    """What the part of the place that says so lies in."""
 
 
-def owner_of(place: tuple[str, ...]) -> Owner:
-    """Whose the file at `place` is: a system's mark first, at any depth; else the first folder."""
-    *folders, name = place
+def owner_of(place: Place) -> Owner:
+    """Return whose the file at `place` is: a system's mark, at any depth; else the first folder."""
     for at, part in enumerate(place):
-        last = at == len(place) - 1
-        patterns = (_MOODLE, _CANVAS) if last else (_MOODLE_FOLDER, _MOODLE, _CANVAS)
-        for pattern in patterns:
+        for pattern in _SYSTEMS:
             if match := pattern.fullmatch(part):
-                late = bool(match.groupdict().get("late"))
-                file = match["file"] if last else name
-                return Owner(match["student"].strip(), match["id"], file or name, late)
-    first = folders[0] if folders else ""
-    return Owner(re.sub(r"\.zip$", "", first, flags=re.IGNORECASE), "", name)
+                said = match.groupdict()
+                file = said["file"] if at == len(place) - 1 else ""
+                late = bool(said.get("late"))
+                return Owner(
+                    said["student"].strip(), file or place[-1], said["id"], late, place[:at]
+                )
+    first = place[0] if len(place) > 1 else ""
+    return Owner(re.sub(r"\.zip$", "", first, flags=re.IGNORECASE), place[-1])
 
 
 # --- what a file says of itself -----------------------------------------------------------------
@@ -218,54 +209,213 @@ def owner_of(place: tuple[str, ...]) -> Owner:
 class Content:
     """What a file says of itself, without running it."""
 
+    digest: str = ""
     block: int | None = None
     untouched: bool = False
     """A notebook of the course whose cells are as they were built."""
-    digest: str = ""
+    unread: str = ""
+    """Why it was not read, in a few words."""
 
 
 def read_content(file: Path) -> Content:
-    """What a notebook's metadata or a script's first lines say; nothing where they do not.
+    """Return what a notebook's metadata or a script's first lines say; nothing if they do not.
 
     Never raises: a hand-in may hold anything.
     """
     try:
         if file.stat().st_size > MOST_BYTES:
-            return Content()
+            return Content(unread=f"left out, it is larger than {MOST_BYTES:,} bytes")
         data = file.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if file.suffix.lower() == ".py":
-            match = re.match(
-                r"\W{0,4}Wine Lab, block (\d+):", data[:200].decode("utf-8", "replace")
-            )
-            return Content(int(match[1]) if match else None, digest=digest)
+    except OSError as error:
+        return Content(unread=f"cannot be read ({error.strerror})")
+    digest = hashlib.sha256(data).hexdigest()
+    if file.suffix.lower() == ".py":
+        match = re.match(r"\W{0,4}Wine Lab, block (\d+):", data[:200].decode("utf-8", "replace"))
+        return Content(digest, int(match[1]) if match else None)
+    try:
         notebook = json.loads(data)
         marks = notebook["metadata"].get("winelab", {})
         cells = [{"source": "".join(cell["source"])} for cell in notebook["cells"]]
-        block = marks.get("block")
-        return Content(
-            block if isinstance(block, int) and not isinstance(block, bool) else None,
-            marks.get("built") == fingerprint(cells),
-            digest,
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return Content(digest=f"{file}")
+        # True is an int, too.
+        block = marks.get("block") if type(marks.get("block")) is int else None
+        return Content(digest, block, marks.get("built") == fingerprint(cells))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        # Broken, and like no other file: a script under this name is also there as a script.
+        return Content(str(file))
 
 
 @cache
 def _own_solutions(folder: Path = SOLUTIONS) -> dict[str, str]:
-    """The digest of each solution of the course's own, and its name; notebooks by their cells."""
-    found = {}
-    for path in sorted(folder.glob("*.py")):
-        found[hashlib.sha256(path.read_bytes()).hexdigest()] = path.name
-    return found
+    """Return the digest of each script of the course's own, and its name."""
+    return {hashlib.sha256(p.read_bytes()).hexdigest(): p.name for p in sorted(folder.glob("*.py"))}
+
+
+# --- folders and zip files ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file in a folder or in a zip file."""
+
+    place: Place
+    file: Path
+    """Where it lies; in a zip file, where it is written if it can be graded."""
+    member: zipfile.ZipInfo | None = None
+    """Its entry in the zip file."""
+
+    @property
+    def suffix(self) -> str:
+        """The end of its name, in small letters."""
+        return PurePosixPath(self.place[-1]).suffix.lower()
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        if self.member:
+            return stat.S_ISLNK(self.member.external_attr >> 16)
+        return self.file.is_symlink()
+
+
+def _worth_a_look(found: list[Found]) -> Iterator[Found]:
+    """Yield what is no junk, and in a copy of the whole course no part of its own."""
+    inside: dict[Place, set[str]] = defaultdict(set)
+    for entry in found:
+        for at, name in enumerate(entry.place[:-1]):
+            inside[entry.place[:at]].add(name)
+    courses = {place for place, names in inside.items() if names >= A_COURSE}
+    for entry in found:
+        folders = enumerate(entry.place[:-1])
+        of_course = any(p in OF_THE_COURSE and entry.place[:at] in courses for at, p in folders)
+        if not of_course and not any(map(_is_junk, entry.place)):
+            yield entry
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.lower() in JUNK or ".db" in name.lower()
+
+
+def _place(member: zipfile.ZipInfo) -> Place:
+    """Return the folders and the name of a zip's entry; none where it leads out of the zip."""
+    name = member.filename
+    if not member.flag_bits & 0x800:
+        # Finder writes UTF-8 without saying so, and Python reads it as the code page of DOS.
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    name = name.replace("\\", "/")
+    parts = tuple(shown(part) for part in name.split("/") if part not in ("", "."))
+    leads_out = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name)
+    return () if leads_out else parts
+
+
+class _Reader:
+    """Reads folders and zip files alike, and gathers the remarks."""
+
+    def __init__(self, desk: Path) -> None:
+        self.desk = desk
+        self.remarks: list[str] = []
+        self.unpacked = 0
+
+    def remark(self, place: Place, words: str) -> None:
+        """Say something of a file."""
+        self.remarks.append(f"{'/'.join(place)}: {words}.")
+
+    def folder(self, folder: Path) -> Iterator[Found]:
+        """Yield all files below a folder, in order; symbolic links are not followed."""
+
+        def place(path: str | Path) -> Place:
+            return tuple(map(shown, Path(path).relative_to(folder).parts))
+
+        def unread(error: OSError) -> None:
+            self.remark(place(error.filename), f"cannot be read ({error.strerror})")
+
+        found = []
+        for where, folders, names in os.walk(folder, onerror=unread):
+            folders[:] = [name for name in folders if not _is_junk(name)]
+            for path in (Path(where, name) for name in (*folders, *names)):
+                if path.is_symlink() or path.is_file():
+                    found.append(Found(place(path), path))
+        for entry in _worth_a_look(sorted(found, key=lambda entry: entry.place)):
+            yield from self.file(entry, 1)
+
+    def zip(self, file: Path, place: Place, depth: int = 1) -> Iterator[Found]:
+        """Yield what is in a zip file, as if it were a folder; only what can be graded is written.
+
+        Args:
+            file: the zip file.
+            place: its own place; empty for the one of the whole class.
+            depth: how many zip files it lies in, itself included.
+        """
+        where = place or (file.name,)
+        if depth > DEEPEST:
+            self.remark(where, f"left out, a zip file in {DEEPEST} others")
+            return
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = [member for member in archive.infolist() if not member.is_dir()]
+                if len(members) > MOST_MEMBERS:
+                    self.remark(where, f"left out, it has {len(members):,} entries")
+                    return
+                found = []
+                for member in members:
+                    if inner := _place(member):
+                        found.append(Found(inner, file, member))
+                        continue
+                    name = f"its entry {shown(member.filename)!r}"
+                    self.remark(where, f"{name} was left out, since it leads out of the zip file")
+                for entry in _worth_a_look(found):
+                    whole = Found((*place, *entry.place), file, entry.member)
+                    yield from self.file(whole, depth + 1, archive)
+        # What zipfile and its decompressors raise for a file that is broken.
+        except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as no:
+            self.remark(where, f"this zip file cannot be read ({no})")
+
+    def file(
+        self, entry: Found, depth: int, archive: zipfile.ZipFile | None = None
+    ) -> Iterator[Found]:
+        """Yield the file; what is in it, if it is a zip."""
+        file: Path | None = entry.file
+        if entry.is_link:
+            self.remark(entry.place, "left out, it is a symbolic link")
+        elif entry.suffix not in (*KINDS, ".zip"):
+            yield entry
+        elif entry.member and entry.member.flag_bits & 1:
+            self.remark(entry.place, "left out, it is encrypted")
+        else:
+            if archive and entry.member:
+                file = self.written(archive, entry.member, entry)
+            if file and entry.suffix == ".zip":
+                yield from self.zip(file, entry.place, depth)
+            elif file:
+                yield Found(entry.place, file)
+
+    def written(
+        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, entry: Found
+    ) -> Path | None:
+        """Write an entry to the desk, in a folder of its own; None where it is too large."""
+        most = MOST_BYTES if entry.suffix in KINDS else MOST_UNPACKED
+        most = min(most, MOST_UNPACKED - self.unpacked)
+        # No system minds this name, whatever the zip's maker called it.
+        stem = re.sub(r"[^A-Za-z0-9._ ()-]", "_", PurePosixPath(entry.place[-1]).stem)[:80]
+        file = Path(tempfile.mkdtemp(dir=self.desk), f"{stem}{entry.suffix}")
+        size = 0
+        with archive.open(member) as source, file.open("wb") as out:
+            # The sizes in a zip are what its maker says: count what really comes out.
+            while size <= most and (piece := source.read(1 << 20)):
+                size += len(piece)
+                out.write(piece)
+        self.unpacked += size
+        if size <= most:
+            return file
+        file.unlink()
+        self.remark(entry.place, f"left out, it is larger than {most:,} bytes")
+        return None
 
 
 # --- finding ------------------------------------------------------------------------------------
 
 
 def find(folder: Path, desk: Path) -> tuple[list[HandIn], list[str]]:
-    """The hand-ins of a class, by student and block, and a remark on all that is not plain.
+    """Return the hand-ins of a class, by student and block, and a remark on all that is not plain.
 
     Args:
         folder: a folder with a folder a student, or with all files in one; or a zip file of it.
@@ -277,32 +427,32 @@ def find(folder: Path, desk: Path) -> tuple[list[HandIn], list[str]]:
 
     Raises CourseError where there is no such folder, or nothing in it that can be graded.
     """
-    search = _Search(desk)
+    reader = _Reader(desk)
+    whole = folder.resolve()
     if not folder.exists():
         raise CourseError(f"There is no folder {folder}: name the one that holds the hand-ins.")
-    if folder.is_file():
-        if folder.suffix.lower() != ".zip":
-            raise CourseError(
-                f"{folder} is a file: name the folder that holds the hand-ins, or a zip file of it."
-            )
-        files = search.unpack(folder, (), 1)
+    if folder.is_dir():
+        name = shown(whole.name)
+        found = _without_wrapper(list(reader.folder(folder)), "")
+    elif folder.suffix.lower() == ".zip":
+        name = shown(whole.stem)
+        found = _without_wrapper(list(reader.zip(folder, ())), name)
     else:
-        files = search.walk(folder)
-    whole = folder.resolve()
-    name = shown(whole.stem if whole.is_file() else whole.name)
-    found = _without_wrapper(list(files), name if whole.is_file() else "")
-    hand_ins = search.sort_out(found, name)
+        raise CourseError(
+            f"{folder} is a file: name the folder that holds the hand-ins, or a zip file of it."
+        )
+    hand_ins = _sort_out(found, name, reader)
     if not hand_ins:
-        more = f" ({search.remarks[0]})" if search.remarks else ""
+        more = f" ({reader.remarks[0]})" if reader.remarks else ""
         raise CourseError(
             f"There is no notebook (.ipynb) or script (.py) of a block in {folder}{more}: "
             'name each after its block, such as "14_autolog.ipynb".'
         )
-    return hand_ins, search.remarks
+    return hand_ins, reader.remarks
 
 
 def _without_wrapper(found: list[Found], name: str) -> list[Found]:
-    """Takes what all the rest lies in away, where it is the class's and no student's.
+    """Take what all the rest lies in away, where it is the class's and no student's.
 
     That is the one zip file that a system made of all hand-ins, and in the zip file `name` a
     folder of that name.
@@ -321,306 +471,126 @@ def _without_wrapper(found: list[Found], name: str) -> list[Found]:
         found, name = inner, top[: -len(".zip")] if is_zip else ""
 
 
-class _Search:
-    """One search, with its remarks."""
-
-    def __init__(self, desk: Path) -> None:
-        self.desk = desk
-        self.remarks: list[str] = []
-        self.unpacked = 0
-        self.zips = 0
-
-    def walk(self, folder: Path, place: tuple[str, ...] = ()) -> Iterator[Found]:
-        """All files below `folder`, in order; symlinks are not followed."""
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: shown(entry.name))
-        except OSError as error:
-            self.remarks.append(f"{'/'.join(place)}: cannot be read ({error.strerror}).")
-            return
-        names = {entry.name for entry in entries}
-        whole_course = {"labs", "winelab", "blocks"} <= names
-        for entry in entries:
-            here = (*place, shown(entry.name))
-            if _is_junk(entry.name) or (whole_course and entry.name in OF_THE_COURSE):
-                continue
-            if entry.is_symlink():
-                self.remarks.append(f"{'/'.join(here)}: left out, it is a symbolic link.")
-            elif entry.is_dir():
-                yield from self.walk(Path(entry.path), here)
-            elif entry.is_file():
-                yield from self.take(Path(entry.path), here, 1)
-
-    def take(self, file: Path, place: tuple[str, ...], depth: int) -> Iterator[Found]:
-        """The file; what is in it, if it is a zip."""
-        if file.suffix.lower() == ".zip":
-            yield from self.unpack(file, place, depth)
-        else:
-            yield Found(place, file)
-
-    def unpack(self, file: Path, place: tuple[str, ...], depth: int) -> Iterator[Found]:
-        """What is in a zip file, as if it were a folder; only what can be graded is written."""
-        where = "/".join(place) or file.name
-        if depth > DEEPEST:
-            self.remarks.append(f"{where}: left out, a zip file in {DEEPEST} others.")
-            return
-        self.zips += 1
-        target = self.desk / f"{self.zips}"
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                if len(members) > MOST_MEMBERS:
-                    self.remarks.append(f"{where}: left out, it has {len(members):,} entries.")
-                    return
-                inside = [(member, _parts(member)) for member in members if not member.is_dir()]
-                courses = _courses([parts for _, parts in inside if parts])
-                for at, (member, parts) in enumerate(inside):
-                    if parts is None:
-                        self.remarks.append(
-                            f"{where}: its entry {shown(member.filename)!r} was left out, since "
-                            "it leads out of the zip file."
-                        )
-                    elif not any(map(_is_junk, parts)) and not _in_course(parts, courses):
-                        written = self._write(archive, member, target / f"{at}", where, parts[-1])
-                        if written:
-                            yield from self.take(written, (*place, *parts), depth + 1)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
-            self.remarks.append(f"{where}: this zip file cannot be read ({error}).")
-
-    def _write(
-        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, where: str, name: str
-    ) -> Path | None:
-        """Write one entry to `target`, a file under its own name; None where it is left out."""
-        suffix = PurePosixPath(name).suffix.lower()
-        if stat.S_ISLNK(member.external_attr >> 16):
-            self.remarks.append(f"{where}/{name}: left out, it is a symbolic link.")
-            return None
-        if member.flag_bits & 1 and suffix in (*KINDS, ".zip"):
-            self.remarks.append(f"{where}/{name}: left out, it is encrypted.")
-            return None
-        target.mkdir(parents=True)
-        # No system minds this name, whatever the zip's maker called it.
-        file = (
-            target / f"{re.sub(r'[^A-Za-z0-9._ ()-]', '_', PurePosixPath(name).stem)[:80]}{suffix}"
-        )
-        if suffix not in (*KINDS, ".zip"):
-            # Not needed, but the remarks must know of it.
-            file.touch()
-            return file
-        most = MOST_BYTES if suffix in KINDS else MOST_UNPACKED
-        most = min(most, MOST_UNPACKED - self.unpacked)
-        with archive.open(member) as source, file.open("wb") as out:
-            # The sizes in a zip are what its maker says: count what really comes out.
-            size = 0
-            while piece := source.read(1 << 20):
-                size += len(piece)
-                if size > most:
-                    break
-                out.write(piece)
-        self.unpacked += size
-        if size > most:
-            file.unlink()
-            self.remarks.append(f"{where}/{name}: left out, it is larger than {most:,} bytes.")
-            return None
-        return file
-
-    def sort_out(self, found: list[Found], folder: str) -> list[HandIn]:
-        """Of the files, those that are hand-ins; the rest becomes remarks."""
-        known = slugs()
-        names = _names(found, self.remarks)
-        hand_ins: dict[tuple[str, int], list[tuple[HandIn, str, str]]] = defaultdict(list)
-        others: dict[str, list[str]] = defaultdict(list)
-        untouched: dict[str, int] = defaultdict(int)
-        late: dict[str, list[str]] = defaultdict(list)
-        nameless = []
-        for entry in found:
-            owner = owner_of(entry.place)
-            path = PurePosixPath(owner.file)
-            student = names.get((key(owner.name), owner.ident), owner.name)
-            if path.suffix.lower() not in KINDS:
-                others[student].append(path.name)
-                continue
-            try:
-                if entry.file.stat().st_size > MOST_BYTES:
-                    self.remarks.append(
-                        f"{entry.shown}: left out, it is larger than {MOST_BYTES:,} bytes."
-                    )
-                    continue
-            except OSError as error:
-                self.remarks.append(f"{entry.shown}: cannot be read ({error.strerror}).")
-                continue
-            said, content = read_name(path.stem, known), read_content(entry.file)
-            block = said.block
-            if block is None and content.block in known:
-                block = content.block
-                self.remarks.append(
-                    f"{entry.shown}: taken for block {block}; its content says so, its name says "
-                    "no block."
-                )
-            elif block is None:
-                self.remarks.append(f"{entry.shown}: left out, nothing says which block it is for.")
-                continue
-            elif not said.sure:
-                self.remarks.append(
-                    f"{entry.shown}: taken for block {block}, the only number in its name."
-                )
-            elif content.block not in (None, block) and path.suffix.lower() == ".ipynb":
-                self.remarks.append(
-                    f"{entry.shown}: graded as block {block}, as its name says; it was made from "
-                    f"the notebook of block {content.block}."
-                )
-            if not student:
-                student = said.rest
-            if not student:
-                student = folder
-                nameless.append(entry.shown)
-            if content.untouched and _in_a_course(entry.place):
-                untouched[student] += 1
-                continue
-            if content.digest in _own_solutions():
-                self.remarks.append(
-                    f"{entry.shown}: is solutions/{_own_solutions()[content.digest]} of the "
-                    "course, to the letter."
-                )
-            if owner.late:
-                late[student].append(str(block))
-            made = HandIn(student, int(block or 0), entry.file)
-            hand_ins[key(student), made.block].append((made, content.digest, entry.shown))
-        self._say(others, untouched, late, nameless, folder)
-        return self._pick(hand_ins)
-
-    def _say(
-        self,
-        others: dict[str, list[str]],
-        untouched: dict[str, int],
-        late: dict[str, list[str]],
-        nameless: list[str],
-        folder: str,
-    ) -> None:
-        for student, files in sorted(others.items()):
-            packed = [name for name in files if PurePosixPath(name).suffix.lower() in ARCHIVES]
-            who = student or folder
-            if packed:
-                self.remarks.append(
-                    f"{who}: {_listed(packed)} cannot be unpacked here: do so, or ask for a zip."
-                )
-            rest = [name for name in files if name not in packed]
-            if rest:
-                self.remarks.append(f"{who}: left out {_listed(rest)}: no notebook and no script.")
-        for student, count in sorted(untouched.items()):
-            self.remarks.append(
-                f"{student}: handed in the whole course; {count} untouched notebooks of it were "
-                "left out."
-            )
-        for student, blocks in sorted(late.items()):
-            self.remarks.append(
-                f"{student}: late, says Canvas (block {', '.join(sorted(set(blocks), key=int))})."
-            )
-        if nameless:
-            self.remarks.append(
-                f'{_listed(nameless)}: nothing says whose it is; shown as "{folder}".'
-            )
-
-    def _pick(self, hand_ins: dict[tuple[str, int], list[tuple[HandIn, str, str]]]) -> list[HandIn]:
-        """Each hand-in once: of equal files one, and no more than `MOST_VERSIONS`."""
-        # One spelling a student: the one that most of the files have.
-        spellings: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for (who, _), versions in hand_ins.items():
-            for made, _, _ in versions:
-                spellings[who][made.student] += 1
-        name = {
-            who: max(sorted(counts), key=lambda spelling: counts[spelling])
-            for who, counts in spellings.items()
-        }
-        for who, counts in sorted(spellings.items()):
-            if len(counts) > 1:
-                self.remarks.append(
-                    f"{' and '.join(sorted(counts))} are taken for one student, {name[who]}."
-                )
-        picked = []
-        for (who, block), versions in sorted(hand_ins.items()):
-            ordered = sorted(versions, key=lambda v: (v[0].file.suffix.lower() != ".ipynb", v[2]))
-            kept: dict[str, tuple[HandIn, str]] = {}
-            for made, digest, place in ordered:
-                if digest in kept:
-                    self.remarks.append(
-                        f"{place}: left out, it is the same file as {kept[digest][1]}."
-                    )
-                else:
-                    kept[digest] = (made, place)
-            for _, place in list(kept.values())[MOST_VERSIONS:]:
-                self.remarks.append(
-                    f"{place}: left out, {name[who]} has {len(kept)} versions of block {block} and "
-                    f"{MOST_VERSIONS} are graded."
-                )
-            picked += [
-                HandIn(name[who], block, made.file)
-                for made, _ in list(kept.values())[:MOST_VERSIONS]
-            ]
-        return picked
+# What is said once of all such files of a student: {some} names the first few, {all} each.
+_SUMS = {
+    "packed": "{who}: {some} cannot be unpacked here: do so, or ask for a zip.",
+    "other": "{who}: left out {some}: no notebook and no script.",
+    "untouched": "{who}: handed in the whole course; {count} untouched notebooks of it were left "
+    "out.",
+    "late": "{who}: late, says Canvas (block {all}).",
+    "nobody's": '{some}: nothing says whose it is; shown as "{who}".',
+}
 
 
-def _names(found: list[Found], remarks: list[str]) -> dict[tuple[str, str], str]:
-    """A name for each student that a system knows by a number: with it, where two share a name."""
-    idents: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
+def _sort_out(found: list[Found], folder: str, reader: _Reader) -> list[HandIn]:
+    """Return the files that are hand-ins; the rest becomes remarks."""
+    names = _names(found, reader)
+    versions: dict[tuple[str, int], list[tuple[HandIn, str, Place]]] = defaultdict(list)
+    sums: dict[str, dict[str, list[str]]] = {what: defaultdict(list) for what in _SUMS}
     for entry in found:
         owner = owner_of(entry.place)
-        if owner.ident:
-            # Moodle gives a student another number in each assignment: only within one folder or
-            # zip file do two numbers mean two people.
-            at = next(i for i, part in enumerate(entry.place) if owner.name in part)
-            idents[key(owner.name), owner.name].add((owner.ident, entry.place[:at]))
-    found_names: dict[tuple[str, str], str] = {}
-    for (who, name), seen in idents.items():
-        places = [place for _, place in seen]
-        if len(places) == len(set(places)):
+        student = names.get((key(owner.name), owner.ident), owner.name)
+        if entry.suffix not in KINDS:
+            what = "packed" if entry.suffix in ARCHIVES else "other"
+            sums[what][student or folder].append(owner.file)
             continue
-        for ident, _ in seen:
-            found_names[who, ident] = f"{name} ({ident})"
-        remarks.append(f"{name}: several students share this name; their numbers tell them apart.")
-    return found_names
+        said = read_name(PurePosixPath(owner.file).stem, slugs())
+        content = read_content(entry.file)
+        block = _block(said, content, entry, reader)
+        if block is None:
+            continue
+        student = student or said.rest
+        if not student:
+            student = folder
+            sums["nobody's"][folder].append("/".join(entry.place))
+        if content.untouched and "labs" in entry.place[:-1]:
+            sums["untouched"][student].append(owner.file)
+            continue
+        if solution := _own_solutions().get(content.digest):
+            reader.remark(entry.place, f"is solutions/{solution} of the course, to the letter")
+        if owner.late:
+            sums["late"][student].append(str(block))
+        hand_in = HandIn(student, block, entry.file)
+        versions[key(student), block].append((hand_in, content.digest, entry.place))
+    for what, students in sums.items():
+        for who, files in sorted(students.items()):
+            each = ", ".join(sorted(set(files), key=int)) if what == "late" else ""
+            words = {"who": who, "some": _listed(files), "all": each, "count": len(files)}
+            reader.remarks.append(_SUMS[what].format(**words))
+    return _pick(versions, reader)
 
 
-def _is_junk(name: str) -> bool:
-    return name.startswith(("._", ".", "~$")) or name.lower() in JUNK or ".db" in name.lower()
+def _block(said: Named, content: Content, entry: Found, reader: _Reader) -> int | None:
+    """Return the block that a file is for; None where it is left out."""
+    block, made_for = said.block, content.block
+    words = ""
+    if content.unread:
+        block, words = None, content.unread
+    elif block is None and made_for in slugs():
+        block = made_for
+        words = f"taken for block {block}; its content says so, its name says no block"
+    elif block is None:
+        words = "left out, nothing says which block it is for"
+    elif not said.sure:
+        words = f"taken for block {block}, the only number in its name"
+    elif made_for not in (None, block) and entry.suffix == ".ipynb":
+        words = f"graded as block {block}, as its name says; it was made from the notebook of block"
+        words += f" {made_for}"
+    if words:
+        reader.remark(entry.place, words)
+    return block
 
 
-def _parts(member: zipfile.ZipInfo) -> tuple[str, ...] | None:
-    """The folders and the name of a zip's entry; None where it leads out of the zip."""
-    name = member.filename
-    if not member.flag_bits & 0x800:
-        # Finder writes UTF-8 without saying so, and Python reads it as the code page of DOS.
-        with suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    name = name.replace("\\", "/")
-    parts = tuple(shown(part) for part in name.split("/") if part not in ("", "."))
-    if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name) or not parts:
-        return None
-    return parts
+def _pick(
+    versions: dict[tuple[str, int], list[tuple[HandIn, str, Place]]], reader: _Reader
+) -> list[HandIn]:
+    """Return each hand-in once: of equal files one, and no more than `MOST_VERSIONS`."""
+    # One spelling a student: the one that most of the files have.
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for (who, _), several in versions.items():
+        spellings[who].update(hand_in.student for hand_in, _, _ in several)
+    name = {who: max(sorted(counts), key=counts.__getitem__) for who, counts in spellings.items()}
+    for who, counts in sorted(spellings.items()):
+        if len(counts) > 1:
+            both = " and ".join(sorted(counts))
+            reader.remarks.append(f"{both} are taken for one student, {name[who]}.")
+    picked = []
+    for (who, block), several in sorted(versions.items()):
+        several.sort(key=lambda version: (version[0].file.suffix.lower() != ".ipynb", version[2]))
+        kept: dict[str, tuple[Path, Place]] = {}
+        for hand_in, digest, place in several:
+            if digest in kept:
+                same = "/".join(kept[digest][1])
+                reader.remark(place, f"left out, it is the same file as {same}")
+            else:
+                kept[digest] = hand_in.file, place
+        for at, (file, place) in enumerate(kept.values()):
+            if at < MOST_VERSIONS:
+                picked.append(HandIn(name[who], block, file))
+                continue
+            count = f"{name[who]} has {len(kept)} versions of block {block}"
+            reader.remark(place, f"left out, {count} and {MOST_VERSIONS} are graded")
+    return picked
 
 
-def _courses(places: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    """The folders in a zip that are copies of the whole course."""
-    inside: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for parts in places:
-        for at in range(len(parts) - 1):
-            inside[parts[:at]].add(parts[at])
-    return {place for place, names in inside.items() if {"labs", "winelab", "blocks"} <= names}
-
-
-def _in_course(parts: tuple[str, ...], courses: set[tuple[str, ...]]) -> bool:
-    return any(
-        parts[: len(place)] == place and parts[len(place)] in OF_THE_COURSE
-        for place in courses
-        if len(parts) > len(place) + 1
-    )
-
-
-def _in_a_course(place: tuple[str, ...]) -> bool:
-    return "labs" in place[:-1]
+def _names(found: list[Found], reader: _Reader) -> dict[tuple[str, str], str]:
+    """Return a name for students whom a system knows by number: with it, if two share a name."""
+    idents: dict[str, set[tuple[str, Place]]] = defaultdict(set)
+    for owner in (owner_of(entry.place) for entry in found):
+        if owner.ident:
+            idents[owner.name].add((owner.ident, owner.within))
+    names: dict[tuple[str, str], str] = {}
+    for name, seen in idents.items():
+        # Moodle gives a student another number in each assignment: only within one folder or
+        # zip file do two numbers mean two people.
+        if len(seen) > len({within for _, within in seen}):
+            names |= {(key(name), ident): f"{name} ({ident})" for ident, _ in seen}
+            words = "several students share this name; their numbers tell them apart."
+            reader.remarks.append(f"{name}: {words}")
+    return names
 
 
 def _listed(names: list[str], most: int = 4) -> str:
-    """Names for a sentence, the first few of many."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return ", ".join(names)
+    """Return names for a sentence, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

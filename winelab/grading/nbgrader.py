@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, LABS, ROOT, course_environment
+from winelab.core.paths import BLOCKS, LABS, ROOT, block_folders, course_environment
 from winelab.tracking.store import prepare
 from winelab.tracking.workspace import NAME, furnish
 
@@ -35,8 +35,7 @@ def begin(number: int) -> None:
     """
     if number in _begun:
         return
-    found = sorted(BLOCKS.glob(f"{number:02d}_*"))
-    if not found:
+    if number not in block_folders():
         raise CourseError(f"There is no block {number} in {BLOCKS}.")
     if os.environ.get(GRADING):
         desk = tempfile.mkdtemp(prefix="winelab-")
@@ -53,7 +52,7 @@ def begin(number: int) -> None:
         root, labs = ROOT, LABS
     os.environ.update(course_environment(root))
     # Runs are tagged with the block that this name says, whatever the file is called.
-    os.environ["WINELAB_SOURCE"] = f"{found[0].name}.ipynb"
+    os.environ["WINELAB_SOURCE"] = f"{block_folders()[number].name}.ipynb"
     os.chdir(labs)
     _begun.append(number)
 

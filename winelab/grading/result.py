@@ -1,11 +1,27 @@
-"""What grading says of one hand-in: the record that `grade` makes and `gradebook` shows."""
+"""Describe what became of one hand-in: the record that `grader` makes and `report` shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from winelab.checks.checking import Verdict
+from winelab.checks.report import Verdict
+
+
+class Level(Enum):
+    """How many of its checks a hand-in passed: a sign, a terminal's colour, and words.
+
+    All three, since not everybody sees every colour, and printers may have only one.
+    """
+
+    ALL = ("✓", "green", "all checks passed")
+    MOST = ("◕", "yellow", "half of them or more")
+    FEW = ("◔", "yellow", "fewer than half")
+    NONE = ("✗", "red", "none")
+
+    def __init__(self, sign: str, colour: str, words: str) -> None:
+        self.sign, self.colour, self.words = sign, colour, words
 
 
 @dataclass(frozen=True)
@@ -25,14 +41,31 @@ class Grade:
     hand_in: HandIn
     verdicts: tuple[Verdict, ...] = ()
     """The block's checks; empty where they could not be run."""
-    trouble: str = ""
+    problem: str = ""
     """One clear sentence where the hand-in did not run to its end, "" where it did."""
     printed: str = ""
     """The end of what it printed, traceback included: at most some thousand characters."""
     seconds: float = 0.0
 
     @property
+    def own(self) -> list[Verdict]:
+        """The checks that count: the block's own, and not those of what was given."""
+        return [verdict for verdict in self.verdicts if not verdict.given]
+
+    @property
     def score(self) -> float:
-        """The share of the block's own checks that passed, 0 to 1; given ones do not count."""
-        own = [verdict for verdict in self.verdicts if not verdict.given]
-        return sum(verdict.done for verdict in own) / len(own) if own else 0.0
+        """The share of the checks that count and passed, 0 to 1."""
+        return sum(verdict.done for verdict in self.own) / len(self.own) if self.own else 0.0
+
+    @property
+    def count(self) -> str:
+        """How many of the checks that count are done: "7 of 9"."""
+        done = sum(verdict.done for verdict in self.own)
+        return f"{done} of {len(self.own)}" if self.own else "not checked"
+
+    @property
+    def level(self) -> Level:
+        """The level of its score; a problem is a mark beside it."""
+        if self.score >= 0.5:
+            return Level.ALL if self.score >= 1 else Level.MOST
+        return Level.FEW if self.score > 0 else Level.NONE

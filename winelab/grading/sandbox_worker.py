@@ -1,7 +1,7 @@
-"""What runs in the sandbox for one hand-in: its code, and after it the block's checks.
+"""Run one hand-in inside the sandbox: its code, and after it the block's checks.
 
-It speaks with `grading` in lines of JSON: a job comes in; "at" says which cell runs, "ended" how
-the code ended; then the checks come in, and "verdicts" go out. See `grading` for what is believed.
+It speaks with `grader` in lines of JSON: a job comes in; "at" says which cell runs, "ended" how
+the code ended; then the checks come in, and "verdicts" go out. See `grader` for what is believed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import builtins
 import concurrent.futures.thread
-import contextlib
 import errno
+import importlib.util
 import json
 import os
 import re
@@ -22,58 +22,49 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
+from winelab.grading.limits import Denial
+from winelab.proof.run_code import End, new_main, run_script
 from winelab.tracking.workspace import NAME, furnish
-
-JUPYTERS_BACKEND = "module://matplotlib_inline.backend_inline"
-
 
 # --- how a hand-in's code can end ---------------------------------------------------------------
 
-# What says that it was the network that was missing; "refused" is an answer of this machine.
-_OFFLINE = (
-    *("Network is unreachable", "Name or service not known", "nodename nor servname"),
-    *("Temporary failure in name resolution", "NameResolutionError", "getaddrinfo failed"),
-)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# By what the last line of a traceback says; "refused" is an answer of this machine, not of the net.
+_SIGNS = {
+    Denial.MEMORY: r"\w*MemoryError\b",
+    Denial.NETWORK: r".*(Network is unreachable|No route to host|Name or service not known"
+    r"|nodename nor servname|Temporary failure in name resolution|NameResolutionError"
+    r"|getaddrinfo failed)",
+    Denial.DISK: r".*(No space left on device|Dis[ck] quota exceeded|File too large"
+    r"|database or disk is full)",
+    Denial.PROCESSES: r"BlockingIOError|.*can't start new thread",
+    Denial.INPUT: r"EOFError: .*reading a line",
+    Denial.DISPLAY: r"TclError: .*display",
+}
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def kind_of(error: BaseException | None) -> str:
-    """What an error tells of the sandbox, or "" where it is the hand-in's own affair.
+def denial_of(error: BaseException | None) -> Denial | None:
+    """Return what the sandbox denied, or None where the error is the hand-in's own affair.
 
-    "network", "memory", "disk", "processes", "outside", "input", "display" or "exit".
+    Looks at the error and at those that it came from.
     """
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
         error = error.__cause__ or error.__context__
     for one in seen:
-        number = one.errno if isinstance(one, OSError) else None
-        text = last_line(one)
-        if isinstance(one, SystemExit):
-            return "exit"
-        if isinstance(one, MemoryError):
-            return "memory"
-        if number in (errno.ENETUNREACH, errno.EHOSTUNREACH) or any(w in text for w in _OFFLINE):
-            return "network"
-        if number in _FULL or "database or disk is full" in text:
-            return "disk"
-        if isinstance(one, BlockingIOError) or "can't start new thread" in text:
-            return "processes"
-        refused = number in (errno.EROFS, errno.EACCES, errno.EPERM)
-        named = one.filename if isinstance(one, OSError) else None
+        for denial, pattern in _SIGNS.items():
+            if re.match(pattern, last_line(one)):
+                return denial
+        named = getattr(one, "filename", None)
         # Its own file, whose rights it has changed itself, is its own affair.
-        if refused and isinstance(named, str) and not _at_home(named):
-            return "outside"
-        if isinstance(one, EOFError) and "reading a line" in text:
-            return "input"
-        if type(one).__name__ == "TclError" and "display" in text:
-            return "display"
-    return ""
+        if getattr(one, "errno", None) in _REFUSED and named and not _at_home(str(named)):
+            return Denial.OUTSIDE
+    return None
 
 
 def _at_home(name: str) -> bool:
@@ -82,7 +73,7 @@ def _at_home(name: str) -> bool:
 
 
 def last_line(error: BaseException) -> str:
-    """An error as the last line of its traceback, in one line."""
+    """Return an error as the last line of its traceback, in one line."""
     # Python's own way to say it copes with an error that cannot say what it is.
     words = traceback.format_exception_only(type(error), error)
     line = " ".join((words[-1] if words else type(error).__name__).split())
@@ -90,119 +81,97 @@ def last_line(error: BaseException) -> str:
     return re.sub(r"^(?:\w+\.)+(?=\w+(?::|$))", "", line)
 
 
-@dataclass
-class End:
-    """How the code of a hand-in ended."""
+def told(end: End, where: str) -> dict[str, str]:
+    """Return what the grader is to know: "error", "denial", "where", and "exit" for an exit.
 
-    error: str = ""
-    """The last line of the traceback; "" for a normal end."""
-    kind: str = ""
-    """See `kind_of`."""
-    where: str = ""
-    """The cell or line that it ended in, such as "Code cell 3 of 9"."""
-    code: str = ""
-    """What was given to sys.exit."""
-    refused: str = ""
-    """A sentence, where the file is nothing that could be run."""
-    variables: dict[str, Any] = field(default_factory=dict)
-
-    def told(self) -> dict[str, str]:
-        """All but the variables."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, str)}
-
-    def after(self, error: BaseException, where: str) -> End:
-        """This end, by an error."""
-        self.error, self.kind, self.where = last_line(error), kind_of(error), where
-        if isinstance(error, SystemExit):
-            self.code = "" if error.code is None else str(error.code)
-        return self
+    Args:
+        end: how the code ended.
+        where: the cell or line that it ended in, such as "Code cell 3 of 9".
+    """
+    if end.error is None:
+        return {}
+    denial = denial_of(end.error)
+    found = {"error": last_line(end.error), "denial": denial.name if denial else "", "where": where}
+    if isinstance(end.error, SystemExit):
+        found["exit"] = "" if end.error.code is None else str(end.error.code)
+    return found
 
 
 # --- reading what was handed in -----------------------------------------------------------------
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The file is no notebook or script; the message is the sentence to show."""
 
 
-def code_cells(content: bytes) -> list[tuple[str, bool]]:
-    """The sources of a notebook's code cells, and whether each is marked as meant to fail.
+_NO_NOTEBOOK = {
+    UnicodeDecodeError: "it is not in UTF-8",
+    RecursionError: "its JSON is nested without end",
+    ValueError: "it is not JSON",
+    Exception: "its cells are not as Jupyter writes them",
+}
 
-    Any format from 3 on, with or without a byte-order mark. Raises Unreadable.
+
+def code_cells(content: bytes) -> list[tuple[str, bool]]:
+    """Return the sources of a notebook's code cells, and whether each is marked as meant to fail.
+
+    Any format from 3 on, with or without a byte-order mark. Raises UnreadableError.
     """
+    if not content.strip():
+        raise UnreadableError("The file is empty.")
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
         if not isinstance(notebook, dict) or not ({"cells", "worksheets"} & set(notebook)):
-            raise Unreadable("The file is no notebook: it is JSON, and has no cells.")
-        if "worksheets" in notebook:
-            cells = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
-        else:
-            cells = notebook["cells"]
+            raise UnreadableError("The file is no notebook: it is JSON, and has no cells.")
+        sheets = notebook.get("worksheets", [notebook])
         found = []
-        for cell in cells:
-            if cell["cell_type"] != "code":
-                continue
-            source = cell["source"] if "source" in cell else cell["input"]
-            text = source if isinstance(source, str) else "".join(source)
-            tags = (cell.get("metadata") or {}).get("tags") or []
-            found.append((text.replace("\r\n", "\n"), "raises-exception" in tags))
-    except UnicodeDecodeError:
-        raise Unreadable("The file is no notebook: it is not in UTF-8.") from None
-    except RecursionError:
-        raise Unreadable("The file is no notebook: its JSON is nested without end.") from None
-    except ValueError:
-        empty = not content.strip()
-        raise Unreadable(
-            "The file is empty." if empty else "The file is no notebook: it is not JSON."
-        ) from None
-    except (TypeError, KeyError, AttributeError):
-        raise Unreadable(
-            "The file is no notebook: its cells are not as Jupyter writes them."
-        ) from None
+        for cell in (cell for sheet in sheets for cell in sheet["cells"]):
+            if cell["cell_type"] == "code":
+                source = cell["source"] if "source" in cell else cell["input"]
+                text = source if isinstance(source, str) else "".join(source)
+                tags = (cell.get("metadata") or {}).get("tags") or []
+                found.append((text.replace("\r\n", "\n"), "raises-exception" in tags))
+    except UnreadableError:
+        raise
+    except Exception as error:
+        words = next(words for kind, words in _NO_NOTEBOOK.items() if isinstance(error, kind))
+        raise UnreadableError(f"The file is no notebook: {words}.") from None
     if not any(source.strip() for source, _ in found):
-        raise Unreadable("The notebook has no code in it.")
+        raise UnreadableError("The notebook has no code in it.")
     spec = (notebook.get("metadata") or {}).get("kernelspec") or {}
     language = str(spec.get("language") or "python") if isinstance(spec, dict) else "python"
     if not language.lower().startswith("python"):
-        raise Unreadable(f"The notebook is written in {language[:20]}, not in Python.")
+        raise UnreadableError(f"The notebook is written in {language[:20]}, not in Python.")
     return found
 
 
-def compiled(content: bytes, path: Path) -> Any:
-    """A script's code. Raises Unreadable where it is no text that Python takes, or SyntaxError."""
+def check_script(content: bytes) -> None:
+    """Raise UnreadableError where a script is no text that Python takes."""
     if not content.strip():
-        raise Unreadable("The file is empty.")
+        raise UnreadableError("The file is empty.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-        raise Unreadable("The script is no text in UTF-8, which Python wants: save it so.")
+        raise UnreadableError("The script is no text in UTF-8, which Python wants: save it so.")
     try:
-        return compile(content, str(path), "exec")
-    except SyntaxError as error:
-        if "codec can't decode" in str(error) or "Non-UTF-8" in str(error):
-            raise Unreadable(
-                "The script is not in UTF-8, which Python wants, and names no other encoding: "
-                "save it as UTF-8."
-            ) from None
-        raise
+        importlib.util.decode_source(content)
+    except (UnicodeError, SyntaxError):
+        raise UnreadableError(
+            "The script is not in UTF-8, which Python wants, and names no other encoding: "
+            "save it as UTF-8."
+        ) from None
 
 
 # --- running it ---------------------------------------------------------------------------------
 
 
-def _new_main() -> ModuleType:
-    # Pickle and inspect look a class or function of the student's up in this module.
-    module = ModuleType("__main__")
-    module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
-    return module
-
-
-def run_notebook(content: bytes, end: End, at: Callable[[int], None]) -> End:
+def run_notebook(content: bytes, starts: Callable[[int], None]) -> tuple[End, str]:
     """Run all code cells in IPython, as Jupyter's "Run all" does: an error ends it.
 
     Args:
         content: the file.
-        end: filled and returned.
-        at: called with each code cell's number, from 1 on, before it runs.
+        starts: called with each code cell's number, from 1 on, before it runs.
+
+    Returns:
+        How it ended, and in which cell. Raises UnreadableError.
     """
     cells = code_cells(content)
     from IPython.core.interactiveshell import InteractiveShell
@@ -220,55 +189,50 @@ def run_notebook(content: bytes, end: End, at: Callable[[int], None]) -> End:
     settings = Config()
     settings.HistoryManager.enabled = False
     settings.InteractiveShell.colors = "nocolor"
-    shell = Shell.instance(config=settings, user_module=_new_main())
-    end.variables = shell.user_ns
+    new_main()
+    shell = Shell.instance(config=settings, user_module=sys.modules["__main__"])
     for number, (source, may_fail) in enumerate(cells, start=1):
-        at(number)
+        starts(number)
         result = shell.run_cell(source, store_history=True)
-        where = f"Code cell {number} of {len(cells)}"
         error = result.error_before_exec or result.error_in_exec
         if shell.exit_now:
-            return end.after(SystemExit(), where)
+            error, may_fail = SystemExit(), False
         if error is not None and not may_fail:
-            return end.after(error, where)
-    return end
+            return End(shell.user_ns, error), f"Code cell {number} of {len(cells)}"
+    return End(shell.user_ns), ""
 
 
-def run_script(content: bytes, path: Path, end: End) -> End:
-    """Run a script as ``python SCRIPT`` does, from its folder, until its threads have ended."""
+def run_whole_script(content: bytes, path: Path) -> tuple[End, str]:
+    """Run a script as ``python SCRIPT`` does, until its threads have ended.
+
+    Returns:
+        How it ended, and at which line. Raises UnreadableError.
+    """
+    check_script(content)
+    # A traceback shows its lines from the file.
     path.write_bytes(content)
-    module = _new_main()
-    end.variables = module.__dict__
-    module.__dict__["__file__"] = str(path)
-    sys.argv = [str(path)]
-    sys.path.insert(0, str(path.parent))
-    try:
-        exec(compiled(content, path), module.__dict__)
-        pools = getattr(concurrent.futures.thread, "_threads_queues", ())
-        for thread in threading.enumerate():
-            # Those of a pool are sent home by Python at the very end.
-            if (
-                not thread.daemon
-                and thread is not threading.current_thread()
-                and thread not in pools
-            ):
-                thread.join()
-    except Unreadable:
-        raise
-    except SystemExit as stop:
-        if stop.code not in (None, 0):
-            line = _line_in(stop, path)
-            return end.after(stop, f"Line {line}" if line else "The script")
-    except BaseException as error:
-        trace = error.__traceback__.tb_next if error.__traceback__ else None
-        traceback.print_exception(type(error), error, trace)
-        line = _line_in(error, path)
-        return end.after(error, f"Line {line}" if line else "The script")
-    return end
+    # What follows replaces the first place to import from, which -P has left out.
+    sys.path.insert(0, "")
+    end = run_script(path)
+    if end.error is None:
+        _wait_for_threads()
+        return end, ""
+    if not isinstance(end.error, SystemExit):
+        print(end.traceback(), file=sys.stderr)
+    line = _line_in(end.error, path)
+    return end, f"Line {line}" if line else "The script"
+
+
+def _wait_for_threads() -> None:
+    # Those of a pool are sent home by Python at the very end.
+    pools = getattr(concurrent.futures.thread, "_threads_queues", ())
+    for thread in threading.enumerate():
+        if not (thread.daemon or thread is threading.current_thread() or thread in pools):
+            thread.join()
 
 
 def _line_in(error: BaseException, path: Path) -> int:
-    """The innermost line of the script that the error went through; 0 for none."""
+    """Return the innermost line of the script that the error went through; 0 for none."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 0
     frames = traceback.extract_tb(error.__traceback__)
@@ -278,54 +242,38 @@ def _line_in(error: BaseException, path: Path) -> int:
 # --- the state that must be ours again after the hand-in's code ---------------------------------
 
 
-@dataclass
-class Before:
-    """What the interpreter was like before the hand-in's code ran."""
+def keep_interpreter() -> Callable[[], None]:
+    """Take down what the interpreter is like now; return the function that puts it back.
 
-    path: list[str]
-    finders: list[Any]
-    hooks: list[Any]
-    limit: int
-    names: dict[str, Any]
-    session: str
+    That also forgets every module of the course, so that each is read again. A hand-in may have
+    changed them, by mistake or on purpose: this undoes the plain cases.
+    """
+    from winelab.tracking.run_tags import session
 
-    @staticmethod
-    def now() -> Before:
-        """Take it down."""
-        from winelab.tracking.run_tags import session
+    path, finders, hooks = list(sys.path), list(sys.meta_path), list(sys.path_hooks)
+    limit, names, name_of_runs = sys.getrecursionlimit(), dict(vars(builtins)), session()
 
-        return Before(
-            list(sys.path), list(sys.meta_path), list(sys.path_hooks), sys.getrecursionlimit(),
-            dict(vars(builtins)), session(),
-        )  # fmt: skip
-
-    def restore(self) -> None:
-        """Put it back, and forget every module of the course, so that each is read again.
-
-        A hand-in may have changed them, by mistake or on purpose: this undoes the plain cases.
-        """
+    def restore() -> None:
         os.chdir(Path.home().anchor)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         sys.settrace(None)
         sys.setprofile(None)
-        sys.setrecursionlimit(self.limit)
-        sys.path[:] = self.path
+        sys.setrecursionlimit(limit)
+        sys.path[:] = path
         # Not only ours: a library may have put its own in place of one of Python's services.
-        kept: list[tuple[list[Any], list[Any]]] = [
-            (sys.meta_path, self.finders),
-            (sys.path_hooks, self.hooks),
-        ]
-        for there, ours in kept:
-            there[:] = [*ours, *(one for one in there if one not in ours)]
+        sys.meta_path[:] = [*finders, *(one for one in sys.meta_path if one not in finders)]
+        sys.path_hooks[:] = [*hooks, *(one for one in sys.path_hooks if one not in hooks)]
         sys.path_importer_cache.clear()
-        vars(builtins).update(self.names)
+        vars(builtins).update(names)
         for name in [name for name in sys.modules if name.partition(".")[0] == "winelab"]:
             del sys.modules[name]
         from winelab.tracking import run_tags
 
         # The runs carry it: the fresh module must look for the same.
-        run_tags._sessions[os.getpid()] = self.session
+        run_tags._sessions[os.getpid()] = name_of_runs
+
+    return restore
 
 
 def verdicts(
@@ -336,15 +284,15 @@ def verdicts(
     Returns:
         For each check its "name", whether it is "done", and its "hint".
     """
-    from winelab.checks.checking import look_at
-    from winelab.checks.fixtures import Look
+    from winelab.checks.checking import run_checks
+    from winelab.checks.fixtures import CheckContext
 
     desk = Path(tempfile.mkdtemp(prefix="winelab-"))
     folder = desk / name
     folder.mkdir()
     (folder / "checks.py").write_text(checks, encoding="utf-8")
     (folder / "lesson.md").write_text(f"title: {name}\n", encoding="utf-8")
-    report = look_at(Look(number, variables), desk)
+    report = run_checks(CheckContext(number, variables), desk)
     return [{"name": v.name, "done": v.done, "hint": v.hint} for v in report.verdicts]
 
 
@@ -363,7 +311,7 @@ def _own_streams() -> tuple[BinaryIO, BinaryIO]:
 
 def _silence() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        with suppress(Exception):
             stream.flush()
     null = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
@@ -372,17 +320,17 @@ def _silence() -> None:
 
 
 def _settle(job: dict[str, Any]) -> Path:
-    """Furnish the room, and make the home's few folders; returns the room."""
+    """Lay out the workspace, and make the home's few folders; returns the workspace."""
     home = Path.home()
     table = home / f"{secrets.token_hex(4)}.csv"
     table.write_bytes(base64.b64decode(job["table"]))
-    room = furnish(home / NAME, table)
+    workspace = furnish(home / NAME, table)
     table.unlink()
     for name in ("TMPDIR", "MPLCONFIGDIR"):
         Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
     for kept in Path(job["fonts"]).glob("*.json"):
         shutil.copyfile(kept, Path(os.environ["MPLCONFIGDIR"]) / kept.name)
-    return room
+    return workspace
 
 
 def _not_here(*_: object, **__: object) -> None:
@@ -406,29 +354,29 @@ def main() -> None:
         answers.write(json.dumps({"key": key, **message}).encode() + b"\n")
 
     content, name = base64.b64decode(job["content"]), job["name"]
-    room = _settle(job)
-    before = Before.now()
+    workspace = _settle(job)
+    restore = keep_interpreter()
     winelab.check = _not_here
-    end = End()
+    folder = workspace / ("labs" if job["notebook"] else "solutions")
+    os.chdir(folder)
     try:
-        if job["kind"] == "notebook":
-            os.chdir(room / "labs")
-            end = run_notebook(content, end, lambda number: tell(at=number))
+        if job["notebook"]:
+            end, where = run_notebook(content, lambda number: tell(at=number))
         else:
-            os.chdir(room / "solutions")
-            end = run_script(content, room / "solutions" / f"{name}.py", end)
-    except Unreadable as error:
-        end.refused = str(error)
+            end, where = run_whole_script(content, folder / f"{name}.py")
+        ended = told(end, where)
+    except UnreadableError as error:
+        ended = {"refused": str(error)}
     _silence()
-    tell(ended=end.told())
-    if end.refused:
+    tell(ended=ended)
+    if "refused" in ended:
         os._exit(0)
-    before.restore()
+    restore()
     more = json.loads(jobs.readline())
     key = more["key"]
     try:
         tell(verdicts=verdicts(job["number"], name, more["checks"], end.variables))
     except BaseException as error:
-        tell(failed=last_line(error), kind=kind_of(error))
+        tell(failed=last_line(error))
     # Not by way of the hand-in's atexit functions and threads.
     os._exit(0)
