@@ -38,19 +38,18 @@ data_file = course / "data" / "red-wine-quality.csv"
 # %% read
 #: read the table at data_file into `wine`; its columns are
 #: separated by semicolons.
-#? pandas reads such a table with `pd.read_csv`. Which argument names the separator?
-#?
-#? `wine = pd.read_csv(data_file, sep=";")`
+#: hint: pandas reads such a table with `pd.read_csv`. Which argument names the separator?
+#: hint: `wine = pd.read_csv(data_file, sep=";")`
 wine = pd.read_csv(data_file, sep=";")
 
 # %% split
 #: put the eleven measurements into `X`, without the column
 #: "quality", and the quality into `y`. Then split both into X_train,
 #: X_test, y_train and y_test: a quarter for the test, random_state=42.
-#? `wine.drop(columns=...)` leaves a column out, `wine[...]` takes one. `train_test_split`
-#? answers with four tables, in the order X_train, X_test, y_train, y_test.
-#?
-#? `X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)`
+#: hint: `wine.drop(columns=...)` leaves a column out, `wine[...]` takes one. `train_test_split`
+#: answers with four tables, in the order X_train, X_test, y_train, y_test.
+#: hint: `X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25,
+#: random_state=42)`
 X = wine.drop(columns="quality")
 y = wine["quality"]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=42)
@@ -58,28 +57,24 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random
 # %% model
 #: make an ElasticNet called `model`, with alpha=0.5, l1_ratio=0.5
 #: and random_state=42.
-#? The class is imported in the first cell. The three numbers are its arguments.
-#?
-#? `model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)`
+#: hint: The class is imported in the first cell. The three numbers are its arguments.
+#: hint: `model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)`
 model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)
 
 # %% fit
 #: let the model learn from the three quarters, and only from them.
-#? A scikit-learn model learns with `fit`. Which two of the four tables may it see?
-#?
-#? `model.fit(X_train, y_train)`
+#: hint: A scikit-learn model learns with `fit`. Which two of the four tables may it see?
+#: hint: `model.fit(X_train, y_train)`
 model.fit(X_train, y_train)
 
 # %% predict
 #: predict the quality of the test wines into `predictions`.
-#? The model has not seen `X_test` yet. Its method is named after what you want.
-#?
-#? `predictions = model.predict(X_test)`
+#: hint: The model has not seen `X_test` yet. Its method is named after what you want.
+#: hint: `predictions = model.predict(X_test)`
 predictions = model.predict(X_test)
 
 # %% show
 #: print the first five predictions.
-#? A slice takes the first five of many: `something[:5]`.
-#?
-#? `print(predictions[:5])`
+#: hint: A slice takes the first five of many: `something[:5]`.
+#: hint: `print(predictions[:5])`
 print(predictions[:5])

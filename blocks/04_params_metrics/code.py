@@ -1,17 +1,16 @@
 # %% import-metrics
 #: import mean_absolute_error, r2_score and
 #: root_mean_squared_error from sklearn.metrics.
-#? The line has the same form as the one that imports `ElasticNet`; commas stand between names.
-#?
-#? `from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error`
+#: hint: The line has the same form as the one that imports `ElasticNet`; commas stand between
+#: names.
+#: hint: `from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error`
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 # %% eval-metrics
 #: write a function eval_metrics(actual, predicted) that returns a
 #: dictionary with the keys "rmse", "mae" and "r2".
-#? Each of the three imported functions takes the true values first, then the predicted ones.
-#?
-#? The first entry of the dictionary is `"rmse": root_mean_squared_error(actual, predicted)`.
+#: hint: Each of the three imported functions takes the true values first, then the predicted ones.
+#: hint: The first entry of the dictionary is `"rmse": root_mean_squared_error(actual, predicted)`.
 def eval_metrics(actual, predicted):
     """How far predictions are from the truth: RMSE, MAE and R2."""
     return {
@@ -30,41 +29,36 @@ l1_ratio = arguments.l1_ratio
 
 # %% model-settings (notebook)
 #: give the two settings names: `alpha` and `l1_ratio`, both 0.5.
-#? Two assignments. The train cell will use the names instead of the numbers.
-#?
-#? `alpha = 0.5` and, on the next line, `l1_ratio = 0.5`
+#: hint: Two assignments. The train cell will use the names instead of the numbers.
+#: hint: `alpha = 0.5` and, on the next line, `l1_ratio = 0.5`
 alpha = 0.5
 l1_ratio = 0.5
 
 # %% model
 #: use `alpha` and `l1_ratio` here instead of the numbers.
-#? A keyword argument can take a variable of the same name.
-#?
-#? `model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)`
+#: hint: A keyword argument can take a variable of the same name.
+#: hint: `model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)`
 model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)
 
 # %% log-params
 #: still inside the run, log both settings as params, under the
 #: names alpha and l1_ratio.
-#? `mlflow.log_params` takes a dictionary: the names in quotes, then the values.
-#?
-#? `mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})`
+#: hint: `mlflow.log_params` takes a dictionary: the names in quotes, then the values.
+#: hint: `mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})`
 mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})
 
 # %% log-metrics
 #: evaluate the predictions into `metrics`, and log them.
-#? Call your function with `y_test` and `predictions`. What it returns is the kind of
-#? dictionary that `mlflow.log_metrics` takes.
-#?
-#? `metrics = eval_metrics(y_test, predictions)`, then `mlflow.log_metrics(metrics)`
+#: hint: Call your function with `y_test` and `predictions`. What it returns is the kind of
+#: dictionary that `mlflow.log_metrics` takes.
+#: hint: `metrics = eval_metrics(y_test, predictions)`, then `mlflow.log_metrics(metrics)`
 metrics = eval_metrics(y_test, predictions)
 mlflow.log_metrics(metrics)
 
 # %% show-metrics
 #: print the three metrics.
-#? Loop over `metrics.items()`: each step gives a name and a value. `:.3f` in an f-string
-#? shows three decimals.
-#?
-#? `for name, value in metrics.items():` and below it `print(f"{name}: {value:.3f}")`
+#: hint: Loop over `metrics.items()`: each step gives a name and a value. `:.3f` in an f-string
+#: shows three decimals.
+#: hint: `for name, value in metrics.items():` and below it `print(f"{name}: {value:.3f}")`
 for name, value in metrics.items():
     print(f"{name}: {value:.3f}")

@@ -3,12 +3,11 @@
 #: up by its name. If there is none, create it with the tags
 #: data="red wine", models="linear" and the place mlruns/wine-linear of
 #: the course, as a URI. Then make it the active one.
-#? `mlflow.get_experiment_by_name` gives `None` where there is no such experiment, so an `if`
-#? decides. `as_uri()` turns the path `course / "mlruns" / "wine-linear"` into a URI.
-#?
-#? `if experiment is None:` and below it `mlflow.create_experiment("wine-linear",
-#? artifact_location=location, tags={"data": "red wine", "models": "linear"})`; after the `if`,
-#? `experiment = mlflow.set_experiment("wine-linear")`.
+#: hint: `mlflow.get_experiment_by_name` gives `None` where there is no such experiment, so an `if`
+#: decides. `as_uri()` turns the path `course / "mlruns" / "wine-linear"` into a URI.
+#: hint: `if experiment is None:` and below it `mlflow.create_experiment("wine-linear",
+#: artifact_location=location, tags={"data": "red wine", "models": "linear"})`; after the `if`,
+#: `experiment = mlflow.set_experiment("wine-linear")`.
 location = (course / "mlruns" / "wine-linear").as_uri()
 experiment = mlflow.get_experiment_by_name("wine-linear")
 if experiment is None:

@@ -1,8 +1,7 @@
 # %% import-signature
 #: import infer_signature from mlflow.models.
-#? The line has the same form as those that import from scikit-learn.
-#?
-#? `from mlflow.models import infer_signature`
+#: hint: The line has the same form as those that import from scikit-learn.
+#: hint: `from mlflow.models import infer_signature`
 from mlflow.models import infer_signature
 
 # %% import-models (as in 0, given)
@@ -32,20 +31,18 @@ print(f"best run so far: {best['tags.mlflow.runName']} with an rmse of {best['me
 # %% signature
 #: still inside the run, infer the signature from the training
 #: table and the predictions for it.
-#? `infer_signature` takes what goes in, and what comes out.
-#?
-#? `signature = infer_signature(X_train, model.predict(X_train))`
+#: hint: `infer_signature` takes what goes in, and what comes out.
+#: hint: `signature = infer_signature(X_train, model.predict(X_train))`
 signature = infer_signature(X_train, model.predict(X_train))
 
 # %% log-model
 #: log the model under the name "model", with the signature, the
 #: first five training rows as its example, and the requirements
 #: scikit-learn and skops; keep the answer as `model_info`.
-#? `mlflow.sklearn.log_model` takes the model first, then `name=`, `signature=`,
-#? `input_example=` and `pip_requirements=`.
-#?
-#? `model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,
-#? input_example=X_train.head(5), pip_requirements=["scikit-learn", "skops"])`
+#: hint: `mlflow.sklearn.log_model` takes the model first, then `name=`, `signature=`,
+#: `input_example=` and `pip_requirements=`.
+#: hint: `model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,
+#: input_example=X_train.head(5), pip_requirements=["scikit-learn", "skops"])`
 model_info = mlflow.sklearn.log_model(
     model,
     name="model",
@@ -58,7 +55,6 @@ model_info = mlflow.sklearn.log_model(
 
 # %% show-model
 #: print the model's URI.
-#? What `log_model` gave back knows it.
-#?
-#? `print("The model is", model_info.model_uri)`
+#: hint: What `log_model` gave back knows it.
+#: hint: `print("The model is", model_info.model_uri)`
 print("The model is", model_info.model_uri)

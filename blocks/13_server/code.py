@@ -61,12 +61,11 @@ mlflow.set_tracking_uri(f"sqlite:///{store}")
 #: or else the course's file, as `database`. If that is no server's,
 #: start one on it: artifacts in the course's folder mlruns, the log in
 #: output/server.log.
-#? `os.environ.get` takes the name of a variable and what to use without it. An address of a
-#? server starts with "http". `start_server` stands in a cell of its own above.
-#?
-#? `database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")`, then
-#? `server, address = None, database`, then `if not database.startswith("http"):` and below it `server, address =
-#? start_server(database, course / "mlruns", course / "output" / "server.log")`
+#: hint: `os.environ.get` takes the name of a variable and what to use without it. An address of a
+#: server starts with "http". `start_server` stands in a cell of its own above.
+#: hint: `database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")`, then `server,
+#: address = None, database`, then `if not database.startswith("http"):` and below it `server,
+#: address = start_server(database, course / "mlruns", course / "output" / "server.log")`
 database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
 server, address = None, database  # one that runs elsewhere
 if not database.startswith("http"):
@@ -75,26 +74,23 @@ if not database.startswith("http"):
 
 # %% tracking-uri
 #: make that address MLflow's, in place of the file.
-#? The call is the one of block 5.
-#?
-#? `mlflow.set_tracking_uri(address)`
+#: hint: The call is the one of block 5.
+#: hint: `mlflow.set_tracking_uri(address)`
 mlflow.set_tracking_uri(address)
 
 # %% experiment
 #: use the experiment "wine-server": one that a server has made.
-#? Only the name changes.
-#?
-#? `experiment = mlflow.set_experiment("wine-server")`
+#: hint: Only the name changes.
+#: hint: `experiment = mlflow.set_experiment("wine-server")`
 experiment = mlflow.set_experiment("wine-server")
 print("Experiment", experiment.name, "keeps its files at", experiment.artifact_location)
 
 # %% stop
 #: if you started a server, stop it, and let MLflow look at its database
 #: again.
-#? `server` is None where another one was used: that one must go on.
-#?
-#? `if server is not None:` and below it `stop_server(server)` and
-#? `mlflow.set_tracking_uri(database)`
+#: hint: `server` is None where another one was used: that one must go on.
+#: hint: `if server is not None:` and below it `stop_server(server)` and
+#: `mlflow.set_tracking_uri(database)`
 if server is not None:
     stop_server(server)
     mlflow.set_tracking_uri(database)

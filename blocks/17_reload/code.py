@@ -3,13 +3,13 @@
 #: wines as `reloaded_predictions`, and compute the three metrics again
 #: as `reloaded_metrics`. Print them, and the largest difference between
 #: the new predictions and the old ones.
-#? `mlflow.pyfunc.load_model` takes the URI that `log_model` gave. What it loads has `predict`.
-#? `eval_metrics` is the function from above. `abs` and `.max()` work on all differences at once.
-#?
-#? `reloaded = mlflow.pyfunc.load_model(model_info.model_uri)`, then
-#? `reloaded_predictions = reloaded.predict(X_test)`, then
-#? `reloaded_metrics = eval_metrics(y_test, reloaded_predictions)`, then
-#? `abs(reloaded_predictions - predictions).max()`; `:.12f` in an f-string shows twelve decimals.
+#: hint: `mlflow.pyfunc.load_model` takes the URI that `log_model` gave. What it loads has
+#: `predict`. `eval_metrics` is the function from above. `abs` and `.max()` work on all differences
+#: at once.
+#: hint: `reloaded = mlflow.pyfunc.load_model(model_info.model_uri)`, then
+#: `reloaded_predictions = reloaded.predict(X_test)`, then
+#: `reloaded_metrics = eval_metrics(y_test, reloaded_predictions)`, then
+#: `abs(reloaded_predictions - predictions).max()`; `:.12f` in an f-string shows twelve decimals.
 reloaded = mlflow.pyfunc.load_model(model_info.model_uri)
 reloaded_predictions = reloaded.predict(X_test)
 reloaded_metrics = eval_metrics(y_test, reloaded_predictions)

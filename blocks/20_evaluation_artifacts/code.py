@@ -1,8 +1,10 @@
+# A formatter would take the arguments in "extras" for assignments:
+# fmt: off
+
 # %% import-pyplot
 #: import matplotlib.pyplot as plt.
-#? The line has the same form as the one that imports pandas.
-#?
-#? `import matplotlib.pyplot as plt`
+#: hint: The line has the same form as the one that imports pandas.
+#: hint: `import matplotlib.pyplot as plt`
 import matplotlib.pyplot as plt
 
 # %% scatter
@@ -10,12 +12,11 @@ import matplotlib.pyplot as plt
 #: draws the column "prediction" of eval_df against the column "target",
 #: names both axes, closes the figure, and returns it under the key
 #: "prediction_scatter".
-#? `plt.subplots()` answers with a figure and its axes. `axes.scatter` takes the horizontal values,
-#? then the vertical ones; `axes.set` names both. `plt.close` takes the figure.
-#?
-#? `figure, axes = plt.subplots()`, then `axes.scatter(eval_df["target"], eval_df["prediction"])`,
-#? `axes.set(xlabel="quality", ylabel="predicted quality")`, `plt.close(figure)` and
-#? `return {"prediction_scatter": figure}`
+#: hint: `plt.subplots()` answers with a figure and its axes. `axes.scatter` takes the horizontal
+#: values, then the vertical ones; `axes.set` names both. `plt.close` takes the figure.
+#: hint: `figure, axes = plt.subplots()`, then `axes.scatter(eval_df["target"],
+#: eval_df["prediction"])`, `axes.set(xlabel="quality", ylabel="predicted quality")`,
+#: `plt.close(figure)` and `return {"prediction_scatter": figure}`
 def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):
     """The predictions against the truth, a point a wine."""
     figure, axes = plt.subplots()
@@ -26,8 +27,7 @@ def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):
 
 # %% extras
 #: pass the function to evaluate too, in a list: custom_artifacts.
-#? One more line between the brackets: a list of one function, without calling it.
-#?
-#? `custom_artifacts=[prediction_scatter],`
+#: hint: One more line between the brackets: a list of one function, without calling it.
+#: hint: `custom_artifacts=[prediction_scatter],`
     extra_metrics=extra_metrics,
     custom_artifacts=[prediction_scatter],

@@ -112,9 +112,8 @@ tables = read_wine(data_file)
 # %% requirements
 #: register the model while it is logged, under the
 #: name that `train` was given: `register_as`.
-#? `log_model` takes one more argument, `registered_model_name=`.
-#?
-#? `registered_model_name=register_as,` on a line of its own, above the closing bracket.
+#: hint: `log_model` takes one more argument, `registered_model_name=`.
+#: hint: `registered_model_name=register_as,` on a line of its own, above the closing bracket.
     pip_requirements=packages,
     registered_model_name=register_as,
 )
@@ -125,11 +124,10 @@ first = train(alpha, l1_ratio, tables)
 # %% candidates
 #: let `train` register this model under `registered_name`, and print
 #: the version that it got.
-#? `train` has an argument for the name. What it gives back is what `log_model` gave back, and that
-#? knows the version.
-#?
-#? `first = train(alpha, l1_ratio, tables, register_as=registered_name)`, then
-#? `print("registered at once: version", first.registered_model_version)`
+#: hint: `train` has an argument for the name. What it gives back is what `log_model` gave back, and
+#: that knows the version.
+#: hint: `first = train(alpha, l1_ratio, tables, register_as=registered_name)`, then
+#: `print("registered at once: version", first.registered_model_version)`
 first = train(alpha, l1_ratio, tables, register_as=registered_name)
 print("registered at once: version", first.registered_model_version)
 
@@ -137,11 +135,10 @@ print("registered at once: version", first.registered_model_version)
 #: train a second model, with an alpha of 0.1 and without a name, as
 #: `second`. Then register it by its URI, as `later`, and print the
 #: version that it got.
-#? `mlflow.register_model` takes the URI of a logged model, and a name. What it gives back is the
-#? version.
-#?
-#? `second = train(0.1, l1_ratio, tables)`, then
-#? `later = mlflow.register_model(second.model_uri, registered_name)`; its number is `later.version`.
+#: hint: `mlflow.register_model` takes the URI of a logged model, and a name. What it gives back is
+#: the version.
+#: hint: `second = train(0.1, l1_ratio, tables)`, then `later =
+#: mlflow.register_model(second.model_uri, registered_name)`; its number is `later.version`.
 second = train(0.1, l1_ratio, tables)
 later = mlflow.register_model(second.model_uri, registered_name)
 print("registered later: version", later.version)

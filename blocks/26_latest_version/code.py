@@ -1,11 +1,11 @@
 # %% newest-version
 #: write newest_version(client): the highest number among the versions of
 #: `registered_name`, as an int. Ask `client` for them.
-#? `client.search_model_versions` takes a filter, such as `"name='tea'"`. A version's `version` may be
-#? a number or a text, so make each an int before you compare. `max` finds the highest.
-#?
-#? `found = client.search_model_versions(f"name='{registered_name}'")`, then
-#? `return max(int(version.version) for version in found)`
+#: hint: `client.search_model_versions` takes a filter, such as `"name='tea'"`. A version's
+#: `version` may be a number or a text, so make each an int before you compare. `max` finds the
+#: highest.
+#: hint: `found = client.search_model_versions(f"name='{registered_name}'")`, then
+#: `return max(int(version.version) for version in found)`
 def newest_version(client):
     """The newest version's number: as texts, 9 would be newer than 11."""
     found = client.search_model_versions(f"name='{registered_name}'")
@@ -15,13 +15,12 @@ def newest_version(client):
 #: write find_champion(client): the version of `registered_name` that has
 #: the alias "champion". Where none has it, end the program with one clear
 #: sentence (raise SystemExit).
-#? `client.get_registered_model(registered_name).aliases` says whether there is a champion.
-#? `client.get_model_version_by_alias` takes the name and the alias. `raise SystemExit("...")` ends a
-#? program with a sentence.
-#?
-#? `if "champion" not in client.get_registered_model(registered_name).aliases:`, below it
-#? `raise SystemExit(f"No model has passed the gate of {gate}: ...")`, and at the end
-#? `return client.get_model_version_by_alias(registered_name, "champion")`
+#: hint: `client.get_registered_model(registered_name).aliases` says whether there is a champion.
+#: `client.get_model_version_by_alias` takes the name and the alias. `raise SystemExit("...")` ends
+#: a program with a sentence.
+#: hint: `if "champion" not in client.get_registered_model(registered_name).aliases:`, below it
+#: `raise SystemExit(f"No model has passed the gate of {gate}: ...")`, and at the end
+#: `return client.get_model_version_by_alias(registered_name, "champion")`
 def find_champion(client):
     """The version with the alias; where none has it, the program ends with a sentence."""
     if "champion" not in client.get_registered_model(registered_name).aliases:
@@ -32,12 +31,11 @@ def find_champion(client):
 #: find the champion with your function, as `champion`. Load it by its
 #: alias, as `model`, and let it predict for the test wines, as
 #: `predictions`.
-#? The URI of an alias is `models:/NAME@ALIAS`, and `mlflow.pyfunc.load_model` takes it. The test
-#? wines are the second of the `tables`.
-#?
-#? `champion = find_champion(client)`, then
-#? `model = mlflow.pyfunc.load_model(f"models:/{registered_name}@champion")`, then
-#? `predictions = model.predict(tables[1])`
+#: hint: The URI of an alias is `models:/NAME@ALIAS`, and `mlflow.pyfunc.load_model` takes it. The
+#: test wines are the second of the `tables`.
+#: hint: `champion = find_champion(client)`, then
+#: `model = mlflow.pyfunc.load_model(f"models:/{registered_name}@champion")`, then
+#: `predictions = model.predict(tables[1])`
 champion = find_champion(client)
 model = mlflow.pyfunc.load_model(f"models:/{registered_name}@champion")
 predictions = model.predict(tables[1])
@@ -45,9 +43,8 @@ predictions = model.predict(tables[1])
 # %% newest
 #: print the newest version's number, with your function. Then print the
 #: champion's, and the first three predictions.
-#? `newest_version` takes the client. The champion's number is `champion.version`.
-#?
-#? `print("the newest version is", newest_version(client))`, then
-#? `print(f"The champion is version {champion.version}; it says", predictions[:3])`
+#: hint: `newest_version` takes the client. The champion's number is `champion.version`.
+#: hint: `print("the newest version is", newest_version(client))`, then
+#: `print(f"The champion is version {champion.version}; it says", predictions[:3])`
 print("the newest version is", newest_version(client))
 print(f"The champion is version {champion.version}; it says", predictions[:3])

@@ -52,16 +52,15 @@ def serving(command, log):
 #: bodies: one that is no JSON, and a table without the column alcohol.
 #: It returns a dictionary: the predictions as "python" and as "curl",
 #: and as "malformed" and "no alcohol" a list each: status and message.
-#? The server listens at `address` + "/invocations", and wants a JSON object with the one key
-#? "dataframe_split", whose value `wines.to_dict("split")` makes. It answers with
-#? JSON too: "predictions", or a "message". `requests.post` takes the address, the body, `headers=` and
-#? `timeout=`. curl reads the body from `input=` where it is told `--data @-`.
-#?
-#? `body = json.dumps({"dataframe_split": wines.to_dict("split")})`, and for Python
-#? `requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=60)`, which has
-#? `.json()["predictions"]` and `.status_code`. For curl `subprocess.run(["curl", "--silent",
-#? "--header", "Content-Type: application/json", "--data", "@-", url], input=body,
-#? capture_output=True, text=True, check=True).stdout`, which `json.loads` reads.
+#: hint: The server listens at `address` + "/invocations", and wants a JSON object with the one key
+#: "dataframe_split", whose value `wines.to_dict("split")` makes. It answers with JSON too:
+#: "predictions", or a "message". `requests.post` takes the address, the body, `headers=` and
+#: `timeout=`. curl reads the body from `input=` where it is told `--data @-`.
+#: hint: `body = json.dumps({"dataframe_split": wines.to_dict("split")})`, and for Python
+#: `requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=60)`, which has
+#: `.json()["predictions"]` and `.status_code`. For curl `subprocess.run(["curl", "--silent",
+#: "--header", "Content-Type: application/json", "--data", "@-", url], input=body,
+#: capture_output=True, text=True, check=True).stdout`, which `json.loads` reads.
 def interview(address, wines):
     """Ask a served model by Python and by curl, and send it two wrong bodies."""
     url, header = f"{address}/invocations", {"Content-Type": "application/json"}
@@ -82,16 +81,15 @@ def interview(address, wines):
 #: wines, as `answers`. Add three things: the largest "difference" to the
 #: predictions made here, the true qualities as the list "judged", and
 #: time.time() as "asked". Log all on the champion's run: service.json.
-#? `serving` takes the command, as a list of words, and a file for what the server says. In a `with`
-#? line it gives the address, and the server stops where the `with` ends. The test wines are
-#? `tables[1]`, their qualities `tables[3]`. `client.log_dict` takes a run's id, a dictionary and a
-#? file's name.
-#?
-#? `command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host",
-#? "127.0.0.1", "--model-uri", f"models:/{registered_name}@champion"]`, then `with serving(command,
-#? output / "service.log") as address:` and below it `answers = interview(address, tables[1])`. Then
-#? `tables[3].to_list()`, because `log_dict` writes a column as one text, and
-#? `float(abs(predictions - answers["python"]).max())`.
+#: hint: `serving` takes the command, as a list of words, and a file for what the server says. In a
+#: `with` line it gives the address, and the server stops where the `with` ends. The test wines are
+#: `tables[1]`, their qualities `tables[3]`. `client.log_dict` takes a run's id, a dictionary and a
+#: file's name.
+#: hint: `command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local",
+#: "--host", "127.0.0.1", "--model-uri", f"models:/{registered_name}@champion"]`, then `with
+#: serving(command, output / "service.log") as address:` and below it `answers = interview(address,
+#: tables[1])`. Then `tables[3].to_list()`, because `log_dict` writes a column as one text, and
+#: `float(abs(predictions - answers["python"]).max())`.
 command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
 command += ["--host", "127.0.0.1", "--model-uri", f"models:/{registered_name}@champion"]
 with serving(command, output / "service.log") as address:
@@ -103,11 +101,10 @@ client.log_dict(champion.run_id, answers, "service.json")
 # %% show-service
 #: print how many answers there are and the difference, and for each
 #: wrong body the status and what the message says in the end.
-#? `.split("Error: ")` cuts a text in pieces, and `[-1]` is the last one.
-#?
-#? `print(f"{len(answers['python'])} answers, {answers['difference']:.12f} from those made here")`,
-#? then for both names `print(f"{name}: {answers[name][0]}",
-#? answers[name][1].split("Error: ")[-1][:60])`
+#: hint: `.split("Error: ")` cuts a text in pieces, and `[-1]` is the last one.
+#: hint: `print(f"{len(answers['python'])} answers, {answers['difference']:.12f} from those made
+#: here")`, then for both names `print(f"{name}: {answers[name][0]}", answers[name][1].split("Error:
+#: ")[-1][:60])`
 print(f"{len(answers['python'])} answers, {answers['difference']:.12f} from those made here")
 for name in ("malformed", "no alcohol"):
     print(f"{name}: {answers[name][0]}", answers[name][1].split("Error: ")[-1][:60])

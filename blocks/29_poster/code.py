@@ -16,11 +16,10 @@ mlflow.set_experiment("wine-quality")
 #: table.json: the "mean" quality of the wines to learn from; and
 #: as "wines" a dictionary with "train" and "test", each with the
 #: number of wines of each quality.
-#? `value_counts` counts how often each value of a column is there, and `to_dict` makes a dictionary
-#? of that. `mlflow.log_dict` takes a dictionary and a file's name.
-#?
-#? `wines = {"train": y_train.value_counts().to_dict(), "test": ...}`, then
-#? `mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")`
+#: hint: `value_counts` counts how often each value of a column is there, and `to_dict` makes a
+#: dictionary of that. `mlflow.log_dict` takes a dictionary and a file's name.
+#: hint: `wines = {"train": y_train.value_counts().to_dict(), "test": ...}`, then
+#: `mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")`
 wines = {"train": y_train.value_counts().to_dict(), "test": y_test.value_counts().to_dict()}
 mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
 
@@ -31,18 +30,17 @@ mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
 #: one, with its alpha as the index; "versions", a dictionary from the
 #: version, as an int, to its RMSE; "table", table.json of the newest of
 #: these runs; "service", the champion's service.json.
-#? Six entries, six questions. Most you have asked before. `mlflow.search_runs` gives a table, the
-#? newest run first, and its `set_index` makes a column the index. `mlflow.artifacts.load_dict` takes
-#? `runs:/RUN_ID/FILE`, and gives the dictionary back.
-#?
-#? `champion = client.get_model_version_by_alias(registered_name, "champion")`, and
-#? `runs = mlflow.search_runs(filter_string="metrics.rmse > 0")`. Then `"run"` is
-#? `client.get_run(champion.run_id).data`, and `"runs"` is
-#? `runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"]`. `"versions"` has
-#? `int(v.version)` and the RMSE of `client.get_run(v.run_id)` for each `v` that
-#? `client.search_model_versions` finds. `"table"` is
-#? `mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json")`; the service's file lies on
-#? `champion.run_id`.
+#: hint: Six entries, six questions. Most you have asked before. `mlflow.search_runs` gives a table,
+#: the newest run first, and its `set_index` makes a column the index. `mlflow.artifacts.load_dict`
+#: takes `runs:/RUN_ID/FILE`, and gives the dictionary back.
+#: hint: `champion = client.get_model_version_by_alias(registered_name, "champion")`, and
+#: `runs = mlflow.search_runs(filter_string="metrics.rmse > 0")`. Then `"run"` is
+#: `client.get_run(champion.run_id).data`, and `"runs"` is
+#: `runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"]`. `"versions"` has
+#: `int(v.version)` and the RMSE of `client.get_run(v.run_id)` for each `v` that
+#: `client.search_model_versions` finds. `"table"` is
+#: `mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json")`; the service's file lies on
+#: `champion.run_id`.
 def read_store(client):
     """All that the poster shows, by name, as it stands in the store."""
     champion = client.get_model_version_by_alias(registered_name, "champion")
@@ -99,12 +97,12 @@ def draw_poster(champion, run, runs, versions, table, service):
 #: read the store, draw the poster with the function above, as `poster`,
 #: and save it in the folder output as poster.png and poster.pdf, with
 #: 200 dots an inch. Log both files on the champion's run, in "poster".
-#? `**` hands each entry of a dictionary over as the argument of that name. A figure has `savefig`,
-#? which takes a file and `dpi=`. `client.log_artifact` takes a run's id, a file, and a folder.
-#?
-#? `poster = draw_poster(**read_store(client))`, then `for kind in ("png", "pdf"):` and below it
-#? `poster.savefig(output / f"poster.{kind}", dpi=200)` and `client.log_artifact(champion.run_id,
-#? output / f"poster.{kind}", "poster")`.
+#: hint: `**` hands each entry of a dictionary over as the argument of that name. A figure has
+#: `savefig`, which takes a file and `dpi=`. `client.log_artifact` takes a run's id, a file, and a
+#: folder.
+#: hint: `poster = draw_poster(**read_store(client))`, then `for kind in ("png", "pdf"):` and below
+#: it `poster.savefig(output / f"poster.{kind}", dpi=200)` and `client.log_artifact(champion.run_id,
+#: output / f"poster.{kind}", "poster")`.
 poster = draw_poster(**read_store(client))
 for kind in ("png", "pdf"):
     poster.savefig(output / f"poster.{kind}", dpi=200)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def made_up(root: Path, outline: str, *blocks: tuple[str, str] | str) -> Course:
 
 def task(todo: str = "do it.") -> str:
     """The lines of a task with its two hints, to stand in a section of code.py."""
-    return f"#: {todo}\n#? A nudge.\n#?\n#? The call.\n"
+    return f"#: {todo}\n#: hint: A nudge.\n#: hint: The call.\n"
 
 
 class Lifeline:
@@ -104,8 +103,3 @@ class Lifeline:
     def close(self) -> None:
         """Give the port back."""
         self._listener.close()
-
-
-def without(name: str) -> dict[str, str]:
-    """This process's environment without one variable."""
-    return {key: value for key, value in os.environ.items() if key != name}

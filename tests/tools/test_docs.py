@@ -99,7 +99,7 @@ def test_a_wrong_plan_is_one_sentence(words: str, said: str, whole: Course) -> N
 
 def test_a_session_shows_the_lessons_own_minutes(whole: Course) -> None:
     rows = timetable(PLAN, whole).splitlines()
-    minutes = [whole.block(number).meta["minutes"] for number in (0, 1)]
+    minutes = [whole.block(number).meta.minutes for number in (0, 1)]
     assert rows[2] == f"| 1 | 0 ({minutes[0]}) | {minutes[0]} | {60 - minutes[0]} | - |"
     assert rows[-1].startswith(f"2 blocks: {sum(minutes)} minutes of work in class, in 2 sessions")
 

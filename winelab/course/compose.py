@@ -1,15 +1,14 @@
-"""Composes sections into scripts and cells: the newest version of each section, in order."""
+"""Compose sections into scripts and cells: the newest version of each section, in order."""
 
 from __future__ import annotations
 
 import ast
 import io
 import tokenize
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from winelab.course.source import Block, Change, Course, Form, Line, Task, fail
+from winelab.course.source import Block, Course, Form, Line, OutlineCell, Task, fail
 
 INDENT = "    "
 BUILT = "Built by `make build`."
@@ -23,8 +22,8 @@ class Cell:
 
     name: str
     lines: tuple[Line, ...]
-    tasks: tuple[Task, ...] = ()
-    depth: int = 0
+    tasks: tuple[Task, ...]
+    depth: int
     """How deep the whole cell stands: 1 inside of a function that began in an earlier cell."""
 
     @property
@@ -33,59 +32,60 @@ class Cell:
         return "\n".join(line.text for line in self.lines)
 
 
+# --- which code is there -----------------------------------------------------------------------
+
+
 def sections_after(course: Course, number: int, form: Form) -> Sections:
-    """The sections of the script after block `number`; none at -1."""
-    history = _history(course, number, form)
-    return history[-1] if history else {}
+    """Return the sections of the script after block `number`; none at -1."""
+    return _history(course, number, form)[-1]
 
 
 def sections_before(course: Course, number: int, form: Form) -> Sections:
-    """The sections that a student finds at block `number`.
+    """Return the sections that a student finds at block `number`.
 
     They are those of the script before it, and what the block's changes marked ``given`` do
     to them: all that there is at block 0, scaffolding and ways back to a simpler script later.
     """
     history = _history(course, number - 1, form)
-    now = dict(history[-1]) if history else {}
-    _apply_all(now, course.block(number), form, True, history)
-    return now
+    return _changed(history, course.block(number), form, given=True)
 
 
 def _history(course: Course, number: int, form: Form) -> list[Sections]:
-    """The sections after each block from 0 to `number`."""
-    history: list[Sections] = []
+    """Return the sections before block 0, which are none, and after each block to `number`."""
+    history: list[Sections] = [{}]
     for block in course.blocks[: number + 1]:
-        now = dict(history[-1]) if history else {}
         # What is given comes first: the student changes what was found there.
-        for given in (True, False):
-            _apply_all(now, block, form, given, history)
-        history.append(now)
+        found = _changed(history, block, form, given=True)
+        history.append(_changed([*history, found], block, form, given=False))
     return history
 
 
-def _apply_all(
-    now: Sections, block: Block, form: Form, given: bool, history: list[Sections]
-) -> None:
+def _changed(history: list[Sections], block: Block, form: Form, given: bool) -> Sections:
+    """Return the last sections of `history` after a block's changes, the given or the others.
+
+    Raises CourseError for a change of something that is not there.
+    """
+    now = dict(history[-1])
     for change in block.changes:
-        if change.form == form and change.given == given:
-            _apply(now, block, change, history)
+        if (change.form, change.given) != (form, given):
+            continue
+        path, section, back = block.folder / "code.py", change.section, change.back_to
+        if change.lines:
+            now[section] = change.lines
+        elif back is None:
+            if section not in now:
+                raise fail(path, change.where, f'"{section}" is not there to be removed.')
+            del now[section]
+        elif back >= block.number:
+            raise fail(path, change.where, f'"as in {back}" must name an earlier block.')
+        elif section not in history[back + 1]:
+            raise fail(path, change.where, f'block {back} has no section "{section}".')
+        else:
+            now[section] = history[back + 1][section]
+    return now
 
 
-def _apply(now: Sections, block: Block, change: Change, history: list[Sections]) -> None:
-    path, section = block.folder / "code.py", change.section
-    if change.kind == "code":
-        now[section] = change.lines
-    elif change.kind == "removed":
-        if section not in now:
-            raise fail(path, change.where, f'"{section}" is not there to be removed.')
-        del now[section]
-    elif change.back_to is not None:
-        if change.back_to >= block.number:
-            raise fail(path, change.where, f'"as in {change.back_to}" must name an earlier block.')
-        before = history[change.back_to].get(section)
-        if before is None:
-            raise fail(path, change.where, f'block {change.back_to} has no section "{section}".')
-        now[section] = before
+# --- how it is laid out ------------------------------------------------------------------------
 
 
 def _ends_with_colon(lines: Sequence[Line]) -> bool:
@@ -93,24 +93,23 @@ def _ends_with_colon(lines: Sequence[Line]) -> bool:
     return bool(lines) and lines[-1].text.rstrip().endswith(":")
 
 
-def _opens(lines: Sequence[Line]) -> bool:
-    """Whether code is the head of a block (``with ...:``, a function) that others stand in.
+def _depth(parents: Iterable[str], sections: Sections) -> int:
+    """Return how many of the heads are there and open a block: a ``with``, a function.
 
     Below the first line of a function its docstring may stand, and what it begins with.
     """
-    return _ends_with_colon(lines) or (len(lines) > 1 and lines[0].text.startswith(("def ", "@")))
+    heads = [sections.get(parent, ()) for parent in parents]
+    return sum(
+        _ends_with_colon(head) or (len(head) > 1 and head[0].text.startswith(("def ", "@")))
+        for head in heads
+    )
 
 
-def _depth(parents: Iterable[str], sections: Mapping[str, tuple[Line, ...]]) -> int:
-    return sum(_opens(sections.get(parent, ())) for parent in parents)
-
-
-def _indented(lines: Iterable[Line], indent: str) -> list[Line]:
-    """Lines, moved in; those within a text of several lines stay: a text is what it is.
+def _indented(lines: Sequence[Line], indent: str) -> list[Line]:
+    """Move lines in; those within a text of several lines stay: a text is what it is.
 
     A docstring (between double quotes) moves with its function.
     """
-    lines = list(lines)
     kept: set[int] = set()
     code = "".join(f"{line.text}\n" for line in lines)
     try:
@@ -133,18 +132,15 @@ def _begins_with_definition(lines: Iterable[Line]) -> bool:
     return next(code, "").startswith(("def ", "class ", "@"))
 
 
-def _ends_with_definition(lines: Iterable[Line]) -> bool:
-    """Whether the last statement of code is a function or class."""
+def _far_apart(before: Sequence[Line], after: Sequence[Line]) -> bool:
+    """Whether two empty lines stand between: round a definition, as everywhere in Python."""
+    if _begins_with_definition(after):
+        return True
     try:
-        body = ast.parse("\n".join(line.text for line in lines)).body
+        body = ast.parse("\n".join(line.text for line in before)).body
     except SyntaxError:
         return False  # a part of a statement
     return bool(body) and isinstance(body[-1], ast.FunctionDef | ast.ClassDef)
-
-
-def _far_apart(before: Sequence[Line], after: Sequence[Line]) -> bool:
-    """Whether two empty lines stand between: round a definition, as everywhere in Python."""
-    return _begins_with_definition(after) or _ends_with_definition(before)
 
 
 def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) -> list[Cell]:
@@ -152,65 +148,72 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
 
     A task's TODO comments stand at its section's place, above the code that is there now.
     """
-    todo = {task.section: task for task in tasks}
     cells = []
-    for name, title in course.outline.titles.items():
-        lines: list[Line] = []
-        within = _depth(course.outline.inside[name], sections)
-        if title:
-            words = f"{INDENT * within}# {title}"
-            lines.append(Line(words, course.outline.path, course.outline.where[name]))
-        head, gap, inside = len(lines), False, 0
-        for slot in course.outline.slots:
-            if slot.cell != name:
-                continue
-            code = sections.get(slot.section, ())
-            task = todo.get(slot.section)
-            # A gap among sections of a head that are not there stays inside of it.
-            gap = slot.gap or (gap and len(slot.parents) >= inside)
-            inside = len(slot.parents)
-            if not (code or task):
-                continue
-            source = code[0].source if code else course.outline.path
-            depth = _depth(slot.parents, sections)
-            wide = depth == 0 and _far_apart(lines, code)
-            if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):
-                lines += [Line("", source, 1)] * (2 if wide else 1)
-            gap = False
-            indent = INDENT * depth
-            if task:
-                # An argument of a call stands further in than the section does.
-                first = code[0].text if code else ""
-                at_its_code = indent + first[: len(first) - len(first.lstrip())]
-                lines += [
-                    Line(f"{at_its_code}# {'TODO: ' if at == 0 else '      '}{text}", source, 1)
-                    for at, text in enumerate(task.todo)
-                ]
-            lines += _indented(code, indent)
-        if len(lines) > head:
-            mine = tuple(task for task in tasks if course.outline.cell_of(task.section) == name)
-            cells.append(Cell(name, tuple(lines), mine, within))
+    for place in course.outline.cells.values():
+        names = {slot.section for slot in place.slots}
+        own = {task.section: task for task in tasks if task.section in names}
+        if own or any(sections.get(name) for name in names):
+            lines = _cell_lines(course, place, sections, own)
+            depth = _depth(place.parents, sections)
+            cells.append(Cell(place.name, tuple(lines), tuple(own.values()), depth))
     return cells
 
 
+def _cell_lines(
+    course: Course, place: OutlineCell, sections: Sections, tasks: dict[str, Task]
+) -> list[Line]:
+    """Return the lines of one cell, its title and its TODOs among them."""
+    outline = course.outline.path
+    lines: list[Line] = []
+    if place.title:
+        indent = INDENT * _depth(place.parents, sections)
+        lines.append(Line(f"{indent}# {place.title}", outline, place.line))
+    head, gap, inside = len(lines), False, 0
+    for slot in place.slots:
+        code, task = sections.get(slot.section, ()), tasks.get(slot.section)
+        # A gap among sections of a head that are not there stays inside of it.
+        gap = slot.gap or (gap and len(slot.parents) >= inside)
+        inside = len(slot.parents)
+        if not (code or task):
+            continue
+        source = code[0].source if code else outline
+        indent = INDENT * _depth(slot.parents, sections)
+        wide = not indent and _far_apart(lines, code)
+        if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):
+            lines += [Line("", source, 1)] * (2 if wide else 1)
+        gap = False
+        # An argument of a call stands further in than the section does.
+        first = code[0].text if code else ""
+        at_its_code = indent + first[: len(first) - len(first.lstrip())]
+        for at, text in enumerate(task.todo if task else ()):
+            lines.append(Line(f"{at_its_code}# {'      ' if at else 'TODO: '}{text}", source, 1))
+        lines += _indented(code, indent)
+    return lines
+
+
 def solved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
-    """The cells of the script after block `number`."""
+    """Return the cells of the script after block `number`."""
     return compose(course, sections_after(course, number, form))
 
 
 def unsolved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
-    """The cells that a student opens at block `number`: what is there, with its TODOs."""
+    """Return the cells that a student opens at block `number`: what is there, with its TODOs."""
     tasks = tuple(task for task in course.block(number).tasks if form in task.forms)
     return compose(course, sections_before(course, number, form), tasks)
 
 
+# --- the script --------------------------------------------------------------------------------
+
+
 def header(block: Block) -> str:
-    """The docstring on top of a script: what it is, and where it is edited."""
-    return (
-        f'"""Wine Lab, block {block.number}: {block.title}.\n\n'
-        f"{BUILT} Edit blocks/{block.name}/code.py and build again, not this file.\n"
-        '"""\n'
+    """Return the docstring on top of a script: what it is, and where it is edited."""
+    return _docstring(
+        block, f"{BUILT} Edit blocks/{block.name}/code.py and build again, not this file."
     )
+
+
+def _docstring(block: Block, words: str) -> str:
+    return f'"""Wine Lab, block {block.number}: {block.title}.\n\n{words}\n"""\n'
 
 
 def built_script(text: str) -> bool:
@@ -219,49 +222,44 @@ def built_script(text: str) -> bool:
 
 
 def script_lines(course: Course, number: int) -> list[Line]:
-    """The script after block `number`, line by line, each with the place it was written at."""
+    """Return the script after block `number`, each line with the place it was written at."""
     block = course.block(number)
     return _laid_out(course, block, header(block), solved_cells(course, number, "script"))
 
 
-def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list[Line]:
-    """Cells below each other as one script, under `top`, with empty lines as Python has them."""
-    lesson = block.folder / "lesson.md"
-    lines = [Line(text, lesson, 1) for text in top.splitlines()]
-    previous: Cell | None = None
-    for cell in cells:
-        wide = (
-            previous is not None
-            and cell.depth == 0
-            and (previous.depth > 0 or _far_apart(previous.lines, cell.lines))
-        )
-        lines += [Line("", lesson, 1)] * (2 if wide else 1)
-        # A function's docstring says in a script what the title says in a notebook.
-        titled = course.outline.titles[cell.name] and _begins_with_definition(cell.lines)
-        lines += cell.lines[1:] if titled else cell.lines
-        previous = cell
-    return lines
-
-
 def script_text(course: Course, number: int) -> str:
-    """The script after block `number`, as it is written to solutions/."""
+    """Return the script after block `number`, as it is written to solutions/."""
     return "".join(f"{line.text}\n" for line in script_lines(course, number))
 
 
 def unsolved_script(course: Course, number: int) -> str:
-    """The script that a student begins block `number` with: what is there, with its TODOs."""
+    """Return the script that a student begins block `number` with: what is there, its TODOs."""
     block = course.block(number)
-    top = (
-        f'"""Wine Lab, block {number}: {block.title}.\n\n'
-        f"Your script: write where a TODO stands. The lesson is labs/{block.name}.ipynb.\n"
-        '"""\n'
-    )
-    lines = _laid_out(course, block, top, unsolved_cells(course, number, "script"))
+    words = f"Your script: write where a TODO stands. The lesson is labs/{block.name}.ipynb."
+    cells = unsolved_cells(course, number, "script")
+    lines = _laid_out(course, block, _docstring(block, words), cells)
     return "".join(f"{line.text}\n" for line in lines)
 
 
-def source_of(path: Path, number: int) -> str:
-    """Where a line was written, as a person would look it up."""
+def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list[Line]:
+    """Lay cells below each other as one script, with empty lines as Python has them."""
+    lesson = block.folder / "lesson.md"
+    lines = [Line(text, lesson, 1) for text in top.splitlines()]
+    for before, cell in zip([None, *cells], cells, strict=False):
+        wide = (
+            before is not None
+            and cell.depth == 0
+            and (before.depth > 0 or _far_apart(before.lines, cell.lines))
+        )
+        lines += [Line("", lesson, 1)] * (2 if wide else 1)
+        # A function's docstring says in a script what the title says in a notebook.
+        titled = course.outline.cells[cell.name].title and _begins_with_definition(cell.lines)
+        lines += cell.lines[1:] if titled else cell.lines
+    return lines
+
+
+def source_of(line: Line) -> str:
+    """Return where a line was written, as a person would look it up."""
     # The outline lies in blocks/, all else one folder deeper.
-    steps = 2 if path.parent.name == "blocks" else 3
-    return f"{'/'.join(path.parts[-steps:])}:{number}"
+    steps = 2 if line.source.parent.name == "blocks" else 3
+    return f"{'/'.join(line.source.parts[-steps:])}:{line.number}"

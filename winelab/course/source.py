@@ -1,4 +1,4 @@
-"""Reads blocks/: the outline of the script, and each block's lesson and changes.
+"""Read blocks/: the outline of the script, and each block's lesson and changes.
 
 Every mistake in a source is a CourseError that names the file and the line to mend.
 """
@@ -6,50 +6,58 @@ Every mistake in a source is a CourseError that names the file and the line to m
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
 from winelab.core.errors import CourseError
 from winelab.core.paths import BLOCKS
 
 Form = Literal["script", "notebook"]
-FORMS: tuple[Form, ...] = ("script", "notebook")
+FORMS: tuple[Form, ...] = get_args(Form)
 
-PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
-# What a lesson must declare, and the type of each value.
-METADATA: dict[str, type] = {
-    "title": str,
-    "part": int,
-    "minutes": int,
-    "level": int,
-    "objectives": list,
-    "teaches": list,
-    "keypoints": list,
-}
+COURSE_PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
 HEADINGS = ("Goal", "Why", "Your task", "Look at it", "If it goes wrong", "Recap")
 
-_FOLDER = re.compile(r"(\d\d)_([a-z0-9_]+)")
-_CELL = re.compile(r"\[([a-z0-9-]+)\]\s*(.*)")
+_FOLDER = re.compile(r"\d\d_[a-z0-9_]+")
+_OUTLINE = re.compile(r"( *)(?:\[([a-z0-9-]+)\]\s*(.*)|([a-z0-9-]+)(:?)\s*)")
 # The ids of a notebook's cells are made of these (see notebook.py) and of the cells' names.
 _RESERVED = re.compile(r"title|check|answer|end|text-\d+|.*-hints")
-_SECTION = re.compile(r"( *)([a-z0-9-]+)(:?)")
-_CHANGE = re.compile(r"# %% ([a-z0-9-]+)(?: \((.+)\))?")
-_DIRECTIVE = re.compile(r":::\s*(\w+)\s*([a-z0-9-]*)")
+# Formatters indent a comment that stands below indented code.
+_CHANGE = re.compile(r"\s*# %% ([a-z0-9-]+)(?: \((.+)\))?\s*")
+_FLAG = re.compile(r"script|notebook|removed|given|as in (\d+)")
+_HINT = re.compile(r"hint:\s*(.*)", re.IGNORECASE)
+_MISSPELT = re.compile(r"#\s*\?|#\s+:|#:\s*hint(?!:)", re.IGNORECASE)
+_DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given|check))\s*")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A section's place in the script: its cell, what it stands in, the blank line before it."""
+    """A section's place in its cell: the heads that it stands in, the blank line before it."""
 
     section: str
-    cell: str
     parents: tuple[str, ...]
     gap: bool
     """A blank line stands before it, where something of its cell precedes."""
+
+
+@dataclass(frozen=True)
+class OutlineCell:
+    """A cell's place in the script, and the sections that it may hold, in order."""
+
+    name: str
+    title: str
+    """The comment above its code; "" where it has none."""
+    line: int
+    parents: tuple[str, ...]
+    """The heads of earlier cells that the whole cell stands in."""
+    slots: list[Slot] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,14 @@ class Outline:
     """The fixed order of cells and sections of the one script that the course grows."""
 
     path: Path
-    titles: dict[str, str]
-    """Cell name to the comment above it ("" where it has none), in order."""
-    slots: tuple[Slot, ...]
-    where: dict[str, int] = field(default_factory=dict)
-    """Cell name to its line in the outline."""
-    inside: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Cell name to the heads of earlier cells that the whole cell stands in."""
+    cells: dict[str, OutlineCell]
 
-    def cell_of(self, section: str) -> str:
-        """The cell in which `section` stands."""
-        return next(slot.cell for slot in self.slots if slot.section == section)
+    def cell_of(self, section: str) -> str | None:
+        """Return the name of the cell in which `section` stands, None where it stands nowhere."""
+        for cell in self.cells.values():
+            if any(slot.section == section for slot in cell.slots):
+                return cell.name
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,13 @@ class Change:
 
     section: str
     form: Form
-    kind: Literal["code", "removed", "back"]
-    lines: tuple[Line, ...] = ()
-    back_to: int | None = None
-    given: bool = False
+    lines: tuple[Line, ...]
+    """Its new code; without it the section is removed or brought back."""
+    back_to: int | None
+    """The block after which it was as it is brought back; None where it is not."""
+    given: bool
     """The student finds it there already, and is not asked for it."""
-    where: int = 0
+    where: int
     """The line of the `# %%` mark in code.py."""
 
 
@@ -105,12 +111,29 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Part:
+class LessonPiece:
     """A stretch of a lesson: prose, or the place where cells or the check stand."""
 
     kind: Literal["text", "cell", "given", "check"]
     content: str
-    line: int
+    line: int = 0
+    """The line of its directive; 0 for prose."""
+
+
+_Text = Annotated[str, Field(min_length=1)]
+_Texts = Annotated[list[_Text], Field(min_length=1)]
+
+
+class Metadata(BaseModel, frozen=True, strict=True, extra="forbid"):
+    """What a lesson declares on top."""
+
+    title: _Text
+    part: Literal[1, 2, 3]
+    minutes: Annotated[int, Field(gt=0)]
+    level: Literal[1, 2, 3]
+    objectives: _Texts
+    teaches: list[_Text]
+    keypoints: _Texts
 
 
 @dataclass(frozen=True)
@@ -118,31 +141,29 @@ class Block:
     """One block as written in its folder."""
 
     number: int
-    slug: str
     folder: Path
-    meta: dict[str, Any]
-    parts: tuple[Part, ...]
+    meta: Metadata
+    pieces: tuple[LessonPiece, ...]
     changes: tuple[Change, ...]
-    tasks: tuple[Task, ...] = field(default=())
+    tasks: tuple[Task, ...]
 
     @property
     def name(self) -> str:
         """The folder's and the built files' stem, for example ``03_run``."""
-        return f"{self.number:02d}_{self.slug}"
+        return self.folder.name
 
     @property
     def title(self) -> str:
         """The lesson's title."""
-        return str(self.meta["title"])
+        return self.meta.title
 
     @property
     def stars(self) -> str:
         """The level, drawn: one to three full stars out of three."""
-        level = int(self.meta["level"])
-        return "★" * level + "☆" * (3 - level)
+        return "★" * self.meta.level + "☆" * (3 - self.meta.level)
 
     def sections(self) -> set[str]:
-        """The sections that this block names: adds, replaces, removes or brings back."""
+        """Return the sections that this block names: adds, replaces, removes or brings back."""
         return {change.section for change in self.changes}
 
 
@@ -154,7 +175,7 @@ class Course:
     blocks: tuple[Block, ...]
 
     def block(self, number: int) -> Block:
-        """The block with that number; CourseError where there is none."""
+        """Return the block with that number. Raises CourseError where there is none."""
         if 0 <= number < len(self.blocks):
             return self.blocks[number]
         raise CourseError(
@@ -163,12 +184,12 @@ class Course:
 
 
 def fail(path: Path, line: int, message: str) -> CourseError:
-    """The error for a mistake in a source: file, line, what to do."""
+    """Return the error for a mistake in a source: file, line, what to do."""
     return CourseError(f"{path.parent.name}/{path.name}:{line}: {message}")
 
 
 def _read_lines(path: Path) -> list[str]:
-    """The lines of a source; CourseError where it is missing or in another encoding."""
+    """Return the lines of a source. Raises CourseError where it is missing or not in UTF-8."""
     try:
         content = path.read_bytes()
         # Editors on Windows may put a byte order mark in front.
@@ -188,296 +209,268 @@ def read_outline(path: Path) -> Outline:
 
     An indented section stands inside the one above it whose name ends in a colon (a ``with``
     block, a function), and so does an indented cell with all its sections. A blank line between
-    two sections is a blank line in the script.
+    two sections is a blank line in the script. Raises CourseError for a line that is neither.
     """
-    titles: dict[str, str] = {}
-    where: dict[str, int] = {}
-    inside: dict[str, tuple[str, ...]] = {}
-    slots: list[Slot] = []
-    cell, gap = "", False
-    parents: list[str] = []
+    cells: dict[str, OutlineCell] = {}
+    sections: set[str] = set()
+    current: OutlineCell | None = None
+    parents: tuple[str, ...] = ()
+    gap = False
     for number, text in enumerate(_read_lines(path), start=1):
         if text.startswith("#"):
             continue
         if not text.strip():
             gap = True
-        elif match := _CELL.fullmatch(text.strip()):
-            cell = match[1]
-            if cell in titles:
+            continue
+        match = _OUTLINE.fullmatch(text)
+        if not match:
+            raise fail(path, number, f'not a "[cell] title" and not a section name: {text!r}.')
+        indent, cell, title, section, colon = match.groups()
+        if section and not current:
+            raise fail(path, number, f'"{section}" stands above the first [cell].')
+        depth, odd = divmod(len(indent), 4)
+        least = len(current.parents) if section and current else 0
+        if odd or not least <= depth <= len(parents):
+            what = f'"{section}"' if section else f"[{cell}]"
+            raise fail(path, number, f'indent {what} by four spaces below a name that ends in ":".')
+        parents = parents[:depth]
+        if cell:
+            if cell in cells:
                 raise fail(path, number, f"the cell [{cell}] stands here a second time.")
             if _RESERVED.fullmatch(cell):
                 raise fail(path, number, f"[{cell}] is a name of the notebook's own; take another.")
-            depth = (len(text) - len(text.lstrip())) // 4
-            if depth > len(parents):
-                raise fail(
-                    path, number, f'indent [{cell}] by four spaces below a name that ends in ":".'
-                )
-            titles[cell], where[cell] = match[2], number
-            parents, gap = parents[:depth], False
-            inside[cell] = tuple(parents)
-        elif match := _SECTION.fullmatch(text.rstrip()):
-            depth, name = len(match[1]) // 4, match[2]
-            if not cell:
-                raise fail(path, number, f'"{name}" stands above the first [cell].')
-            if len(match[1]) % 4 or not len(inside[cell]) <= depth <= len(parents):
-                raise fail(
-                    path, number, f'indent "{name}" by four spaces below a name that ends in ":".'
-                )
-            if name in {slot.section for slot in slots}:
-                raise fail(path, number, f'the section "{name}" stands here a second time.')
-            parents = parents[:depth]
-            slots.append(Slot(name, cell, tuple(parents), gap))
-            gap = False
-            if match[3]:
-                parents.append(name)
-        else:
-            raise fail(path, number, f'not a "[cell] title" and not a section name: {text!r}.')
-    return Outline(path, titles, tuple(slots), where, inside)
+            current = cells[cell] = OutlineCell(cell, title, number, parents)
+        elif current:
+            if section in sections:
+                raise fail(path, number, f'the section "{section}" stands here a second time.')
+            sections.add(section)
+            current.slots.append(Slot(section, parents, gap))
+            if colon:
+                parents += (section,)
+        gap = False
+    return Outline(path, cells)
 
 
 # --- code.py -----------------------------------------------------------------------------------
 
 
-def _read_flags(path: Path, number: int, text: str | None) -> dict[str, Any]:
-    flags: dict[str, Any] = {"forms": FORMS, "kind": "code", "back_to": None, "given": False}
-    for word in (text or "").split(", ") if text else []:
-        if word in FORMS and flags["forms"] == FORMS:
-            flags["forms"] = (word,)
-        elif word == "removed":
-            flags["kind"] = "removed"
-        elif word == "given":
-            flags["given"] = True
-        elif match := re.fullmatch(r"as in (\d+)", word):
-            flags["kind"], flags["back_to"] = "back", int(match[1])
-        else:
-            raise fail(
-                path,
-                number,
-                f'"{word}" is unknown; write script, notebook, removed, given or "as in 4".',
-            )
-    return flags
-
-
-def _hints(lines: list[str]) -> tuple[str, ...]:
-    """Join hint lines into hints; an empty one stands between two."""
-    return tuple(
-        " ".join(part.split("\n")) for part in "\n".join(lines).strip("\n").split("\n\n") if part
-    )
-
-
 def read_code(path: Path, outline: Outline) -> tuple[tuple[Change, ...], tuple[Task, ...]]:
     """Read a block's code.py: percent cells named after the sections that they change.
 
-    In a cell, ``#:`` lines are the task (the TODO of the student's cell) and ``#?`` lines its
-    hints, from a nudge to the call, with an empty ``#?`` between two; all else is code.
+    In a cell, ``#:`` lines are the task (the TODO of the student's cell). Those from a
+    ``#: hint:`` on are a hint, a nudge first and then the call; all else is code. Raises
+    CourseError for a mark that is not understood.
     """
-    known = {slot.section for slot in outline.slots}
-    changes: list[Change] = []
+    changes: dict[tuple[str, Form, bool], Change] = {}
     tasks: list[Task] = []
-    cells: list[tuple[int, str, dict[str, Any], list[tuple[int, str]]]] = []
-    for where, text in enumerate(_read_lines(path), start=1):
-        if text.startswith("# %%"):
-            match = _CHANGE.fullmatch(text.rstrip())
-            if not match:
-                raise fail(path, where, 'write the mark as "# %% section" or "# %% section (...)".')
-            if match[1] not in known:
-                raise fail(
-                    path,
-                    where,
-                    f'no section "{match[1]}" in {outline.path.name}; add it, or mend the name.',
-                )
-            cells.append((where, match[1], _read_flags(path, where, match[2]), []))
-        elif cells:
-            cells[-1][3].append((where, text))
-        elif text.strip() and not text.startswith("#"):
-            raise fail(path, where, 'code stands above the first "# %% section" mark.')
-
-    for where, section, flags, body in cells:
-        todo = tuple(text.lstrip()[2:].strip() for _, text in body if text.lstrip()[:2] == "#:")
-        hints = _hints([text.lstrip()[2:].strip() for _, text in body if text.lstrip()[:2] == "#?"])
-        code = [Line(text, path, at) for at, text in body if text.lstrip()[:2] not in ("#:", "#?")]
-        while code and not code[-1].text.strip():
-            code.pop()
-        while code and not code[0].text.strip():
-            code.pop(0)
-        if flags["given"] and todo:
-            raise fail(
-                path,
-                where,
-                f'"{section}" is given: the student finds it there, so take its "#:" '
-                "lines away, or the word.",
-            )
-        if bool(code) != (flags["kind"] == "code"):
-            raise fail(
-                path,
-                where,
-                f'"{section}" has no code; write "(removed)" to take it away.'
-                if flags["kind"] == "code"
-                else f'"{section}" is {flags["kind"]} and has code; delete one of the two.',
-            )
-        if todo and len(hints) < 2:
-            raise fail(
-                path,
-                where,
-                f'the TODO of "{section}" has {len(hints)} hints; write two as "#?" lines, '
-                'a nudge and then the call, with an empty "#?" between them.',
-            )
-        if hints and not todo:
-            raise fail(path, where, f'"{section}" has hints but no "#:" line to hint at.')
-        for form in flags["forms"]:
-            same = [c for c in changes if c.section == section and c.form == form]
+    for where, section, flags, body in _percent_cells(path, outline):
+        for flag in flags:
+            if not _FLAG.fullmatch(flag):
+                known = 'script, notebook, removed, given or "as in 4"'
+                raise fail(path, where, f'"{flag}" is unknown; write {known}.')
+        back = [int(flag.removeprefix("as in ")) for flag in flags if flag.startswith("as in ")]
+        gone, given = bool(back) or "removed" in flags, "given" in flags
+        forms = tuple(form for form in FORMS if form in flags) or FORMS
+        todo, hints, code = _read_marks(path, body)
+        for wrong, message in (
+            (given and todo, 'is given: the student finds it there, so take its "#:" lines away.'),
+            (not code and not gone, 'has no code; write "(removed)" to take it away.'),
+            (code and gone, "is removed or brought back, and has code; delete one of the two."),
+            (
+                todo and len(hints) < 2,
+                f'has a TODO and {len(hints)} hints; write two as "#: hint: ...", a nudge and '
+                "then the call.",
+            ),
+            (hints and not todo, 'has hints but no "#:" line above them to hint at.'),
             # What is given may be changed by the student: two changes of one section then.
-            if any(c.given == flags["given"] for c in same):
-                raise fail(path, where, f'"{section}" is changed twice for the {form}.')
-            changes.append(
-                Change(
-                    section,
-                    form,
-                    flags["kind"],
-                    tuple(code),
-                    flags["back_to"],
-                    flags["given"],
-                    where,
-                )
-            )
+            (
+                any((section, form, given) in changes for form in forms),
+                f"is changed twice for the {' and the '.join(forms)}.",
+            ),
+        ):
+            if wrong:
+                raise fail(path, where, f'"{section}" {message}')
+        for form in forms:
+            change = Change(section, form, code, back[0] if back else None, given, where)
+            changes[section, form, given] = change
         if todo:
-            tasks.append(Task(section, flags["forms"], todo, hints))
-    return tuple(changes), tuple(tasks)
+            tasks.append(Task(section, forms, todo, hints))
+    return tuple(changes.values()), tuple(tasks)
+
+
+def _percent_cells(
+    path: Path, outline: Outline
+) -> Iterator[tuple[int, str, list[str], list[Line]]]:
+    """Yield each ``# %%`` mark's line, section and flags, and the lines below it."""
+    lines = [Line(text, path, number) for number, text in enumerate(_read_lines(path), start=1)]
+    marks = [at for at, line in enumerate(lines) if line.text.lstrip().startswith("# %%")]
+    marks.append(len(lines))
+    for line in lines[: marks[0]]:
+        if line.text.strip() and not line.text.startswith("#"):
+            raise fail(path, line.number, 'code stands above the first "# %% section" mark.')
+    for at, end in pairwise(marks):
+        match = _CHANGE.fullmatch(lines[at].text)
+        if not match:
+            raise fail(path, at + 1, 'write the mark as "# %% section" or "# %% section (...)".')
+        section, flags = match.groups()
+        if outline.cell_of(section) is None:
+            there = f"in {outline.path.name}; add it, or mend the name."
+            raise fail(path, at + 1, f'no section "{section}" {there}')
+        yield at + 1, section, flags.split(", ") if flags else [], lines[at + 1 : end]
+
+
+def _read_marks(
+    path: Path, body: list[Line]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Line, ...]]:
+    """Return the TODO lines, the hints and the code of a section."""
+    todo: list[str] = []
+    hints: list[str] = []
+    code: list[Line] = []
+    for line in body:
+        text = line.text.strip()
+        if wrong := _MISSPELT.match(text):
+            right = 'a task as "#: ...", a hint as "#: hint: ..."'
+            raise fail(path, line.number, f'"{wrong[0]}" is no mark; write {right}.')
+        if not text.startswith("#:"):
+            code.append(line)
+            continue
+        words = text.removeprefix("#:").strip()
+        if hint := _HINT.fullmatch(words):
+            hints.append(hint[1])
+        elif hints:
+            hints[-1] += f" {words}"
+        else:
+            todo.append(words)
+    filled = [at for at, line in enumerate(code) if line.text.strip()]
+    return tuple(todo), tuple(hints), tuple(code[filled[0] : filled[-1] + 1] if filled else ())
 
 
 # --- lesson.md ---------------------------------------------------------------------------------
 
 
-def _read_metadata(path: Path, lines: list[str]) -> tuple[dict[str, Any], int]:
-    """The metadata on top of a lesson, and the number of the line that closes it."""
+def _read_metadata(path: Path, lines: list[str]) -> tuple[Metadata, int]:
+    """Return the metadata on top of a lesson, and the number of lines that it takes."""
     if not lines or lines[0].strip() != "---":
         raise fail(path, 1, 'the lesson must begin with "---" and its metadata.')
+    if "---" not in lines[1:]:
+        raise fail(path, 1, 'no second "---" closes the metadata.')
+    end = lines.index("---", 1)
     try:
-        end = lines.index("---", 1)
-    except ValueError:
-        raise fail(path, 1, 'no second "---" closes the metadata.') from None
-    try:
-        meta = yaml.safe_load("\n".join(lines[1:end])) or {}
+        values = yaml.safe_load("\n".join(lines[1:end])) or {}
     except yaml.MarkedYAMLError as error:
         at = (error.problem_mark.line if error.problem_mark else 0) + 2
         raise fail(path, at, f"the metadata is not YAML: {error.problem}.") from None
     except (yaml.YAMLError, ValueError) as error:
         why = " ".join(str(error).split())
         raise fail(path, 2, f"the metadata is not YAML: {why}.") from None
-    if not isinstance(meta, dict):
+    if not isinstance(values, dict):
         raise fail(path, 2, 'the metadata must be lines of "name: value".')
-    for name, kind in METADATA.items():
-        if name not in meta:
-            raise fail(path, end + 1, f'the metadata lacks "{name}".')
-        # `true` is an int to Python.
-        wrong = not isinstance(meta[name], kind) or isinstance(meta[name], bool)
-        if wrong or meta[name] in ("", []):
-            if name == "teaches" and meta[name] == []:
-                continue
-            raise fail(path, end + 1, f'the metadata\'s "{name}" must be a {kind.__name__}.')
-    for name in meta:
-        if name not in METADATA:
-            raise fail(path, end + 1, f'the metadata has "{name}", which nothing reads.')
-    if meta["level"] not in (1, 2, 3):
-        raise fail(path, end + 1, '"level" is 1, 2 or 3 stars.')
-    if meta["part"] not in PARTS:
-        raise fail(path, end + 1, f'"part" is one of {", ".join(map(str, PARTS))}.')
-    return meta, end + 1
+    try:
+        return Metadata.model_validate(values), end + 1
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        name, why = first["loc"][0], first["msg"][0].lower() + first["msg"][1:]
+        sentence = {
+            "missing": f'the metadata lacks "{name}".',
+            "extra_forbidden": f'the metadata has "{name}", which nothing reads.',
+        }.get(first["type"], f'"{name}" in the metadata is wrong: {why}.')
+        own = [at for at, text in enumerate(lines[:end], start=1) if text.startswith(f"{name}:")]
+        raise fail(path, own[0] if own else end + 1, sentence) from None
 
 
-def read_lesson(path: Path, outline: Outline) -> tuple[dict[str, Any], tuple[Part, ...]]:
+def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPiece, ...]]:
     """Read a block's lesson.md: metadata, prose, and ``:::`` lines that say where cells stand.
 
     ``::: cell train`` is the place of a cell, ``::: given`` that of all cells before the next
-    named one, ``::: check`` that of the check.
+    named one, ``::: check`` that of the check. Raises CourseError for what is wrong or missing.
     """
     lines = _read_lines(path)
     meta, start = _read_metadata(path, lines)
-    parts: list[Part] = []
+    pieces: list[LessonPiece] = []
     prose: list[str] = []
-    first, fenced, found = start + 1, False, set()
+    fenced = False
+    headings, places = set(), set()
+
+    def end_prose() -> None:
+        if text := "\n".join(prose).strip():
+            pieces.append(LessonPiece("text", text))
+        prose.clear()
+
     for number, text in enumerate(lines[start:], start=start + 1):
         if text.startswith("```"):
             fenced = not fenced
         if text.startswith("## ") and not fenced:
-            found.add(text[3:].strip())
+            headings.add(text[3:].strip())
         if not text.startswith(":::") or fenced:
             prose.append(text)
             continue
-        match = _DIRECTIVE.fullmatch(text.strip())
-        kind, name = (match[1], match[2]) if match else ("", "")
-        if kind not in ("cell", "given", "check") or bool(name) != (kind == "cell"):
+        match = _DIRECTIVE.fullmatch(text)
+        if not match:
             raise fail(path, number, 'write "::: cell NAME", "::: given" or "::: check".')
-        if kind == "cell" and name not in outline.titles:
+        kind: Any = match[1] or match[3]
+        name = match[2] or ""
+        if name and name not in outline.cells:
             raise fail(path, number, f"no cell [{name}] in {outline.path.name}.")
-        if any(part.kind == kind and part.content == name for part in parts if kind != "given"):
+        if (kind, name) in places and kind != "given":
             raise fail(path, number, f'"{text.strip()}" stands here a second time.')
-        parts += [
-            Part("text", "\n".join(prose).strip(), first),
-            Part(kind, name, number),  # type: ignore[arg-type]
-        ]
-        prose, first = [], number + 1
-    parts.append(Part("text", "\n".join(prose).strip(), first))
+        places.add((kind, name))
+        end_prose()
+        pieces.append(LessonPiece(kind, name, number))
+    end_prose()
     for heading in HEADINGS:
-        if heading not in found:
+        if heading not in headings:
             raise fail(path, len(lines), f'the heading "## {heading}" is missing.')
-    if not any(part.kind == "check" for part in parts):
+    if ("check", "") not in places:
         raise fail(path, len(lines), 'the line "::: check" is missing.')
-    return meta, tuple(part for part in parts if part.content or part.kind != "text")
+    return meta, tuple(pieces)
 
 
 # --- the course --------------------------------------------------------------------------------
 
 
 def read_block(folder: Path, outline: Outline) -> Block:
-    """Read one block's folder."""
-    match = _FOLDER.fullmatch(folder.name)
-    if not match:
-        raise fail(folder / "lesson.md", 1, 'name the folder with two digits and a slug: "03_run".')
+    """Read one block's folder. Raises CourseError for a mistake in it."""
+    lesson = folder / "lesson.md"
+    if not _FOLDER.fullmatch(folder.name):
+        raise fail(lesson, 1, 'name the folder with two digits and a slug: "03_run".')
     for name in ("lesson.md", "code.py", "checks.py"):
         if not (folder / name).is_file():
             raise fail(folder / name, 1, "the file is missing.")
-    number = int(match[1])
-    meta, parts = read_lesson(folder / "lesson.md", outline)
+    meta, pieces = read_lesson(lesson, outline)
     changes, tasks = read_code(folder / "code.py", outline)
-    block = Block(number, match[2], folder, meta, parts, changes, tasks)
-    placed = {part.content for part in parts if part.kind == "cell"}
+    placed = {piece.content for piece in pieces if piece.kind == "cell"}
     for task in tasks:
         cell = outline.cell_of(task.section)
         if "notebook" in task.forms and cell not in placed:
-            raise fail(
-                folder / "lesson.md",
-                1,
-                f'the task "{task.section}" has no place; write "::: cell {cell}" there.',
-            )
-    return block
+            what = f'the task "{task.section}" has no place; write "::: cell {cell}" there.'
+            raise fail(lesson, 1, what)
+    return Block(int(folder.name[:2]), folder, meta, pieces, changes, tasks)
 
 
 def read_course(folder: Path = BLOCKS) -> Course:
-    """Read all blocks of `folder`: the outline first, then each block, numbered without a gap."""
+    """Read all blocks of `folder`: the outline first, then each block.
+
+    Raises CourseError for a mistake in a block, and for numbers that leave a gap or come twice.
+    """
     outline = read_outline(folder / "outline.txt")
-    folders = sorted(
-        path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"
-    )
     blocks: list[Block] = []
-    for path in folders:
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir() or path.name[0] in "._":
+            continue
         block = read_block(path, outline)
         expected = len(blocks)
-        if block.number < expected:
-            raise fail(
-                path / "lesson.md",
-                1,
-                f"block {block.number} is there twice: {blocks[-1].name} and {path.name}.",
+        if block.number != expected:
+            message = (
+                f"block {block.number} is there twice: {blocks[-1].name} and {path.name}."
+                if block.number < expected
+                else f"block number {expected} is missing before {path.name}."
             )
-        if block.number > expected:
-            raise fail(
-                path / "lesson.md", 1, f"block number {expected} is missing before {path.name}."
-            )
+            raise fail(path / "lesson.md", 1, message)
         blocks.append(block)
     return Course(outline, tuple(blocks))
 
 
 @cache
 def course() -> Course:
-    """The course of this folder, read once a process."""
+    """Return the course of this folder, read once a process."""
     return read_course()

@@ -34,8 +34,12 @@ class Plan:
     """Whether each block of the course must be there."""
 
 
+def _wrong(message: str) -> CourseError:
+    return CourseError(f"docs/teaching.md: {message}")
+
+
 def read_plan(words: str) -> Plan:
-    """The plan that a comment's words say. Raises CourseError for words it does not know."""
+    """Read the plan in a comment's words. Raises CourseError for words it does not know."""
     minutes, every, home = 0, False, frozenset[int]()
     sessions: tuple[tuple[int, ...], ...] = ()
     for part in (part.strip() for part in words.split(";")):
@@ -48,70 +52,66 @@ def read_plan(words: str) -> Plan:
         elif re.fullmatch(r"[\d\s|-]+", part) and not sessions:
             sessions = tuple(_blocks(text) for text in part.split("|"))
         else:
-            raise CourseError(f'docs/teaching.md: "{part}" is not understood in a timetable.')
+            raise _wrong(f'"{part}" is not understood in a timetable.')
     if not minutes or not sessions:
-        raise CourseError('docs/teaching.md: a timetable needs "N minutes" and its blocks.')
+        raise _wrong('a timetable needs "N minutes" and its blocks.')
     return Plan(minutes, sessions, home, every)
 
 
 def _blocks(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for word in text.split():
-        first, _, last = word.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
-            raise CourseError(f'docs/teaching.md: "{word}" names no blocks, such as 4 or 4-7.')
-        found += range(int(first), int(last or first) + 1)
+        match = re.fullmatch(r"(\d+)(?:-(\d*))?", word)
+        if not match:
+            raise _wrong(f'"{word}" names no blocks, such as 4 or 4-7.')
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
     return tuple(found)
 
 
 def timetable(plan: Plan, course: Course) -> str:
-    """A Markdown table with a row a session.
+    """Return a Markdown table with a row a session.
 
     Raises CourseError for a block that is missing, planned twice, or not there, and for a
     session with too little time left to talk.
     """
-    minutes = {block.number: block.meta["minutes"] for block in course.blocks}
+    minutes = {block.number: block.meta.minutes for block in course.blocks}
     planned = [number for session in plan.sessions for number in session]
     for number in sorted({*planned, *plan.home}):
         if number not in minutes:
-            raise CourseError(f"docs/teaching.md: there is no block {number} to plan.")
+            raise _wrong(f"there is no block {number} to plan.")
         if planned.count(number) != 1:
-            times = planned.count(number)
-            raise CourseError(f"docs/teaching.md: block {number} is planned {times} times.")
+            raise _wrong(f"block {number} is planned {planned.count(number)} times.")
     missing = [str(number) for number in minutes if plan.every and number not in planned]
     if missing:
-        raise CourseError(
-            f"docs/teaching.md: no session has block {', '.join(missing)}: put it into the line "
-            "above the table."
-        )
+        named = ", ".join(missing)
+        raise _wrong(f"no session has block {named}: put it into the line above the table.")
     rows = [
         "| session | in class | minutes of work | left to talk | at home |",
         "| ---: | --- | ---: | ---: | --- |",
     ]
     for at, session in enumerate(plan.sessions, start=1):
         here = [number for number in session if number not in plan.home]
-        there = [number for number in session if number in plan.home]
         work = sum(minutes[number] for number in here)
-        if plan.minutes - work < TALK:
-            raise CourseError(
-                f"docs/teaching.md: session {at} has {work} minutes of work in "
-                f"{plan.minutes}, and {TALK} must be left to talk: move a block, or send it home."
+        left = plan.minutes - work
+        if left < TALK:
+            raise _wrong(
+                f"session {at} has {work} minutes of work in {plan.minutes}, and {TALK} must be "
+                "left to talk: move a block, or send it home."
             )
-        at_home = ", ".join(f"{number} ({minutes[number]} min)" for number in there) or "-"
+        there = [f"{number} ({minutes[number]} min)" for number in session if number in plan.home]
         blocks = ", ".join(f"{number} ({minutes[number]})" for number in here)
-        rows.append(f"| {at} | {blocks} | {work} | {plan.minutes - work} | {at_home} |")
-    in_class = sum(minutes[number] for number in planned if number not in plan.home)
+        rows.append(f"| {at} | {blocks} | {work} | {left} | {', '.join(there) or '-'} |")
     at_home = sum(minutes[number] for number in plan.home)
+    in_class = sum(minutes[number] for number in planned) - at_home
     home = f", {at_home} at home" if at_home else ""
-    total = (
-        f"{len(planned)} blocks: {in_class} minutes of work in class{home}, in "
+    return "\n".join(rows) + (
+        f"\n\n{len(planned)} blocks: {in_class} minutes of work in class{home}, in "
         f"{len(plan.sessions)} sessions of {plan.minutes} minutes."
     )
-    return "\n".join(rows) + f"\n\n{total}"
 
 
 def with_timetables(text: str, course: Course) -> str:
-    """`text` with today's table in each of its places. Raises CourseError as `timetable`."""
+    """Return `text` with today's table in each of its places. Raises CourseError as `timetable`."""
 
     def table(place: re.Match[str]) -> str:
         return f"{place[1]}\n{timetable(read_plan(place[2]), course)}\n\n{place[3]}"
