@@ -13,7 +13,7 @@ from winelab.commands import catchup, progress
 from winelab.core.errors import CourseError
 from winelab.core.paths import SOLUTIONS, course_environment, store_uri
 from winelab.course.source import course
-from winelab.proof.runner import run
+from winelab.proof.execute import Code, execute
 from winelab.tracking import store
 from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG
 from winelab.tracking.workspace import furnish
@@ -56,7 +56,7 @@ def test_it_asks_for_a_number(home: Path) -> None:
 def test_it_adds_what_is_missing_and_keeps_what_is_there(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = run(home, source="03_run.py", check=3)
+    mine = execute(Code("03_run.py"), home, check=3)
     assert mine.report is not None and mine.report.done
     client = MlflowClient(store_uri(home))
     assert catchup.main(5, home) == 0
@@ -82,7 +82,7 @@ def test_a_store_with_a_registry_and_a_champion_can_be_gone_on_with(
     version = client.get_model_version_by_alias(REGISTERED, "champion")
     # In its final place from the start.
     assert home.as_uri() in client.get_run(version.run_id or "").info.artifact_uri
-    outcome = run(home, source="26_latest_version.py", check=26)
+    outcome = execute(Code("26_latest_version.py"), home, check=26)
     assert outcome.report is not None and outcome.report.done, outcome
 
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from tools.made_up import needs_fork
-from winelab.proof.runner import fork_server, run
+from winelab.proof.execute import Code, execute
+from winelab.system.forkserver import fork_server
 from winelab.tracking import run_tags
 from winelab.tracking.run_tags import (
     BLOCK_TAG,
@@ -82,21 +83,33 @@ def test_the_number_in_front_of_a_files_name_is_the_block(name: str) -> None:
     assert block_number(name) == NAMES[name]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/home/jö/labs/14_autolog (1).ipynb",
-        "labs/14_autolog (1).ipynb",
-        "14_autolog (1).ipynb",
-        r"C:\Users\Zoë Kovács\wine lab\labs\14_autolog (1).ipynb",
-        "/home/me/03_old/14_autolog (1).ipynb",
-    ],
-    ids=["absolute", "relative", "alone", "Windows", "numbered folder"],
-)
-def test_the_folder_of_a_notebook_says_nothing(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    in_a_kernel(monkeypatch)
-    monkeypatch.setenv("JPY_SESSION_NAME", path)
-    assert source_name() == "14_autolog (1).ipynb"
+NAME = "14_autolog (1).ipynb"
+LAB = {"JPY_SESSION_NAME": f"labs/{NAME}"}
+# Whether IPython runs, what is said by variables of the environment, and the name read out of it.
+SOURCES = {
+    "absolute": (True, {"JPY_SESSION_NAME": f"/home/jö/labs/{NAME}"}, NAME),
+    "relative": (True, LAB, NAME),
+    "alone": (True, {"JPY_SESSION_NAME": NAME}, NAME),
+    "Windows": (True, {"JPY_SESSION_NAME": rf"C:\Users\Zoë Kovács\wine lab\labs\{NAME}"}, NAME),
+    "numbered folder": (True, {"JPY_SESSION_NAME": f"/home/me/03_old/{NAME}"}, NAME),
+    "the course says it": (True, {"WINELAB_SOURCE": "05_uri.ipynb"} | LAB, "05_uri.ipynb"),
+    # Started from a notebook's terminal, a script inherits that notebook's name.
+    "script": (False, LAB, "05_uri.py"),
+    "nobody says it": (True, {}, ""),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_notebook_or_script_is_named(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    in_ipython, variables, name = SOURCES[source]
+    monkeypatch.setattr(sys, "argv", ["solutions/05_uri.py", "--alpha", "1"])
+    if in_ipython:
+        in_a_kernel(monkeypatch)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert source_name() == name
+    assert CourseContext().in_context()
+    assert CourseContext().tags().keys() == ({TRY_TAG, BLOCK_TAG} if name else {TRY_TAG})
 
 
 def test_vs_code_names_the_notebook_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,26 +117,6 @@ def test_vs_code_names_the_notebook_in_a_variable(monkeypatch: pytest.MonkeyPatc
     # Of a Jupyter server that VS Code was started from.
     monkeypatch.setenv("JPY_SESSION_NAME", "labs/14_autolog.ipynb")
     assert source_name() == "05_uri.ipynb"
-
-
-def test_a_script_is_named_by_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["solutions/05_uri.py", "--alpha", "1"])
-    # Started from a notebook's terminal, it inherits this.
-    monkeypatch.setenv("JPY_SESSION_NAME", "labs/14_autolog.ipynb")
-    assert source_name() == "05_uri.py"
-
-
-def test_the_course_itself_can_say_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_a_kernel(monkeypatch)
-    monkeypatch.setenv("JPY_SESSION_NAME", "labs/14_autolog.ipynb")
-    monkeypatch.setenv("WINELAB_SOURCE", "05_uri.ipynb")
-    assert source_name() == "05_uri.ipynb"
-
-
-def test_without_any_name_there_is_a_try_and_no_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_a_kernel(monkeypatch)
-    assert CourseContext().in_context()
-    assert set(CourseContext().tags()) == {TRY_TAG}
 
 
 def test_an_embedded_python_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +147,7 @@ def test_a_new_process_is_a_new_session(monkeypatch: pytest.MonkeyPatch) -> None
 
 @needs_fork
 def test_a_forked_process_is_a_new_session(tmp_path: Path) -> None:
-    room = furnish(tmp_path / "room")
+    workspace = furnish(tmp_path / "workspace")
     code = (
         "import os\n"
         "from winelab.tracking.run_tags import session\n"
@@ -165,27 +158,23 @@ def test_a_forked_process_is_a_new_session(tmp_path: Path) -> None:
         "    os._exit(0)\n"
         "print(mine, os.read(there, 100).decode())\n"
     )
-    mine, its = run(room, source="mine.ipynb", cells=[code]).printed.split()
+    mine, its = execute(Code("mine.ipynb", (code,)), workspace).printed.split()
     assert mine != its
 
 
 # --- on real runs ------------------------------------------------------------------------------
 
 
-def test_mlflow_puts_the_tags_on_runs_of_cells(tmp_path: Path) -> None:
-    room = furnish(tmp_path / "room")
-    outcome = run(room, source="14_autolog (1).ipynb", cells=[TAGS, TAGS])
+@pytest.mark.parametrize("form", ["cells", "script"])
+def test_mlflow_puts_the_tags_on_runs(tmp_path: Path, form: str) -> None:
+    workspace = furnish(tmp_path / "workspace")
+    if form == "cells":
+        outcome = execute(Code("14_autolog (1).ipynb", (TAGS, TAGS)), workspace)
+    else:
+        (workspace / "solutions" / "14_mine.py").write_text(TAGS * 2, encoding="utf-8")
+        outcome = execute(Code("14_mine.py"), workspace, environment={"WINELAB_SOURCE": ""})
     (one, first), (other, second) = (line.split() for line in outcome.printed.splitlines())
     assert one == other == "14"
-    # One session, two cells.
+    # One session; two cells are two tries.
     assert first.split("/")[0] == second.split("/")[0]
-    assert first != second
-
-
-def test_mlflow_puts_the_tags_on_runs_of_a_script(tmp_path: Path) -> None:
-    room = furnish(tmp_path / "room")
-    (room / "solutions" / "04_mine.py").write_text(TAGS * 2, encoding="utf-8")
-    outcome = run(room, source="04_mine.py", environment={"WINELAB_SOURCE": ""})
-    (one, first), (other, second) = (line.split() for line in outcome.printed.splitlines())
-    assert one == other == "4"
-    assert first == second
+    assert (first != second) == (form == "cells")

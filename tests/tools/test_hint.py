@@ -13,53 +13,44 @@ from winelab.course.compose import script_text, solved_cells, unsolved_cells, un
 from winelab.course.source import Block, course
 
 
+def text_of(block: Block, form: hint.Form, solved: bool) -> str:
+    """A block's code, as a script or as a notebook's cells."""
+    if form == "script":
+        return (script_text if solved else unsolved_script)(course(), block.number)
+    cells = (solved_cells if solved else unsolved_cells)(course(), block.number)
+    return "\n".join(cell.source for cell in cells)
+
+
 @pytest.mark.parametrize("form", ["script", "notebook"])
-def test_every_block_has_both_steps_to_show(block: Block, form: hint.Form) -> None:
-    text = (
-        unsolved_script(course(), block.number)
-        if form == "script"
-        else "\n".join(cell.source for cell in unsolved_cells(course(), block.number))
-    )
-    tasks = hint.open_tasks(course(), block, text, form)
+def test_every_block_has_both_steps_to_show_until_it_is_solved(
+    block: Block, form: hint.Form
+) -> None:
+    assert hint.open_tasks(course(), block, text_of(block, form, solved=True), form) == []
+    tasks = hint.open_tasks(course(), block, text_of(block, form, solved=False), form)
     assert tasks == [task for task in block.tasks if form in task.forms]
     seen: dict[str, int] = {}
     calls = []
     for _ in range(len(tasks) + 1):
-        shown = hint.next_hints(tasks, seen)
-        calls.append([(task.section, step) for task, step in shown.hints])
-        seen |= {task.section: step + 1 for task, step in shown.hints}
+        hints, _ = hint.next_hints(tasks, seen)
+        calls.append([(task.section, step) for task, step in hints])
+        seen |= {task.section: step + 1 for task, step in hints}
     assert calls[0] == [(task.section, 0) for task in tasks]
     # Then one TODO after the other.
     assert calls[1:] == [[(task.section, 1)] for task in tasks]
-    again = hint.next_hints(tasks, seen)
-    assert len(again.hints) == 2 * len(tasks)
-    assert all(task.hints[step].strip() for task, step in again.hints)
+    again, _ = hint.next_hints(tasks, seen)
+    assert len(again) == 2 * len(tasks)
+    assert all(task.hints[step].strip() for task, step in again)
 
 
-@pytest.mark.parametrize("form", ["script", "notebook"])
-def test_nothing_is_left_to_hint_at_in_a_solution(block: Block, form: hint.Form) -> None:
-    text = (
-        script_text(course(), block.number)
-        if form == "script"
-        else "\n".join(cell.source for cell in solved_cells(course(), block.number))
-    )
-    assert hint.open_tasks(course(), block, text, form) == []
-
-
-def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own() -> None:
-    block = course().block(14)
-    text = unsolved_script(course(), 14).replace(
-        "# 3. Train\n", "# 3. Train\nmlflow.sklearn.autolog(log_models=False)\n"
-    )
-    tasks = hint.open_tasks(course(), block, text, "script")
-    assert "autolog" not in [task.section for task in tasks]
-    assert "autolog-off" in [task.section for task in tasks]
-
-
-def test_a_call_inside_a_comment_is_not_done() -> None:
-    text = unsolved_script(course(), 14) + "\n# mlflow.sklearn.autolog(log_models=False)\n"
-    tasks = hint.open_tasks(course(), course().block(14), text, "script")
-    assert "autolog" in [task.section for task in tasks]
+@pytest.mark.parametrize(("comment", "still_open"), [("", False), ("# ", True)])
+def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
+    comment: str, still_open: bool
+) -> None:
+    call = f"{comment}mlflow.sklearn.autolog(log_models=False)\n"
+    text = unsolved_script(course(), 14).replace("# 3. Train\n", f"# 3. Train\n{call}")
+    sections = [t.section for t in hint.open_tasks(course(), course().block(14), text, "script")]
+    assert ("autolog" in sections) == still_open, "a call inside a comment is not done"
+    assert "autolog-off" in sections
 
 
 def test_it_remembers_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`make solution`: a diff that makes one script of the other."""
+"""What a block changes in the script, and `make solution`, which shows it as a diff."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from tools.made_up import made_up
 from winelab.commands import solution
 from winelab.core.errors import CourseError
 from winelab.course.compose import header, script_text
+from winelab.course.difference import changed_lines, unified_diff
 from winelab.course.source import Block, course
 
 HEAD = re.compile(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@")
+
+
+def body(number: int) -> list[str]:
+    return script_text(course(), number).removeprefix(header(course().block(number))).splitlines()
 
 
 def patched(old: list[str], diff: list[str]) -> list[str]:
@@ -22,11 +27,10 @@ def patched(old: list[str], diff: list[str]) -> list[str]:
     done = 0
     for line in diff[2:]:
         if match := HEAD.match(line):
-            first, count, at, _ = map(int, match.groups())
-            start = first - 1 if count else first
+            start, at = int(match[1]) - 1, int(match[3]) - 1
             new += old[done:start]
             done = start
-            assert len(new) == (at - 1 if int(match[4]) else at), line
+            assert len(new) == at, line
             continue
         if line[0] in " -":
             assert old[done] == line[1:]
@@ -36,20 +40,27 @@ def patched(old: list[str], diff: list[str]) -> list[str]:
     return new + old[done:]
 
 
+def test_the_two_scripts_can_be_read_out_of_the_changed_lines(block: Block) -> None:
+    lines = changed_lines(course(), block.number)
+    assert [line.text for line in lines if line.kind != "removed"] == body(block.number)
+    old = body(block.number - 1) if block.number else []
+    assert [line.text for line in lines if line.kind != "added"] == old
+
+
 def test_the_diff_makes_this_script_of_the_one_before(block: Block) -> None:
     if block.number == 0:
         return
-    before = course().block(block.number - 1)
-    old = script_text(course(), before.number).splitlines()
-    new = patched(old, solution.diff(course(), block.number))
+    old = script_text(course(), block.number - 1).splitlines()
     # The name in the header is no part of the change.
-    skipped = len(header(block).splitlines())
-    assert new[skipped:] == script_text(course(), block.number).splitlines()[skipped:]
-    assert new[:skipped] == old[:skipped]
+    kept = old[: len(header(block).splitlines())]
+    assert patched(old, unified_diff(course(), block.number)) == [*kept, *body(block.number)]
 
 
-def test_a_hunk_names_the_part_that_it_stands_in() -> None:
-    heads = [line for line in solution.diff(course(), 14) if line.startswith("@@")]
+def test_a_small_block_is_a_small_change_and_each_change_names_its_part() -> None:
+    changed = [line for line in changed_lines(course(), 1) if line.kind != "kept"]
+    assert "import mlflow" in [line.text for line in changed if line.kind == "added"]
+    assert len(changed) < 10
+    heads = [line for line in unified_diff(course(), 14) if line.startswith("@@")]
     assert heads[2].endswith("@@ MLflow, and where it writes")
 
 
@@ -63,10 +74,10 @@ def test_block_0_is_the_whole_script_and_can_be_piped(capsys: pytest.CaptureFixt
 def test_a_diff_can_be_piped(capsys: pytest.CaptureFixture[str]) -> None:
     assert solution.main(24) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == solution.diff(course(), 24)
-    assert "\x1b" not in out
-    added = sum(line.startswith("+") for line in out.splitlines()[2:])
-    assert f"adds {added} lines" in " ".join(err.split())
+    assert out.splitlines() == unified_diff(course(), 24)
+    changed = [line.kind for line in changed_lines(course(), 24)]
+    said = f"adds {changed.count('added')} lines to the script of block 23, and takes "
+    assert said + f"{changed.count('removed')} away." in " ".join(err.split())
 
 
 def test_a_block_that_changes_only_the_notebook_says_so(

@@ -1,4 +1,4 @@
-"""`make watch`, as a process beside an editor: saves of every kind, errors, loops, Ctrl-C."""
+"""`make watch` and `make run`, as processes: saves of every kind, errors, loops, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from rich.console import Console
 
 from tools.made_up import Lifeline
 from winelab.checks.checking import Report, Verdict
-from winelab.commands import student_files, watch
+from winelab.commands import run_and_check, student_files, watch
 from winelab.core.paths import ROOT, store_uri
 from winelab.course.compose import script_text, unsolved_script
 from winelab.course.source import course
-from winelab.proof.runner import run
+from winelab.proof.execute import Code, execute
+from winelab.tracking.store import marks
 from winelab.tracking.workspace import furnish
 
 LIMIT = 120
@@ -30,46 +32,38 @@ LIMIT = 120
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal here")
 
 
-class Watching:
-    """`make watch` in a course's folder, and what it has printed."""
+class Command:
+    """A command, such as ``watch.main(3)``, in a course's folder, and what it has printed."""
 
-    def __init__(self, root: Path, number: int, script: str = "") -> None:
-        call = f"from winelab.commands import watch; raise SystemExit(watch.main({number}, {script!r}))"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", call],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUTF8": "1", "COLUMNS": "80", "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-        self.text = ""
-        self._more = threading.Condition()
+    def __init__(self, root: Path, call: str) -> None:
+        self._log = root / f"{time.time_ns()}.log"
         self._seen = 0
-        self._ended = False
-        threading.Thread(target=self._read, daemon=True).start()
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"from winelab.commands import run, watch\n{call}"],
+                cwd=root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUTF8": "1", "COLUMNS": "80", "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        while piece := os.read(self.process.stdout.fileno(), 65536):
-            with self._more:
-                self.text += piece.decode("utf-8", errors="replace")
-                self._more.notify_all()
-        with self._more:
-            self._ended = True
-            self._more.notify_all()
+    @property
+    def text(self) -> str:
+        """All that it has printed until now."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def until(self, words: str) -> str:
         """All from where the last wait ended to these words, which must come."""
-        with self._more:
-            came = self._more.wait_for(
-                lambda: words in self.text[self._seen :] or self._ended, LIMIT
-            )
-            assert came and words in self.text[self._seen :], self.text[self._seen :]
-            end = self.text.index(words, self._seen) + len(words)
-            new, self._seen = self.text[self._seen : end], end
-            return new
+        late = time.monotonic() + LIMIT
+        while words not in self.text[self._seen :]:
+            ended = self.process.poll() is not None and words not in self.text[self._seen :]
+            assert not ended and time.monotonic() < late, self.text[self._seen :]
+            time.sleep(0.05)
+        end = self.text.index(words, self._seen) + len(words)
+        new, self._seen = self.text[self._seen : end], end
+        return new
 
     def stop(self) -> int:
         """Ctrl-C; the exit code."""
@@ -84,31 +78,29 @@ def home(tmp_path: Path) -> Path:
     no_bytecode = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "winelab", root / "winelab", ignore=no_bytecode)
     shutil.copytree(ROOT / "blocks", root / "blocks", ignore=no_bytecode)
+    (root / "my").mkdir()
     return root
 
 
 @pytest.fixture
-def started() -> Iterator[list[Watching]]:
-    """What a test has started; ended with all that it left, should the test fail."""
-    those: list[Watching] = []
-    yield those
-    for one in those:
+def start(home: Path) -> Iterator[Callable[[str], Command]]:
+    """Start a command in the course's folder; it is ended, should the test fail."""
+    started: list[Command] = []
+
+    def start(call: str) -> Command:
+        started.append(Command(home, call))
+        return started[-1]
+
+    yield start
+    for one in started:
         if one.process.poll() is None:
             one.stop()
 
 
-def by_rename(path: Path, text: str) -> None:
-    """Save as vim and PyCharm do: a new file under the old name."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
 @needs_signals
-def test_each_kind_of_save_runs_it_once(home: Path, started: list[Watching]) -> None:
+def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Command]) -> None:
     path = home / "my" / "00_train.py"
-    watching = Watching(home, 0)
-    started.append(watching)
+    watching = start("watch.main(0)")
     first = watching.until("Waiting for the next save of my/00_train.py")
     assert path.read_text(encoding="utf-8") == unsolved_script(course(), 0)
     assert "TODO" in first and "hint:" in first and "\x1b" not in first
@@ -121,15 +113,18 @@ def test_each_kind_of_save_runs_it_once(home: Path, started: list[Watching]) -> 
     failed = watching.until("Waiting for")
     assert "00_train.py, line 4, in deep" in failed
     assert "AttributeError: module 'pandas' has no attribute 'nothing'" in failed
-    assert "Traceback" not in failed
+    assert "raceback" not in failed, "all of it is the student's own"
     # Gone for a moment, as in a save of two steps, and back in a burst of events.
     path.unlink()
     for _ in range(5):
         path.write_text("x = (\n", encoding="utf-8")
         path.touch()
     broken = watching.until("Waiting for")
-    assert "SyntaxError" in broken and "Block 0" not in broken
-    by_rename(path, script_text(course(), 0))
+    assert "SyntaxError" in broken and "Block 0" not in broken and "raceback" not in broken
+    # As vim and PyCharm save: a new file under the old name.
+    draft = path.with_suffix(".tmp")
+    draft.write_text(script_text(course(), 0), encoding="utf-8")
+    draft.replace(path)
     done = watching.until("Waiting for")
     assert "Block 0 is yours." in done
     assert "make watch BLOCK=1" in done
@@ -138,21 +133,16 @@ def test_each_kind_of_save_runs_it_once(home: Path, started: list[Watching]) -> 
     assert watching.text.count("Running my/00_train.py") == 4
     # The student's file is never written again.
     assert path.read_text(encoding="utf-8") == script_text(course(), 0)
-    from mlflow import MlflowClient
-
-    from winelab.tracking.store import marks
-
     assert marks(MlflowClient(store_uri(home))) == {0}
 
 
 @needs_signals
-@pytest.mark.parametrize("how", ["save", "ctrl-c"])
+@pytest.mark.parametrize("how", ["save", "ctrl-c", "run"])
 def test_an_endless_script_is_ended_with_all_that_it_started(
-    home: Path, started: list[Watching], how: str
+    home: Path, start: Callable[[str], Command], how: str
 ) -> None:
     life = Lifeline()
-    path = home / "my" / "00_train.py"
-    path.parent.mkdir()
+    path = home / ("solutions" if how == "run" else "my") / "00_train.py"
     keep = f"{life.code}\nimport time\nwhile True: time.sleep(1)"
     path.write_text(
         "import subprocess, sys, time\n"
@@ -161,63 +151,77 @@ def test_an_endless_script_is_ended_with_all_that_it_started(
         "while True:\n    time.sleep(0.1)\n",
         encoding="utf-8",
     )
-    watching = Watching(home, 0)
-    started.append(watching)
-    watching.until("it has begun")
+    command = start("run.main(0)" if how == "run" else "watch.main(0)")
+    command.until("it has begun")
     line = life.taken_up(within=LIMIT)
     if how == "save":
         path.write_text("print('the next one')\n", encoding="utf-8")
-        watching.until("Saved again: starting anew.")
-        watching.until("the next one")
+        command.until("Saved again: starting anew.")
+        command.until("the next one")
+    elif how == "ctrl-c":
+        assert command.stop() == 0
+        command.until("Stopped.")
+        assert "KeyboardInterrupt" not in command.text
     else:
-        assert watching.stop() == 0
-        watching.until("Stopped.")
-        assert "KeyboardInterrupt" not in watching.text
+        # The command line turns it into 130.
+        assert command.stop() == -signal.SIGINT
     assert life.cut(line, within=LIMIT)
     life.close()
 
 
 @needs_signals
-def test_a_run_that_is_ended_is_closed_in_the_store(home: Path, started: list[Watching]) -> None:
+def test_a_run_that_is_ended_is_closed_in_the_store(
+    home: Path, start: Callable[[str], Command]
+) -> None:
     path = home / "own try.py"
     path.write_text(
         "import time, mlflow\nmlflow.set_experiment('wine-quality')\n"
         "with mlflow.start_run():\n    print('open')\n    while True: time.sleep(0.1)\n",
         encoding="utf-8",
     )
-    watching = Watching(home, 3, str(path))
-    started.append(watching)
+    watching = start(f"watch.main(3, {str(path)!r})")
     watching.until("open\n")
     assert watching.stop() == 0
-    from mlflow import MlflowClient
-
     client = MlflowClient(store_uri(home))
-    [run_] = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    assert run_.info.status == "FAILED"
+    [run] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert run.info.status == "FAILED"
     # Tagged for its block, whatever the file is called.
-    assert run_.data.tags["winelab.block"] == "3"
+    assert run.data.tags["winelab.block"] == "3"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is needed")
-def test_it_clears_the_screen_on_a_terminal_alone(home: Path) -> None:
-    import pty
+def test_a_reference_script_is_checked_and_not_noted_as_done(
+    home: Path, start: Callable[[str], Command]
+) -> None:
+    script = home / "solutions" / "03_run.py"
+    script.write_text(script_text(course(), 3), encoding="utf-8")
+    command = start("raise SystemExit(run.main(3))")
+    said = command.until("then the experiment wine-quality.")
+    assert said.startswith("Running solutions/03_run.py\n")
+    assert "Block 3 is yours." in said
+    assert command.process.wait(LIMIT) == 0
+    assert marks(MlflowClient(store_uri(home))) == set()
+    script.write_text("import pandas\npandas.read_csv('no such file')\n", encoding="utf-8")
+    command = start("raise SystemExit(run.main(3))")
+    said = command.until("Solution: ")
+    assert "03_run.py, line 2" in said
+    assert "The whole traceback: .winelab/logs/traceback.log" in said
+    assert command.process.wait(LIMIT) == 1
 
-    call = "from winelab.commands import watch; watch.main(0)"
-    above, below = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", call], cwd=home, stdin=below, stdout=below, stderr=below,
-        start_new_session=True, env={**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"},
-    )  # fmt: skip
-    os.close(below)
-    said = b""
-    try:
-        while b"Waiting for" not in said:
-            said += os.read(above, 65536)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT)
-        os.close(above)
-    assert b"\x1b[2J" in said
+
+def test_it_clears_the_screen_of_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Console(file=io.StringIO(), force_terminal=True, legacy_windows=False)
+    monkeypatch.setattr(watch, "Console", lambda **_: screen)
+    monkeypatch.setattr(watch, "run_until_saved", once)
+    with pytest.raises(KeyboardInterrupt):
+        watch.watch(course(), course().block(0), tmp_path / "mine.py", "")
+    assert isinstance(screen.file, io.StringIO)
+    assert "\x1b[2J" in screen.file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -229,8 +233,8 @@ def test_what_a_cell_is_in_a_script_is_said_where_a_hint_speaks_of_one(
 ) -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     verdict = Verdict("test_a", "a line", False, words)
-    watch.show_report(Report(3, "A title", (verdict,), "solutions/03_run.py"), console)
-    assert (watch.CELLS in console.export_text()) == said
+    run_and_check.show_report(Report(3, "A title", (verdict,), "solutions/03_run.py"), console)
+    assert (run_and_check.CELLS in console.export_text()) == said
 
 
 def test_only_a_new_content_that_stays_counts(tmp_path: Path) -> None:
@@ -265,6 +269,6 @@ def test_the_script_to_begin_with_is_never_written_over(tmp_path: Path) -> None:
 def test_in_my_a_script_finds_the_course_by_itself(tmp_path: Path) -> None:
     room = furnish(tmp_path / "room")
     student_files.begin_script(course(), course().block(5), room)
-    outcome = run(room, source="../my/05_tracking_uri.py", folder="labs")
+    outcome = execute(Code("../my/05_tracking_uri.py", folder="labs"), room)
     assert not outcome.error, outcome.error
     assert not list((room / "my").glob("*.db"))

@@ -7,7 +7,6 @@ replaced, so a server or notebook that has the store open can go on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from winelab.checks.fixtures import REGISTERED
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT, course_environment, store_uri
+from winelab.core.paths import ROOT
 from winelab.course.source import Block, Course, read_course
-from winelab.proof.runner import fork_server, run
+from winelab.proof.execute import Code, execute
+from winelab.system.forkserver import fork_server
 from winelab.tracking import store
 from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, CATCHUP_VARIABLE
-from winelab.tracking.store import prepare
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,12 +29,9 @@ FIRST_WITH_RUNS = 2
 
 
 def missing(course: Course, number: int, there: Collection[int]) -> list[Block]:
-    """The blocks before `number` that leave something in a store, and are not in it yet."""
-    return [
-        block
-        for block in course.blocks[:number]
-        if block.number >= FIRST_WITH_RUNS and block.number not in there
-    ]
+    """Return the blocks before `number` that leave something in a store, and are not in it yet."""
+    before = course.blocks[FIRST_WITH_RUNS:number]
+    return [block for block in before if block.number not in there]
 
 
 def tidy(client: MlflowClient, complete: Collection[int]) -> None:
@@ -47,36 +43,19 @@ def tidy(client: MlflowClient, complete: Collection[int]) -> None:
     )
     half = [run for run in runs if int(run.data.tags.get(BLOCK_TAG, -1)) not in complete]
     ids = {run.info.run_id for run in half}
-    if not half:
-        return
-    for version in client.search_model_versions(f"name='{REGISTERED}'"):
+    for version in client.search_model_versions(f"name='{REGISTERED}'") if half else ():
         if version.run_id in ids:
             client.delete_model_version(version.name, version.version)
-    for run_ in half:
-        if run_.info.status == "RUNNING":
-            client.set_terminated(run_.info.run_id, "KILLED")
-        client.delete_run(run_.info.run_id)
-
-
-def add(block: Block, root: Path) -> None:
-    """Run a block's reference script in the course's store. CourseError when it fails."""
-    outcome = run(
-        root,
-        source=f"{block.name}.py",
-        environment={CATCHUP_VARIABLE: "1"},
-    )
-    if outcome.error:
-        raise CourseError(
-            f"The solution of block {block.number} failed here ({outcome.last_line}). What was "
-            f"added before it stays, and of it nothing; `make run BLOCK={block.number}` shows all "
-            "that it says."
-        )
+    for run in half:
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+        client.delete_run(run.info.run_id)
 
 
 def main(number: int | None = None, root: Path = ROOT) -> int:
-    """Add what the course's store lacks of the blocks before `number`; returns 0.
+    """Add what the course's store lacks of the blocks before `number`; return 0.
 
-    CourseError without a number, and when a solution fails; what was added until then stays.
+    Raises CourseError without a number, and when a solution fails; what was added until then stays.
     """
     course = read_course()
     if number is None:
@@ -84,20 +63,9 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     if number <= FIRST_WITH_RUNS:
         print(f"Nothing to do: no block before {number} leaves anything in the store.")
         return 0
-    prepare(root)
-    if problem := store.trouble(store_uri(root)):
-        raise CourseError(problem)
-    os.environ.update(course_environment(root))
-    with fork_server():
-        from mlflow import MlflowClient
-
-        client = MlflowClient(store_uri(root))
-        try:
-            _add_missing(course, number, client, root)
-        except CourseError:
-            raise
-        except Exception as error:
-            raise CourseError(store.explain(error)) from error
+    store.prepare(root)
+    with store.opened(root) as client, fork_server():
+        _add_missing(course, number, client, root)
     print("Runs of your own stay as they are. Pages of `make ui` need a reload, nothing a restart.")
     print(f"Go on: labs/{course.block(number).name}.ipynb, or `make watch BLOCK={number}`.")
     return 0
@@ -116,7 +84,7 @@ def _add_missing(course: Course, number: int, client: MlflowClient, root: Path) 
     started = time.monotonic()
     for block in todo:
         try:
-            add(block, root)
+            _add(block, root)
             store.mark_caught_up(client, block.number)
             caught.add(block.number)
         finally:
@@ -126,3 +94,14 @@ def _add_missing(course: Course, number: int, client: MlflowClient, root: Path) 
         print(f"  added  {block.number:2d}  {block.title}", flush=True)
     seconds = time.monotonic() - started
     print(f"Your store is where the class is ({seconds:.0f} s).")
+
+
+def _add(block: Block, root: Path) -> None:
+    """Run a block's reference script in the course's store; raises CourseError when it fails."""
+    outcome = execute(Code(f"{block.name}.py"), root, environment={CATCHUP_VARIABLE: "1"})
+    if outcome.error:
+        raise CourseError(
+            f"The solution of block {block.number} failed here ({outcome.last_line}). What was "
+            f"added before it stays, and of it nothing; `make run BLOCK={block.number}` shows all "
+            "that it says."
+        )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 
-from winelab.core.errors import CourseError
-from winelab.core.paths import STORE, course_environment, store_uri
+from winelab.core.paths import STORE
 from winelab.course.source import Course, read_course
 from winelab.tracking import store
 
 
 def lines(course: Course, done: Collection[int], caught: Collection[int] = ()) -> list[str]:
-    """A line a block: done, next (the first that is not), or open; and how far one is.
+    """Return a line a block: done, next (the first that is not), or open; and how far one is.
 
     `caught` are the blocks that `make catchup` has added: not done, and not next either, for as
     long as another one is open.
@@ -22,35 +20,28 @@ def lines(course: Course, done: Collection[int], caught: Collection[int] = ()) -
     following = next(unseen, next(iter(left_open), None))
     text = []
     for block in course.blocks:
-        waiting = "next" if block.number == following else "    "
-        if waiting != "next" and block.number in caught:
-            waiting = "ran "
-        word = "done" if block.number in done else waiting
-        place = f"  labs/{block.name}.ipynb" if word == "next" else ""
+        place = ""
+        if block.number in done:
+            word = "done"
+        elif block.number == following:
+            word, place = "next", f"  labs/{block.name}.ipynb"
+        else:
+            word = "ran " if block.number in caught else "    "
         text.append(f"{word}  {block.number:2d}  {block.title}{place}")
-    left = sum(b.meta["minutes"] for b in course.blocks if b.number not in done)
-    count = sum(b.number in done for b in course.blocks)
-    rest = f", about {left} minutes to go." if left else ": the whole course."
     if any(line.startswith("ran ") for line in text):
         text.append("ran: `make catchup` added its runs; work it yourself to have it done.")
+    minutes = sum(b.meta.minutes for b in course.blocks if b.number not in done)
+    rest = f", about {minutes} minutes to go." if minutes else ": the whole course."
+    count = len(course.blocks) - len(left_open)
     return [*text, f"{count} of {len(course.blocks)} blocks done{rest}"]
 
 
 def main() -> int:
-    """Print the progress that the course's store shows."""
-    uri = store_uri()
+    """Print the progress that the course's store shows; return 0."""
     done: set[int] = set()
     caught: set[int] = set()
     if STORE.exists():
-        if problem := store.trouble(uri):
-            raise CourseError(problem)
-        os.environ.update(course_environment())
-        from mlflow import MlflowClient
-
-        try:
-            client = MlflowClient(uri)
+        with store.opened() as client:
             done, caught = store.marks(client), store.caught_up(client)
-        except Exception as error:
-            raise CourseError(store.explain(error)) from error
     print("\n".join(lines(read_course(), done, caught)))
     return 0

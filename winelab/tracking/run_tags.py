@@ -1,4 +1,4 @@
-"""Tags every MLflow run with the block and the try that made it (a run-context plugin).
+"""Tag every MLflow run with the block and the try that made it (a run-context plugin).
 
 MLflow loads it by its entry point (pyproject.toml) when it is imported in the course's
 environment; outside of it, scripts and notebooks work the same, without these tags.
@@ -30,7 +30,7 @@ _sessions: dict[int, str] = {}
 
 
 def session() -> str:
-    """An id of this process, new after a restart of the kernel and in a forked process."""
+    """Return an id of this process, new after a restart of the kernel and in a forked process."""
     return _sessions.setdefault(os.getpid(), f"{time.time_ns() // 1_000_000:x}-{os.getpid():x}")
 
 
@@ -41,20 +41,20 @@ def _shell() -> object | None:
 
 
 def this_try() -> str:
-    """The try that runs now: this process and, in a notebook, this execution of a cell."""
+    """Return the try that runs now: this process and, in a notebook, this execution of a cell."""
     shell = _shell()
     cell = getattr(shell, "execution_count", 0) if shell else os.environ.get("WINELAB_CELL", 0)
     return f"{session()}/{cell}"
 
 
 def same_try(runs: list[Run], run: Run) -> list[Run]:
-    """Of `runs`, those that the same execution of a cell or script made as `run`."""
+    """Return those of `runs` that the same execution of a cell or script made as `run`."""
     this = run.data.tags.get(TRY_TAG)
     return [other for other in runs if other.data.tags.get(TRY_TAG) == this]
 
 
 def source_name() -> str:
-    """The file name of the notebook or script that runs now; "" where nobody says it."""
+    """Return the file name of the notebook or script that runs now, "" where nobody says it."""
     shell = _shell()
     names = [
         os.environ.get("WINELAB_SOURCE"),
@@ -67,7 +67,7 @@ def source_name() -> str:
 
 
 def block_number(name: str) -> int | None:
-    """The block that a file name stands for: 14 for "14_autolog (1).ipynb"; None for others."""
+    """Return the block that a file name stands for, 14 for "14_autolog (1).ipynb", or None."""
     match = re.match(r"(\d{1,2})[_ .-]", name)
     return int(match[1]) if match else None
 
@@ -80,11 +80,11 @@ class CourseContext:
     """
 
     def in_context(self) -> bool:
-        """Always: the tags say where a run comes from, whatever made it."""
+        """Return True: the tags say where a run comes from, whatever made it."""
         return True
 
     def tags(self) -> dict[str, str]:
-        """The try, and the block where the file's name says it."""
+        """Return the try, and the block where the file's name says it."""
         number = block_number(source_name())
         found = {TRY_TAG: this_try()}
         if os.environ.get(CATCHUP_VARIABLE):

@@ -1,4 +1,4 @@
-"""The tracking store: is it there and readable, a fresh one, and the marks of progress in it."""
+"""The tracking store: whether it can be read, how it is made, and the marks of progress in it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from winelab.core.console import last_line
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT, STORE, course_environment
+from winelab.core.paths import ROOT, STORE, course_environment, store_uri
 from winelab.system.environment import only_one
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 VERIFIED_TAG = "winelab.verified"
 """On a run, its value is the block; on an experiment, the block is the end of its name."""
@@ -36,23 +38,23 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 def environment(**values: str | None) -> Iterator[None]:
     """Set environment variables for a moment; None takes one away."""
     before = {name: os.environ.get(name) for name in values}
-
-    def put(these: dict[str, str | None]) -> None:
-        for name, value in these.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-    put(values)
     try:
+        _set_variables(values)
         yield
     finally:
-        put(before)
+        _set_variables(before)
+
+
+def _set_variables(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite tracking URI; None for any other kind of store.
+    """Return the file of a SQLite tracking URI; None for any other kind of store.
 
     SQLAlchemy decodes ``%20`` in the path, and MLflow's own default address is written so.
     """
@@ -60,8 +62,8 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(unquote(match[1])) if match else None
 
 
-def trouble(uri: str) -> str | None:
-    """What keeps the store at `uri` from being read, in one sentence; None if it looks fine.
+def problem(uri: str) -> str | None:
+    """Return what keeps the store at `uri` from being read, in one sentence; None if it looks fine.
 
     Creates nothing. A server is not asked here: the first question to it tells.
     """
@@ -86,7 +88,7 @@ def trouble(uri: str) -> str | None:
 
 
 def explain(error: Exception) -> str:
-    """An error of MLflow's about the store, in one sentence with what to do."""
+    """Return one sentence for an error of MLflow's about the store, with what to do."""
     text = " ".join(str(error).split())
     if "out-of-date database schema" in text or "Can't locate revision" in text:
         return (
@@ -102,11 +104,31 @@ def explain(error: Exception) -> str:
     return f"The store could not be asked ({type(error).__name__}: {text[:120]})."
 
 
+@contextmanager
+def opened(root: Path = ROOT) -> Iterator[MlflowClient]:
+    """Give a client of the course's store in `root`, which is there.
+
+    Raises CourseError, which says what to do, when the store cannot be read, and in place of any
+    other error in the block.
+    """
+    if found := problem(store_uri(root)):
+        raise CourseError(found)
+    os.environ.update(course_environment(root))
+    from mlflow import MlflowClient
+
+    try:
+        yield MlflowClient(store_uri(root))
+    except CourseError:
+        raise
+    except Exception as error:
+        raise CourseError(explain(error)) from error
+
+
 def prepare(root: Path = ROOT) -> int:
-    """Make the course's store in `root` if it is not there: an empty database. Returns 0.
+    """Make the course's store in `root`, an empty database, if it is not there; return 0.
 
     MLflow creates the tables at the first use, with a page of log lines; done here, a
-    student's first run starts clean. CourseError when it cannot be made.
+    student's first run starts clean. Raises CourseError when it cannot be made.
     """
     file = root / STORE.name
     if not file.exists():
@@ -131,8 +153,8 @@ def _make(file: Path, root: Path) -> None:
     )
     if made.returncode:
         draft.unlink(missing_ok=True)
-        last = (made.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CourseError(f"The store {file} could not be made ({last}): see `make doctor`.")
+        why = last_line(made.stderr) or "no message"
+        raise CourseError(f"The store {file} could not be made ({why}): see `make doctor`.")
     draft.replace(file)
 
 
@@ -158,46 +180,46 @@ def mark(client: MlflowClient, number: int, run: Any = None, experiment: Any = N
     """
     if run is not None:
         client.set_tag(run.info.run_id, VERIFIED_TAG, str(number))
-        return
-    where = experiment.experiment_id if experiment is not None else DEFAULT_EXPERIMENT
-    today = datetime.now().astimezone().isoformat(timespec="seconds")
-    client.set_experiment_tag(where, f"{VERIFIED_TAG}.{number:02d}", today)
+    else:
+        where = experiment.experiment_id if experiment is not None else DEFAULT_EXPERIMENT
+        _tag(client, where, VERIFIED_TAG, number)
+
+
+def mark_caught_up(client: MlflowClient, number: int) -> None:
+    """Note in the store that `make catchup` has added block `number`; that is not done."""
+    _tag(client, DEFAULT_EXPERIMENT, CAUGHT_UP_TAG, number)
+
+
+def _tag(client: MlflowClient, experiment: str, tag: str, number: int) -> None:
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    client.set_experiment_tag(experiment, f"{tag}.{number:02d}", now)
 
 
 def marks(client: MlflowClient) -> set[int]:
-    """The numbers of the blocks that this store shows as done."""
+    """Return the numbers of the blocks that this store shows as done."""
     from mlflow.entities import ViewType
 
-    done: set[int] = set()
     experiments = list(_pages(client.search_experiments, view_type=ViewType.ALL))
-    for experiment in experiments:
-        for name in experiment.tags:
-            if match := re.fullmatch(rf"{re.escape(VERIFIED_TAG)}\.(\d+)", name):
-                done.add(int(match[1]))
     runs = _pages(
         client.search_runs,
         experiment_ids=[experiment.experiment_id for experiment in experiments],
         filter_string=f"tags.`{VERIFIED_TAG}` LIKE '%'",
         run_view_type=ViewType.ALL,
     )
-    for run in runs:
-        value = run.data.tags[VERIFIED_TAG]
-        if value.isdecimal():
-            done.add(int(value))
-    return done
-
-
-def mark_caught_up(client: MlflowClient, number: int) -> None:
-    """Note in the store that `make catchup` has added block `number`; that is not done."""
-    today = datetime.now().astimezone().isoformat(timespec="seconds")
-    client.set_experiment_tag(DEFAULT_EXPERIMENT, f"{CAUGHT_UP_TAG}.{number:02d}", today)
+    values = {run.data.tags[VERIFIED_TAG] for run in runs}
+    done = {int(value) for value in values if value.isdecimal()}
+    return done.union(*(_tagged(experiment, VERIFIED_TAG) for experiment in experiments))
 
 
 def caught_up(client: MlflowClient) -> set[int]:
-    """The numbers of the blocks that `make catchup` has added to this store."""
-    tags = client.get_experiment(DEFAULT_EXPERIMENT).tags
-    matches = (re.fullmatch(rf"{re.escape(CAUGHT_UP_TAG)}\.(\d+)", name) for name in tags)
-    return {int(match[1]) for match in matches if match}
+    """Return the numbers of the blocks that `make catchup` has added to this store."""
+    return _tagged(client.get_experiment(DEFAULT_EXPERIMENT), CAUGHT_UP_TAG)
+
+
+def _tagged(experiment: Experiment, tag: str) -> set[int]:
+    """Return the blocks at the end of those tags' names."""
+    ends = (name.removeprefix(f"{tag}.") for name in experiment.tags if name.startswith(f"{tag}."))
+    return {int(end) for end in ends if end.isdecimal()}
 
 
 def _pages(search: Any, **arguments: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""A clean room: an empty folder laid out like the course, with a store of its own."""
+"""A clean workspace: an empty folder laid out like the course, with a store of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from winelab.core.paths import ARTIFACTS, ROOT, STATE, STORE, TABLE, course_environment
 from winelab.tracking import store
-from winelab.tracking.data import twin_bytes, which_table
+from winelab.tracking.data import twin_bytes
 
 NAME = "wine-lab"
 """The folder's name in every room, so that a path in an output can be recognised."""
@@ -43,13 +42,7 @@ def _prepared_store() -> Path:
     return kept
 
 
-@cache
-def _twin() -> bytes:
-    """The twin's bytes: from data/ where it lies there, made anew where another table does."""
-    return TABLE.read_bytes() if which_table(TABLE) == "twin" else twin_bytes()
-
-
-def room_environment(room: Path, **more: str) -> dict[str, str]:
+def workspace_environment(room: Path, **more: str) -> dict[str, str]:
     """The environment of a process in the room: the system's, the course's, and `more`.
 
     An empty value takes a variable away.
@@ -80,7 +73,7 @@ def furnish(room: Path, table: Path | None = None) -> Path:
     """
     for name in ("data", "labs", "solutions"):
         (room / name).mkdir(parents=True)
-    (room / "data" / TABLE.name).write_bytes(table.read_bytes() if table else _twin())
+    (room / "data" / TABLE.name).write_bytes(table.read_bytes() if table else twin_bytes())
     target = empty_store(room / STORE.name)
     with closing(sqlite3.connect(target)) as database:
         # The Default experiment remembers the folder that the store was made in.
@@ -93,7 +86,7 @@ def furnish(room: Path, table: Path | None = None) -> Path:
 
 
 @contextmanager
-def clean_room(table: Path | None = None) -> Iterator[Path]:
+def clean_workspace(table: Path | None = None) -> Iterator[Path]:
     """A furnished room in a temporary folder, taken away afterwards."""
     with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
         yield furnish(Path(folder).resolve() / NAME, table)
