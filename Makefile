@@ -46,8 +46,8 @@ data: ## get the original wine table (make data TWIN=1: back to the one that shi
 doctor: ## say what is right and wrong on this machine
 	@$(WINELAB) doctor
 
-check: ## prove that every block works (one of them: make check BLOCK=3)
-	@$(WINELAB) check --block "$(BLOCK)"
+check: ## prove that every block works (one of them: BLOCK=3; everything: FULL=1)
+	@$(WINELAB) check --block "$(BLOCK)" $(if $(FULL),--full)
 
 grade: ## grade a folder of hand-ins: make grade SUBMISSIONS=folder
 	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)") $(if $(YES),--yes)

@@ -1,80 +1,111 @@
-"""The test run: one fork server for all, notebooks in clean rooms, a table a row a block."""
+"""The test run: what `make check` asks, in which order, and how its tests are handed out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-import rooms
-from table import BlockTable, block_of
+from progress import Progress, weight
+from table import BLOCK, PART, BlockTable
 from xdist.scheduler import LoadScopeScheduling
 
 from winelab.core.paths import TABLE
-from winelab.course.source import Course, course
-from winelab.proof.runner import fork_server
-from winelab.proof.sampling import sampled
+from winelab.course.source import Block, Course, course
+from winelab.proof.cases import Case, Part
 from winelab.system import forkserver
 from winelab.tracking.data import which_table
+
+CASES = "test_cases.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--block", type=int, default=None, help="only what is about this block")
+    parser.addoption("--full", action="store_true", help="all that is proven, and not the half")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    rooms.install()
+    config.addinivalue_line("markers", "quick: asked by every `make check`")
+    config.addinivalue_line("markers", "block(number): the block that a test is about")
     stay = ExitStack()
     config.add_cleanup(stay.close)
     if not hasattr(config, "workerinput"):
         # The controller starts it; the workers inherit its address in their environment.
-        stay.enter_context(fork_server())
+        stay.enter_context(forkserver.fork_server())
         config.pluginmanager.register(BlockTable(), "block-table")
-    if forkserver.SOCKET_VARIABLE in os.environ:
-        config.option.nbval_kernel_name = forkserver.KERNEL
-    else:
-        config.option.nbval_current_env = True
+        config.pluginmanager.register(Progress(), "block-progress")
 
 
-class ByBlock(LoadScopeScheduling):
-    """Hands tests out a file at a time, and two long files a block at a time.
+class CasesApart(LoadScopeScheduling):
+    """Hands the blocks' cases out one by one, and the other tests a file at a time.
 
-    In one piece, all mistakes of thirty blocks would keep one worker long after the other has
-    nothing left to do. The cells of a notebook must stay together: they share a kernel.
+    Those share what their file has started, such as a server or a browser.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        long = file.endswith(("test_mistakes.py", "test_blocks.py"))
-        return f"{file}::{block_of(nodeid)}" if long else file
+        return nodeid if file.endswith(CASES) else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByBlock:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> CasesApart:
     """Let xdist schedule as above."""
-    return ByBlock(config, log)
+    return CasesApart(config, log)
+
+
+def parameters(item: pytest.Item) -> list[object]:
+    """What a test is parametrised with."""
+    called = getattr(item, "callspec", None)
+    return list(called.params.values()) if called else []
+
+
+def block_of(item: pytest.Item) -> int | None:
+    """The number of the block that a test is about; None for tests of the tools."""
+    for value in parameters(item):
+        if isinstance(value, Case | Block):
+            return value.block.number if isinstance(value, Case) else value.number
+    marker = item.get_closest_marker("block")
+    folder = item.path.parent.name
+    number = str(marker.args[0]) if marker else folder[:2]
+    return int(number) if number.isdecimal() else None
+
+
+def part_of(item: pytest.Item) -> Part:
+    """The column of the table that a test is about."""
+    case = next((value for value in parameters(item) if isinstance(value, Case)), None)
+    if case:
+        return case.part
+    return Part.BROWSER if item.path.parent.name == "browser" else Part.PROMISES
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what is asked for, the longest first: at the end no processor waits for another."""
     only = config.getoption("--block")
-    if only is not None:
-        config.hook.pytest_deselected(items=[i for i in items if block_of(i.nodeid) != only])
-        items[:] = [item for item in items if block_of(item.nodeid) == only]
+    full = config.getoption("--full") or only is not None
+    kept = []
+    for item in items:
+        number = block_of(item)
+        # The reports carry them, also from one process to another.
+        item.user_properties += [(BLOCK, number), (PART, part_of(item).name)]
+        if only in (None, number) and (full or item.get_closest_marker("quick")):
+            kept.append(item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    files: dict[Path, float] = {}
+    for item in kept:
+        files[item.path] = files.get(item.path, 0.0) + weight(item.nodeid)
+
+    def length(item: pytest.Item) -> float:
+        return weight(item.nodeid) if item.path.name == CASES else files[item.path]
+
+    # Sorting keeps the order of equals: a file's tests stay together, in their order.
+    items[:] = sorted(kept, key=lambda item: (-length(item), str(item.path)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "block" in metafunc.fixturenames:
         blocks = course().blocks
         metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """`make bench` asks where each test spends its time."""
-    number = block_of(item.nodeid)
-    with sampled("tools" if number is None else f"test {number}"):
-        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +119,18 @@ def pytest_report_header() -> str:
     return "runs: forked from a loaded process" if forked else "runs: a fresh process each"
 
 
-@pytest.fixture(scope="session")
-def original() -> Path:
+def original_table() -> Path | None:
     """The original UCI table: in data/ after `make data`, or where WINELAB_ORIGINAL says."""
     if which_table(TABLE) == "original":
         return TABLE
-    named = os.environ.get("WINELAB_ORIGINAL")
-    if not named:
+    named: Any = os.environ.get("WINELAB_ORIGINAL")
+    return Path(named) if named else None
+
+
+@pytest.fixture(scope="session")
+def original() -> Path:
+    """The original UCI table; the test is skipped where it is not at hand."""
+    found = original_table()
+    if found is None:
         pytest.skip("the original table is neither in data/ nor named by WINELAB_ORIGINAL")
-    return Path(named)
+    return found

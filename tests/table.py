@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -10,41 +9,41 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-# A notebook's cells, a block's own tests, or one of tests/course/ and tests/browser/ that has a
-# block as parameter.
-_NUMBER = re.compile(
-    r"(?:labs|solutions|tests)[/\\](\d\d)_|tests[/\\](?:course|browser)[/\\].*\[(?:.*-)?(\d\d)[\]-]"
-)
+from winelab.course.source import course
+from winelab.proof.cases import Part
 
-# Which column a test's report belongs to, by its node id.
-COLUMNS = {
-    "unsolved": re.compile(r"labs[/\\]\d\d_|::test_unsolved"),
-    "solved": re.compile(r"test_blocks\.py::test_solution"),
-    "mistakes": re.compile(r"::test_mistake_"),
-    "outputs": re.compile(r"solutions[/\\]\d\d_"),
-    "browser": re.compile(r"tests[/\\]browser[/\\]"),
-    "promises": re.compile(r"."),
-}
+BLOCK, PART = "block", "part"
+"""What a test's report carries: the number of its block, or None; the name of a Part."""
 
 
-def block_of(nodeid: str) -> int | None:
-    """The block that a test is about; None for tests of the tools."""
-    match = _NUMBER.match(nodeid)
-    return int(match[1] or match[2]) if match else None
+def block_and_part(report: pytest.TestReport) -> tuple[int | None, Part]:
+    """Return what a report is about."""
+    said = dict(report.user_properties)
+    number = said.get(BLOCK)
+    return (None if number is None else int(str(number))), Part[str(said.get(PART, "PROMISES"))]
+
+
+def named(report: pytest.TestReport) -> str:
+    """Return a test's name for a person: its block and what is proven of it, or the test's own."""
+    number, part = block_and_part(report)
+    if number is None:
+        return report.nodeid
+    what = report.nodeid.partition("::")[2]
+    return f"{course().block(number).name}, {part.value.replace(chr(10), ' ')} ({what})"
 
 
 @dataclass
 class Row:
     """What the tests of one block said so far."""
 
-    passed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    passed: Counter[Part] = field(default_factory=Counter)
+    failed: Counter[Part] = field(default_factory=Counter)
     seconds: float = 0.0
 
-    def word(self, column: str) -> str:
-        """A column in one word, or as "n of n" for the mistakes."""
-        good, bad = self.passed[column], self.failed[column]
-        if column == "mistakes" and good + bad:
+    def word(self, part: Part) -> str:
+        """Return a part in one word, or as "n of n" where it has many."""
+        good, bad = self.passed[part], self.failed[part]
+        if part is Part.MISTAKES and good + bad:
             return f"{'[red]' if bad else ''}{good} of {good + bad}"
         return "[red]FAILED" if bad else "ok" if good else "-"
 
@@ -59,35 +58,31 @@ class BlockTable:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
             self.not_tried[report.longrepr[2].removeprefix("Skipped: ")] += 1
-        number = block_of(report.nodeid)
+        number, part = block_and_part(report)
         if number is None:
             return
         row = self.rows[number]
         row.seconds += report.duration
-        column = next(name for name, form in COLUMNS.items() if form.search(report.nodeid))
         if report.failed:
-            row.failed[column] += 1
+            row.failed[part] += 1
         elif report.when == "call" and report.passed:
-            row.passed[column] += 1
+            row.passed[part] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.rows:
             return
-        from winelab.course.source import course
-
         table = Table(box=None, pad_edge=False)
         table.add_column("block", no_wrap=True)
-        for heading in ("unsolved runs,\nchecks fail", "solution\npasses", "mistakes\ncaught",
-                        "outputs\nmatch", "in a\nbrowser", "promises\nheld"):  # fmt: skip
-            table.add_column(heading)
+        asked = [part for part in Part if any(row.word(part) != "-" for row in self.rows.values())]
+        for part in asked:
+            table.add_column(part.value)
         table.add_column("seconds", justify="right")
         for number, row in sorted(self.rows.items()):
-            name = course().block(number).name
-            words = [row.word(column) for column in COLUMNS]
-            table.add_row(name, *words, f"{row.seconds:.1f}")
+            words = [row.word(part) for part in asked]
+            table.add_row(course().block(number).name, *words, f"{row.seconds:.1f}")
         terminalreporter.ensure_newline()
         terminalreporter.write_sep("=", "the course")
-        console = Console(width=100, no_color=not terminalreporter.hasmarkup)
+        console = Console(width=110, no_color=not terminalreporter.hasmarkup)
         with console.capture() as text:
             console.print(table)
         terminalreporter.write(text.get())

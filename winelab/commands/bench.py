@@ -1,41 +1,38 @@
 """`make bench`: what takes time, each figure beside the one it is judged by, in one run.
 
-Machines are noisy: compare figures of one run with each other, never with another day's.
+Machines are noisy: compare the figures of one run with each other, never with another day's.
+Where the seconds of a check go, pytest tells: PYTEST_ADDOPTS=--durations=20 make check.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import nbformat
 from rich.console import Console
 from rich.table import Table
 
-from winelab.core.console import end_of
+from winelab.core.console import end_of, say
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT
-from winelab.core.processes import stop_group
-from winelab.course.notebook import solved_notebook
-from winelab.course.source import Course, read_course
-from winelab.proof import sampling
-from winelab.proof.outputs import execute
+from winelab.core.paths import LABS, ROOT, SOLUTIONS
+from winelab.core.processes import own_group, stop_group
+from winelab.course.source import Block, read_course
+from winelab.proof.execute import Code, Where, execute
 from winelab.system.environment import this_python
-from winelab.tracking.workspace import clean_room
+from winelab.tracking.workspace import clean_workspace
 
+ROWS = (5, 14, 22)
+"""Blocks without a server, from each part of the course, whose rows are measured."""
 REPEATS = 3
-BLOCK = 5
-# The answer is shown first; noting it in the store comes after, and loads MLflow where the
-# notebook has not done so yet (block 0).
+"""Of what takes seconds; what takes minutes is measured once."""
+# The answer is shown first; noting it in the store comes after.
 _TIMED_CHECK = """import time
 from winelab import check
 from winelab.checks import checking
@@ -44,49 +41,55 @@ note = checking.note
 checking.note = lambda *given: (answered.append(time.perf_counter()), note(*given))[1]
 start = time.perf_counter()
 check({number})
-print("seconds", answered[0] - start, time.perf_counter() - start)"""
+print("seconds", answered[0] - start)"""
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds that `work` takes."""
+    """Return the wall seconds that `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def plain_nbclient(course: Course, number: int) -> None:
-    """Execute the solved notebook of a block three times: nbclient and an ordinary kernel."""
-    for _ in range(3):
-        with clean_room() as room:
-            execute(solved_notebook(course, number), room, f"{course.block(number).name}.ipynb")
+def plain_nbclient(blocks: tuple[Block, ...]) -> float:
+    """Return the seconds of nbclient with ordinary kernels for labs and solutions, one by one."""
+
+    def run(path: Path) -> None:
+        cells = nbformat.read(path, as_version=4).cells
+        sources = tuple(cell.source for cell in cells if cell.cell_type == "code")
+        with clean_workspace() as workspace:
+            outcome = execute(Code(path.name, sources), workspace, Where.KERNEL)
+        if outcome.error:
+            raise CourseError(f"{path.name} does not run: {outcome.last_line}")
+
+    names = [f"{block.name}.ipynb" for block in blocks]
+    return sum(seconds(lambda p=folder / name: run(p)) for name in names  # type: ignore[misc]
+               for folder in (LABS, SOLUTIONS))  # fmt: skip
 
 
-def check_inside_a_notebook(course: Course, number: int) -> tuple[float, float]:
-    """Seconds from calling check(N) to its answer, and to its end, in an ordinary kernel.
-
-    All cells of the solved notebook have run before.
-    """
-    notebook = solved_notebook(course, number)
-    notebook.cells[-1]["source"] = _TIMED_CHECK.format(number=number)
-    with clean_room() as room:
-        execute(notebook, room, f"{course.block(number).name}.ipynb")
-    printed = [o["text"] for o in notebook.cells[-1]["outputs"] if o.get("name") == "stdout"]
-    answer, end = printed[-1].split()[-2:]
-    return float(answer), float(end)
+def check(*arguments: str) -> float:
+    """Return the seconds of `make check` in a process. Raises CourseError if it fails."""
+    command = [sys.executable, "-m", "winelab", "check", *arguments]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise CourseError(f"make check {' '.join(arguments)} failed: {end_of(done.stdout)}")
+    return time.perf_counter() - start
 
 
-def whole_row(number: int) -> None:
-    """`make check BLOCK=N`, as a process of its own."""
-    subprocess.run(
-        [sys.executable, "-m", "winelab", "check", "--block", str(number)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+def answer_in_a_notebook(block: Block) -> float:
+    """Return the seconds from check(N) to its answer, in an ordinary kernel that ran all cells."""
+    path = SOLUTIONS / f"{block.name}.ipynb"
+    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    cells[-1] = _TIMED_CHECK.format(number=block.number)
+    with clean_workspace() as workspace:
+        outcome = execute(Code(path.name, tuple(cells)), workspace, Where.KERNEL)
+    printed = [one["text"] for one in outcome.outputs[-1] if one.get("name") == "stdout"]
+    return float(printed[-1].split()[-1])
 
 
 def copy_of_the_course(folder: Path) -> Path:
-    """The course as a stranger gets it: its committed and new files, without .venv or a store."""
+    """Copy the course as a stranger gets it: its files, without .venv or a store."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -101,10 +104,11 @@ def copy_of_the_course(folder: Path) -> Path:
 
 
 def lab_until_it_answers(folder: Path) -> float:
-    """Seconds from `make lab` in `folder` until Jupyter answers; it is stopped afterwards."""
-    # With the Python that .venv was made from: what a person has before any set-up.
-    # The course's own variables must not lead the copy to this folder's store or packages.
+    """Return the seconds from `make lab` in `folder` until Jupyter answers; it is stopped then."""
+    # As on a machine that never saw the course: the Python that .venv was made from, no uv.
     outer = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    folders = outer.get("PATH", "").split(os.pathsep)
+    outer["PATH"] = os.pathsep.join(p for p in folders if not any(Path(p).glob("uv*")))
     start = time.perf_counter()
     process = subprocess.Popen(
         [this_python(), "-m", "winelab", "lab", "--no-browser"],
@@ -112,7 +116,7 @@ def lab_until_it_answers(folder: Path) -> float:
         env=outer,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
+        **own_group(),
     )
     try:
         assert process.stdout is not None
@@ -123,124 +127,40 @@ def lab_until_it_answers(folder: Path) -> float:
             if "http://" in line:
                 # The address is printed once Jupyter has answered there.
                 return time.perf_counter() - start
-        raise RuntimeError("make lab did not start:\n" + "".join(said))
+        raise CourseError(f"make lab did not start: {end_of(''.join(said))}")
     finally:
         stop_group(process)
 
 
-def samples_of_the_whole_check() -> tuple[float, list[dict[str, Any]]]:
-    """Seconds of `make check`, and where its processes spent them (see `sampling`).
-
-    CourseError with the end of what it said when it fails: figures of a failure say nothing.
-    """
-    with tempfile.TemporaryDirectory(prefix="winelab-samples-") as folder:
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "winelab", "check"],
-            cwd=ROOT,
-            env=os.environ | {sampling.FOLDER: folder},
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-        )
-        if done.returncode:
-            raise CourseError(f"make check failed: {end_of(done.stdout)}")
-        return time.perf_counter() - start, sampling.gathered(Path(folder))
-
-
-def _block(sample: dict[str, Any]) -> int | None:
-    """The block that a sample is about, or the test that waited for it: "test 14"."""
-    match = re.match(r"test (\d+)", sample["within"] or sample["label"])
-    return int(match[1]) if match else None
-
-
-def spent(samples: list[dict[str, Any]]) -> dict[int, Counter[str]]:
-    """Seconds a block, by kind: those of the tests, and of the runs that they waited for.
-
-    What a test waited longer than its run was busy went into starting and ending processes.
-    """
-    blocks: dict[int, Counter[str]] = defaultdict(Counter)
-    for sample in samples:
-        number = _block(sample)
-        if number is None:
-            continue
-        for kind, _, value in sample["rows"]:
-            blocks[number][kind] += value
-        if sample["within"]:
-            blocks[number][sampling.CHILD] -= sum(value for _, _, value in sample["rows"])
-    return blocks
-
-
-def slowest_lines(number: int, samples: list[dict[str, Any]]) -> Counter[str]:
-    """Seconds that all runs of a block spent, by the line of the cell or script they were in."""
-    lines: Counter[str] = Counter()
-    for sample in samples:
-        if sample["within"] and _block(sample) == number:
-            for _, line, value in sample["rows"]:
-                lines[line or "(the checks)"] += value
-    return lines
-
-
-def show_the_whole_check(course: Course, console: Console) -> None:
-    """Run `make check` once, sampled, and print where its time goes, a row a block."""
-    took, samples = samples_of_the_whole_check()
-    blocks = spent(samples)
-    table = Table(
-        title=f"make check, sampled: {took:.0f} s in all; seconds of work, of which percent",
-        box=None,
-        pad_edge=False,
-    )
-    kinds = {
-        sampling.IMPORTS: "imports", sampling.MLFLOW: "MLflow", sampling.OURS: "our code",
-        sampling.SERVERS: "servers", sampling.KERNEL: "notebook kernels",
-        sampling.CHILD: "starting processes", sampling.REST: "the rest",
-    }  # fmt: skip
-    for heading in ("block", "seconds", *kinds.values()):
-        table.add_column(heading, justify="left" if heading == "block" else "right")
-    whole: Counter[str] = Counter()
-    for figures in blocks.values():
-        whole.update(figures)
-    rows = [(course.block(number).name, blocks[number]) for number in sorted(blocks)]
-    for name, figures in [*rows, ("all blocks", whole)]:
-        total = sum(figures.values())
-        shares = [f"{max(0.0, figures[kind]) / total:.0%}" for kind in kinds]
-        table.add_row(name, f"{total:.1f}", *shares)
-    console.print(table)
-    slowest = sorted(blocks, key=lambda number: -sum(blocks[number].values()))[:2]
-    for number in slowest:
-        console.print(f"\nWhere the runs of {course.block(number).name} spend their time:")
-        for line, value in slowest_lines(number, samples).most_common(6):
-            console.print(f"  {value:6.1f} s  {line}", highlight=False, markup=False)
-
-
 def main() -> int:
-    """Measure and print the table."""
+    """Measure, and print the tables; return 0. It takes half an hour."""
     course = read_course()
-    table = Table(title=f"{REPEATS} runs each, alternating; wall seconds", box=None, pad_edge=False)
-    for heading in ("what", "min", "median", "max", "target"):
-        table.add_column(heading, justify="left" if heading in ("what", "target") else "right")
+    table = Table(title="wall seconds, in one run", box=None, pad_edge=False)
+    for heading in ("what", "seconds", "beside", "seconds", "ratio", "wanted"):
+        table.add_column(heading, justify="left" if heading in ("what", "beside") else "right")
 
-    def row(what: str, figures: list[float], target: str) -> None:
-        middle = statistics.median(figures)
-        table.add_row(what, f"{min(figures):.2f}", f"{middle:.2f}", f"{max(figures):.2f}", target)
+    def row(what: str, took: float, wanted: str, beside: str = "", other: float = 0.0) -> None:
+        ratio = f"{took / other:.2f}" if other else ""
+        table.add_row(what, f"{took:.1f}", beside, f"{other:.1f}" if other else "", ratio, wanted)
+        say(f"{what}: {took:.1f} s")
 
-    plain, checked, inside = [], [], []
-    for _ in range(REPEATS):
-        plain.append(seconds(lambda: plain_nbclient(course, BLOCK)))
-        checked.append(seconds(lambda: whole_row(BLOCK)))
-        inside.append(check_inside_a_notebook(course, BLOCK))
-    first = [check_inside_a_notebook(course, 0) for _ in range(REPEATS)]
-    row(f"block {BLOCK}'s notebook three times, plain nbclient", plain, "")
-    row(f"make check BLOCK={BLOCK}: the whole row", checked, "less than the line above")
-    row(f"check({BLOCK}) in a notebook, until its answer", [a for a, _ in inside], "under 1 s")
-    row(f"check({BLOCK}) in a notebook, progress noted", [end for _, end in inside], "")
-    row("check(0) in a notebook, until its answer", [a for a, _ in first], "under 1 s")
-    row("check(0) in a notebook, progress noted", [end for _, end in first], "")
+    # The quick check twice, round what it is held against.
+    quick = check()
+    plain = plain_nbclient(course.blocks)
+    quick = (quick + check()) / 2
+    row("make check", quick, "0.35", "plain nbclient, all notebooks", plain)
+    row("make check FULL=1", check("--full"), "720 s")
+    for number in ROWS:
+        block = course.block(number)
+        pairs = [(check("--block", str(number)), plain_nbclient((block,))) for _ in range(REPEATS)]
+        took, other = (sorted(figures)[REPEATS // 2] for figures in zip(*pairs, strict=True))
+        row(f"make check BLOCK={number}", took, "1", "plain nbclient, its two notebooks", other)
+    for number in (0, *ROWS):
+        took = sorted(answer_in_a_notebook(course.block(number)) for _ in range(REPEATS))
+        row(f"check({number}) in a notebook", took[REPEATS // 2], "1 s")
     with tempfile.TemporaryDirectory(prefix="winelab-bench-") as folder:
         copy = copy_of_the_course(Path(folder) / "a copy")
-        row("make lab, cold: set-up, until Jupyter answers", [lab_until_it_answers(copy)], "")
-        again = [lab_until_it_answers(copy) for _ in range(REPEATS)]
-        row("make lab, the second time", again, "under 5 s")
-    console = Console(width=120)
-    console.print(table)
-    show_the_whole_check(course, console)
+        row("make lab, from a cold clone, uv not installed", lab_until_it_answers(copy), "35 s")
+        row("make lab, the second time", lab_until_it_answers(copy), "5 s")
+    Console(width=120).print(table)
     return 0

@@ -1,277 +1,378 @@
-"""Runs every block once with the packages of this Python, and writes down what broke.
+"""Every claim of every block, as cases: made here, executed and judged here, used by all proofs.
 
-``python -m winelab.proof.cases RESULTS [BLOCK ...]``: `make matrix` calls it with the
-Python of another MLflow. RESULTS gets a line of JSON for each block as soon as it is done.
+A case is one claim: the untouched lab runs and its checks fail, the solution passes, a mistake is
+caught with the hint meant for it, an example prints what the lesson says, and so on. `make check`
+and `make matrix` run them.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import random
 import re
-import shutil
-import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+import nbformat
 
 from winelab.checks.authoring import Mistake
-from winelab.checks.checking import Verdict, checks_of
-from winelab.core.paths import SOLUTIONS
-from winelab.course.compose import solved_cells, unsolved_cells
-from winelab.course.source import Block, Course, read_course
-from winelab.proof.examples import examples, prints_as_said
+from winelab.checks.checking import checks_of
+from winelab.checks.report import Verdict
+from winelab.core.mlflow_private import ARTIFACT_ROOT
+from winelab.core.paths import SOLUTIONS, TABLE
+from winelab.course.compose import solved_cells, unsolved_cells, unsolved_script
+from winelab.course.source import Block, Course
+from winelab.proof import outputs
+from winelab.proof.examples import Example, examples, output_matches
+from winelab.proof.execute import TIME_LIMIT, Code, Outcome, Where, execute
 from winelab.proof.mistakes import mistaken_cells
-from winelab.proof.runner import Outcome, fork_server, run
-from winelab.system.forkserver import PRELOAD
-from winelab.tracking.workspace import clean_room
+from winelab.tracking.workspace import clean_workspace
 
-PARTS = ("unsolved", "solution", "mistakes", "examples", "deprecations")
-"""What is tried of a block, in the order of the table's columns."""
 
-REASON_LENGTH = 240
-"""Characters of a reason that are kept."""
+class Part(Enum):
+    """What of a block is proven; the values are the headings of the table's columns, in order."""
 
-# The line of a traceback that names the exception: what follows it may be advice over many lines.
-_RAISED = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)\b.*")
-# What differs from run to run, and would make two of the same reason look like two reasons.
-_BY_CHANCE = (
-    (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"),
-    (re.compile(r"(?:[A-Za-z]:)?[\w./\\~-]*winelab-[\w./\\-]+"), "<room>"),
-    (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
-    # Where a package lies says nothing, and names a folder of this machine.
-    (re.compile(r"\S*[\\/]site-packages[\\/]"), ""),
-)
+    UNSOLVED = "unsolved runs,\nchecks fail"
+    SOLVED = "solution\npasses"
+    MISTAKES = "mistakes\ncaught"
+    OUTPUTS = "outputs\nmatch"
+    EXAMPLES = "examples\nprint"
+    ELSEWHERE = "again and\nelsewhere"
+    BROWSER = "in a\nbrowser"
+    PROMISES = "promises\nheld"
+
+
+Judge = Callable[[Outcome], list[str]]
+"""Says why an outcome is not as it should be; nothing where it is."""
 
 
 @dataclass(frozen=True)
-class Break:
-    """Something of a block that does not work."""
+class Step:
+    """One run of a case, and what must come of it."""
 
-    block: int
-    part: str
-    """One of PARTS."""
-    reason: str
-    """One line: the failing check, or the line of the traceback that says what was raised."""
+    code: Code
+    judge: Judge
+    where: Where = Where.FORKED
+    check: bool = True
+    """Whether the block's checks look at it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | Path] = field(default_factory=dict)
+    """What is put into the workspace before: a text, or a file of the workspace to copy."""
+    limit: float = TIME_LIMIT
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What became of one block."""
+class Case:
+    """A claim: steps on one store, each of which must hold."""
 
-    block: int
-    counts: dict[str, tuple[int, int]]
-    """For each part tried: how many went well, of how many."""
-    breaks: tuple[Break, ...] = ()
-    seconds: float = 0.0
+    block: Block
+    part: Part
+    name: str
+    steps: tuple[Step, ...]
+    quick: bool = False
+    """Whether an instructor needs it before a class: `make check` asks it, not FULL=1 alone."""
+    table: Path | None = None
+    """Another wine table than the twin."""
+    blocks: tuple[Block, ...] = ()
+    """Where each step is about a block of its own: these, in order."""
 
-    def word(self, part: str) -> str:
-        """A part in one word: "ok", "3 of 7", or "-" where it was not tried."""
-        good, of = self.counts.get(part, (0, 0))
-        if not of:
-            return "-"
-        return "ok" if good == of else f"{good} of {of}"
-
-
-@dataclass
-class _Tally:
-    """Gathers a block's results."""
-
-    block: int
-    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    breaks: list[Break] = field(default_factory=list)
-
-    def add(self, part: str, reasons: list[str]) -> None:
-        """Count one try of a part, which went well if there is no reason against it."""
-        good, of = self.counts.get(part, (0, 0))
-        self.counts[part] = (good + (not reasons), of + 1)
-        for reason in reasons:
-            found = Break(self.block, part, reason)
-            # What breaks the script and the notebook alike is said once.
-            if found not in self.breaks:
-                self.breaks.append(found)
+    @property
+    def name_in_full(self) -> str:
+        """Return block, part and name, such as "14 MISTAKES: autolog was turned on too late"."""
+        return f"{self.block.number:02d} {self.part.name}: {self.name}"
 
 
-def plain(text: str) -> str:
-    """A reason in one line: without ids and temporary folders, and not too long for a table."""
-    line = " ".join(text.split())
-    for form, word in _BY_CHANCE:
-        line = form.sub(word, line)
-    if len(line) > REASON_LENGTH:
-        line = line[:REASON_LENGTH].rsplit(" ", 1)[0] + " ..."
-    return line
+def reasons(case: Case) -> list[str]:
+    """Execute a case, and return why it does not hold; nothing where it does."""
+    with clean_workspace(case.table) as workspace:
+        for number, step in enumerate(case.steps):
+            block = case.blocks[number] if case.blocks else case.block
+            for name, content in step.files.items():
+                target = workspace / name
+                target.parent.mkdir(exist_ok=True)
+                if isinstance(content, Path):
+                    target.write_bytes((workspace / content).read_bytes())
+                else:
+                    target.write_text(content, encoding="utf-8")
+            outcome = execute(
+                step.code,
+                workspace,
+                step.where,
+                check=block.number if step.check else None,
+                environment=step.environment,
+                limit=step.limit,
+            )
+            if found := [*step.judge(outcome), *_deprecations(outcome, workspace)]:
+                return found
+    return []
 
 
-def raised(error: str) -> str:
-    """The line of a traceback that names the exception, or else its last line."""
-    lines = [line for line in error.splitlines() if line.strip()]
-    named = [line for line in lines if _RAISED.match(line)]
-    return plain((named or lines or ["it said nothing"])[-1])
+# --- judges -------------------------------------------------------------------------------------
+
+_AGE = re.compile(r"\b(?:Deprecation|PendingDeprecation|Future)Warning\b.*")
+DEPRECATED = "deprecated: "
+"""How a reason begins that is about a deprecation alone."""
+
+
+def _deprecations(outcome: Outcome, workspace: Path) -> list[str]:
+    """What warned of a deprecation: the code itself, or a server that it started, in its log."""
+    found = list(outcome.warnings)
+    for log in (workspace / "output").glob("*.log"):
+        found += _AGE.findall(log.read_text(encoding="utf-8", errors="replace"))
+    return [f"{DEPRECATED}{words}" for words in found]
+
+
+def _verdicts(outcome: Outcome) -> tuple[Verdict, ...]:
+    return outcome.report.verdicts if outcome.report and not outcome.report.problem else ()
 
 
 def _not_checked(outcome: Outcome) -> list[str]:
     """Why a run did not come as far as its checks; empty if it did."""
     if outcome.error:
-        return [raised(outcome.error)]
+        return [outcome.error]
     if _verdicts(outcome):
         return []
-    return [plain(outcome.report.trouble if outcome.report else "") or "its checks did not run"]
+    return [(outcome.report.problem if outcome.report else "") or "its checks did not run"]
 
 
-def _verdicts(outcome: Outcome) -> tuple[Verdict, ...]:
-    report = outcome.report
-    return report.verdicts if report and not report.trouble else ()
-
-
-def against_solution(outcome: Outcome) -> list[str]:
-    """Why a solution does not pass; empty if it does."""
-    return _not_checked(outcome) or [
-        plain(f'the check "{verdict.line}" fails: {verdict.hint}')
+def passes(outcome: Outcome) -> list[str]:
+    """Return why a solution does not pass."""
+    failed = [
+        f'the check "{verdict.line}" fails: {verdict.hint}'
         for verdict in _verdicts(outcome)
         if not verdict.done
     ]
+    return _not_checked(outcome) or failed or [outcome.not_noted] * bool(outcome.not_noted)
 
 
-def against_unsolved(outcome: Outcome) -> list[str]:
-    """Why an untouched notebook is not what a student should open; empty if it is."""
-    return _not_checked(outcome) or [
-        plain(
-            f'the check "{verdict.line}" fails before there is anything to do: {verdict.hint}'
-            if verdict.given
-            else f'the check "{verdict.line}" passes before anything is done'
-        )
-        for verdict in _verdicts(outcome)
-        if verdict.done != verdict.given
-    ]
+def is_untouched(outcome: Outcome, may_pass: int = 0) -> list[str]:
+    """Return why an untouched notebook is not what a student should open.
 
-
-def against_mistake(mistake: Mistake, outcome: Outcome) -> list[str]:
-    """Why a mistake is not caught as it should be; empty if it is."""
-    name = f'the mistake "{mistake.what}"'
-    if mistake.error and mistake.error not in outcome.error:
-        seen = raised(outcome.error) if outcome.error else "none"
-        return [plain(f'{name} no longer ends in the error "{mistake.error}": {seen}')]
-    if outcome.error and not mistake.error:
-        return [plain(f"{name} ends in an error: {raised(outcome.error)}")]
-    for verdict in _verdicts(outcome):
-        if verdict.name == mistake.caught_by:
-            if verdict.done:
-                return [plain(f"{name} is not caught")]
-            if mistake.hint not in verdict.hint:
-                return [plain(f"{name} meets another hint: {verdict.hint}")]
-            return []
-    return [plain(f"{name}: its checks did not run")]
-
-
-def try_block(course: Course, block: Block, mistakes: tuple[Mistake, ...]) -> Trial:
-    """Run one block in all its forms, each in a clean room of its own."""
-    started = time.monotonic()
-    tally = _Tally(block.number)
-    source = f"{block.name}.ipynb"
-
-    def cells(sources: list[str], mistake: Mistake | None = None) -> Outcome:
-        environment = dict(mistake.environment) if mistake else {}
-        with clean_room() as room:
-            return run(
-                room, source=source, cells=sources, check=block.number, environment=environment
-            )
-
-    untouched = cells([cell.source for cell in unsolved_cells(course, block.number)])
-    tally.add("unsolved", against_unsolved(untouched))
-    with clean_room() as room:
-        name = f"{block.name}.py"
-        shutil.copyfile(SOLUTIONS / name, room / "solutions" / name)
-        script = run(room, source=name, check=block.number)
-    notebook = cells([cell.source for cell in solved_cells(course, block.number)])
-    for outcome in (script, notebook):
-        tally.add("solution", against_solution(outcome))
-    for outcome in (untouched, script, notebook):
-        tally.add("deprecations", [plain(warning) for warning in outcome.warnings])
-    # A mistake is a change of the solution: where that does not run, nothing can be learned.
-    for mistake in () if against_solution(notebook) else mistakes:
-        outcome = cells(mistaken_cells(course, block, mistake), mistake)
-        tally.add("mistakes", against_mistake(mistake, outcome))
-    for reasons in _try_examples(block):
-        tally.add("examples", reasons)
-    seconds = round(time.monotonic() - started, 1)
-    return Trial(block.number, tally.counts, tuple(tally.breaks), seconds)
-
-
-def _try_examples(block: Block) -> list[list[str]]:
-    found = []
-    for example in examples((block.folder / "lesson.md").read_text(encoding="utf-8")):
-        with clean_room() as room:
-            outcome = run(room, source="example.ipynb", cells=[example.code])
-        where = f"lesson.md:{example.line}"
-        printed = outcome.printed + outcome.last_line
-        if example.prints is None:
-            found.append([f"{where}: {raised(outcome.error)}"] if outcome.error else [])
-        elif prints_as_said(example.prints, printed):
-            found.append([])
-        else:
-            shown = plain(printed) or "nothing"
-            found.append([f"{where} prints something else than the lesson says: {shown}"])
-    return found
-
-
-def try_twice(course: Course, block: Block, mistakes: tuple[Mistake, ...]) -> Trial:
-    """Run a block as `try_block` does, and once more where something breaks: then that counts.
-
-    What another MLflow breaks, it breaks each time. A server that was slow once is no break.
+    Args:
+        outcome: of the run of its cells.
+        may_pass: how many checks of the block's own change may pass all the same.
     """
-    trial = try_block(course, block, mistakes)
-    return try_block(course, block, mistakes) if trial.breaks else trial
+    if found := _not_checked(outcome):
+        return found
+    own = [verdict for verdict in _verdicts(outcome) if not verdict.given]
+    passed = [verdict for verdict in own if verdict.done]
+    found = [
+        f'the check "{verdict.line}" is marked given, and fails before there is anything to do: '
+        f"{verdict.hint}"
+        for verdict in _verdicts(outcome)
+        if verdict.given and not verdict.done
+    ]
+    if len(passed) > may_pass:
+        found += [f'the check "{one.line}" passes before anything is done' for one in passed]
+    if len(passed) == len(own):
+        found.append("no check fails")
+    return found + [f'the check "{v.line}" has no hint' for v in own if not v.done and not v.hint]
 
 
-def try_blocks(
-    course: Course, numbers: list[int], done: Callable[[Trial], None], workers: int
-) -> None:
-    """Run blocks, `workers` at a time; `done` hears of each as it ends."""
-    blocks = [course.block(number) for number in numbers]
-    # Read before the threads start: reading a block's checks imports them.
-    mistakes = {block.number: tuple(checks_of(block.folder).mistakes) for block in blocks}
-    with clean_room():
-        # Makes the empty store that all others are copied from.
-        pass
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(try_twice, course, one, mistakes[one.number]) for one in blocks]
-        for future in as_completed(waiting):
-            done(future.result())
+def is_caught(outcome: Outcome, mistake: Mistake) -> list[str]:
+    """Return why a mistake is not caught as it should be."""
+    if mistake.error not in outcome.error:
+        return [f'it no longer ends in the error "{mistake.error}": {outcome.error or "none"}']
+    if outcome.error and not mistake.error:
+        return [f"it ends in an error: {outcome.error}"]
+    caught = [verdict for verdict in _verdicts(outcome) if verdict.name == mistake.caught_by]
+    if not caught:
+        return [f"the check {mistake.caught_by} did not run ({outcome.report})"]
+    if caught[0].done:
+        return [f"it is not caught:\n{outcome.report}"]
+    if mistake.hint not in caught[0].hint:
+        return [f"it meets another hint: {caught[0].hint}"]
+    return []
 
 
-def as_json(trial: Trial) -> str:
-    """A trial as one line."""
-    return json.dumps(asdict(trial))
+def prints(outcome: Outcome, example: Example) -> list[str]:
+    """Return why an example does not print what its lesson says."""
+    printed = outcome.printed + outcome.last_line
+    if example.prints is None:
+        return [outcome.error] if outcome.error else []
+    if output_matches(example.prints, printed):
+        return []
+    return [f"it prints something else than the lesson says: {printed or 'nothing'}"]
 
 
-def from_json(line: str) -> Trial:
-    """The trial that `as_json` wrote."""
-    values: dict[str, Any] = json.loads(line)
-    counts = {part: (good, of) for part, (good, of) in values["counts"].items()}
-    breaks = tuple(Break(**one) for one in values["breaks"])
-    return Trial(values["block"], counts, breaks, values["seconds"])
+def shows(outcome: Outcome, path: Path) -> list[str]:
+    """Return why a solved notebook does not show the outputs stored in the file `path`."""
+    if outcome.error:
+        return [outcome.error]
+    notebook = nbformat.read(path, as_version=4)
+    stored = [cell["outputs"] for cell in notebook.cells if cell.cell_type == "code"]
+    return outputs.differences(stored, outcome.outputs)
 
 
-def main() -> None:
-    """Try the blocks that the command line names, or all; a line each into the results' file."""
-    results = Path(sys.argv[1])
-    # Loaded here as well, so that what this MLflow lacks is said once and not by each block.
-    for name in PRELOAD:
-        import_module(name)
-    course = read_course()
-    numbers = [int(text) for text in sys.argv[2:]] or [block.number for block in course.blocks]
-    with results.open("a", encoding="utf-8") as file, fork_server():
-
-        def write(trial: Trial) -> None:
-            file.write(as_json(trial) + "\n")
-            file.flush()
-
-        try_blocks(course, numbers, write, min(os.cpu_count() or 1, 8))
+def ends_in(outcome: Outcome, words: tuple[str, ...]) -> list[str]:
+    """Return the words that neither the error nor the standard error of a run has."""
+    said = outcome.error + outcome.stderr
+    return [f"it does not end in {word!r}: {said}" for word in words if word not in said]
 
 
-if __name__ == "__main__":
-    main()
+def prints_rmse(outcome: Outcome, figure: str) -> list[str]:
+    """Return why a run did not end well, or did not print this metric."""
+    if outcome.error:
+        return [outcome.error]
+    return [] if figure in outcome.printed else [f"{figure} is not in: {outcome.printed}"]
+
+
+# --- the cases ----------------------------------------------------------------------------------
+
+# A process that is killed while a model learns: nobody has ended its run, nor cleaned up.
+KILLED = """
+import os
+import signal
+import sklearn.linear_model
+
+def killed(*arguments, **settings):
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+for name in ("ElasticNet", "Ridge", "Lasso"):
+    getattr(sklearn.linear_model, name).fit = killed
+"""
+# DESIGN.md's facts: the test RMSE of ElasticNet on the original table, by alpha, from the block
+# that prints it first to the last one.
+ORIGINAL_RMSE = {"0.5": "0.744", "0.1": "0.692", "0.01": "0.641"}
+FIRST_RUN = 3
+"""The first block that leaves a run in a store."""
+FIRST_RMSE = 4
+"""The block from which on a script prints its RMSE and takes --alpha."""
+AS_A_STRANGER = {"MLFLOW_TRACKING_URI": "", ARTIFACT_ROOT: ""}
+"""Without what `make` sets."""
+
+
+def cases(course: Course, original: Path | None = None) -> Iterator[Case]:
+    """Yield every case of the course.
+
+    Args:
+        course: the blocks.
+        original: the original UCI table, where it is at hand; its cases are left out without it.
+    """
+    for block in course.blocks:
+        yield from quick_cases(course, block)
+        yield from mistake_cases(course, block)
+        yield from example_cases(block)
+        yield from thorough_cases(course, block)
+        if original:
+            yield original_case(block, original)
+    yield any_order(course)
+
+
+def lab_code(course: Course, block: Block) -> Code:
+    """Return the untouched lab's cells, without its check."""
+    cells = unsolved_cells(course, block.number)
+    return Code(f"{block.name}.ipynb", tuple(cell.source for cell in cells))
+
+
+def solved_code(course: Course, block: Block, times: int = 1) -> Code:
+    """Return the solution's cells, without its check; all of them several `times`."""
+    cells = solved_cells(course, block.number)
+    return Code(f"{block.name}.ipynb", tuple(cell.source for cell in cells) * times)
+
+
+def script_step(block: Block, judge: Judge = passes, arguments: tuple[str, ...] = ()) -> Step:
+    """Return a run of the built script, as `python solutions/NN_slug.py` would."""
+    name = f"{block.name}.py"
+    text = (SOLUTIONS / name).read_text(encoding="utf-8")
+    return Step(Code(name, arguments=arguments), judge, files={f"solutions/{name}": text})
+
+
+def quick_cases(course: Course, block: Block) -> Iterator[Case]:
+    """Yield the lab untouched, and the solution as script and as notebook with its outputs."""
+    lab = Step(lab_code(course, block), is_untouched)
+    yield Case(block, Part.UNSOLVED, "the lab as it is opened", (lab,), quick=True)
+    yield Case(block, Part.SOLVED, "the script", (script_step(block),), quick=True)
+    stored = SOLUTIONS / f"{block.name}.ipynb"
+    code = outputs.solved_code(course, block)
+    notebook = Step(code, partial(shows, path=stored), Where.KERNEL, check=False)
+    yield Case(block, Part.OUTPUTS, "the solved notebook", (notebook,), quick=True)
+
+
+def mistake_cases(course: Course, block: Block) -> Iterator[Case]:
+    """Yield the mistakes that learners make, each made in the solution.
+
+    Quick is one for each check, so that each is seen to fail: the one with the least code to run.
+    """
+    checks = checks_of(block.folder)
+    cells = {one.what: tuple(mistaken_cells(course, block, one)) for one in checks.mistakes}
+    quick: dict[str, Mistake] = {}
+    for one in checks.mistakes:
+        before = quick.setdefault(one.caught_by, one)
+        if sum(map(len, cells[one.what])) < sum(map(len, cells[before.what])):
+            quick[one.caught_by] = one
+    for one in checks.mistakes:
+        code = Code(f"{block.name}.ipynb", cells[one.what])
+        judge = partial(is_caught, mistake=one)
+        step = Step(code, judge, environment=one.environment)
+        yield Case(block, Part.MISTAKES, one.what, (step,), quick=one in quick.values())
+
+
+def example_cases(block: Block) -> Iterator[Case]:
+    """Yield the small examples of a lesson."""
+    for example in examples((block.folder / "lesson.md").read_text(encoding="utf-8")):
+        code = Code("example.ipynb", (example.code,))
+        step = Step(code, partial(prints, example=example), check=False)
+        yield Case(block, Part.EXAMPLES, f"lesson.md:{example.line}", (step,))
+
+
+def thorough_cases(course: Course, block: Block) -> Iterator[Case]:
+    """Yield what a class meets beyond the first run: again, after a crash, in another folder."""
+    solved = solved_code(course, block)
+    killed = Code(solved.source, (KILLED, *(solved.cells or ())))
+    again = (
+        Step(killed, partial(ends_in, words=("died",)), check=False),
+        script_step(block),
+        # On a store that holds a solved run: `make run`, or another day's kernel, has left it.
+        Step(lab_code(course, block), is_untouched),
+        # The student runs all cells, and again, in one kernel.
+        Step(solved_code(course, block, times=2), passes, limit=300),
+    )
+    yield Case(block, Part.ELSEWHERE, "again and again, after a run that was killed", again)
+
+    name = f"{block.name}.py"
+    text = unsolved_script(course, block.number)
+    # What stands in main() cannot be seen from outside; all else that is asked for is missing.
+    judge = partial(is_untouched, may_pass=1 if "def main(" in text else 0)
+    step = Step(Code(name), judge, files={f"solutions/{name}": text})
+    yield Case(block, Part.UNSOLVED, "the script as make watch lays it out", (step,))
+
+    # P9: copied out of the course, and without what `make` sets, a script still runs.
+    alone = f"../elsewhere/{name}"
+    table = ("--data", "../my wines.csv")
+    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if block.number >= FIRST_RMSE else ()
+    files: dict[str, str | Path] = {
+        f"elsewhere/{name}": (SOLUTIONS / name).read_text(encoding="utf-8"),
+        "my wines.csv": Path("data", TABLE.name),
+    }
+    if block.number not in (FIRST_RUN, len(course.blocks) - 1):
+        # That MLflow makes a store where there is none is asked twice, and takes seconds.
+        files["elsewhere/mlflow.db"] = Path("mlflow.db")
+    code = Code(alone, arguments=(*table, *settings), folder="elsewhere")
+    steps = [Step(code, passes, environment=AS_A_STRANGER, files=files)]
+    if settings:
+        wrong = Code(alone, arguments=(*table, "--alpha", "strong"), folder="elsewhere")
+        words = ("SystemExit: 2", "argument --alpha: invalid float value: 'strong'")
+        judge = partial(ends_in, words=words)
+        steps.append(Step(wrong, judge, check=False, environment=AS_A_STRANGER))
+    yield Case(block, Part.ELSEWHERE, "the script alone, with a table named", tuple(steps))
+
+
+def original_case(block: Block, original: Path) -> Case:
+    """Return the solution on the original table, which gives the metrics that are known of it."""
+    steps = [script_step(block)]
+    if block.number == FIRST_RMSE:
+        for alpha, figure in ORIGINAL_RMSE.items():
+            step = script_step(block, partial(prints_rmse, figure=figure), ("--alpha", alpha))
+            steps.append(step)
+    return Case(block, Part.ELSEWHERE, "on the original table", tuple(steps), table=original)
+
+
+def any_order(course: Course) -> Case:
+    """Return all blocks on one store, in an order that is the same in each run."""
+    blocks = random.Random(42).sample(course.blocks, len(course.blocks))
+    steps = tuple(Step(solved_code(course, block), passes) for block in blocks)
+    name = "all blocks on one store, shuffled"
+    return Case(course.blocks[-1], Part.ELSEWHERE, name, steps, blocks=tuple(blocks))

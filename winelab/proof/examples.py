@@ -26,7 +26,7 @@ def examples(lesson: str) -> list[Example]:
     ]
 
 
-def prints_as_said(said: str, printed: str) -> bool:
+def output_matches(said: str, printed: str) -> bool:
     """Whether an example printed what the lesson says; ``...`` stands for anything."""
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     return doctest.OutputChecker().check_output(said, printed, options)

@@ -1,7 +1,7 @@
-"""Runs scripts and notebooks in clean rooms, and gives back what the checks need.
+"""Execute the code of a block in a workspace, and say what became of it.
 
-With a fork server (see `forkserver`) a run starts in milliseconds; without one, in a fresh
-process. Both do the same work, in `worker`.
+One function for all: forked from a loaded process (milliseconds), in a fresh one (where fork is
+missing, or a fork would not do), or in a Jupyter kernel, as a student has it.
 """
 
 from __future__ import annotations
@@ -9,150 +9,182 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from winelab.checks.checking import Report, Verdict
+from winelab.checks.report import Report, Verdict
+from winelab.core.console import last_line
 from winelab.system import forkserver
 from winelab.system.run_module import run_module
-from winelab.tracking.workspace import room_environment
+from winelab.tracking.workspace import workspace_environment
 
 TIME_LIMIT = 120.0
-"""Seconds after which a run is ended."""
+"""Seconds after which a run is ended; in a kernel, those of one cell."""
+
+
+SHOWN_FOLDER = "/home/you/wine-lab"
+"""What stands in a kernel's outputs for the workspace that they were made in."""
+
+
+class Where(Enum):
+    """The kind of process that code is executed in."""
+
+    FORKED = "forked from a process that has MLflow loaded, if this system can"
+    FRESH = "a process of its own"
+    KERNEL = "a Jupyter kernel"
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is executed: a notebook's cells, or a script."""
+
+    source: str
+    """The file that it stands for, such as "03_run.ipynb". Of a script, its path from the
+    workspace's `solutions/`."""
+    cells: tuple[str, ...] | None = None
+    """The cells' sources, in the order in which they run; None for a script."""
+    arguments: tuple[str, ...] = ()
+    """A script's command line."""
+    folder: str = ""
+    """The working folder, from the workspace; by default `labs` for cells, else `solutions`."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run left behind."""
+    """What became of a run."""
 
-    printed: str
-    error: str
-    """The traceback, "" where there was none."""
-    report: Report | None
+    printed: str = ""
+    error: str = ""
+    """The traceback; "" where there was none."""
+    report: Report | None = None
+    """What the block's checks say, where they were asked."""
     warnings: tuple[str, ...] = ()
     """Deprecations that Python, MLflow, scikit-learn or pandas warned of."""
     stderr: str = ""
     not_noted: str = ""
+    """Why progress could not be noted in the store, in one sentence."""
+    outputs: tuple[list[Any], ...] = ()
+    """Of a kernel: each cell's outputs, as a notebook stores them, free of this machine's paths."""
 
     @property
     def last_line(self) -> str:
         """The end of the traceback, which names the error; "" where there was none."""
-        return self.error.strip().splitlines()[-1] if self.error else ""
+        return last_line(self.error)
 
 
-@contextmanager
-def fork_server() -> Iterator[str | None]:
-    """Start a fork server for the processes below this one; None where fork is missing.
-
-    Meanwhile its socket's path is in the environment, and Jupyter finds a kernelspec
-    (`forkserver.KERNEL`) whose kernels are forked from it.
-    """
-    if not forkserver.available() or os.environ.get(forkserver.SOCKET_VARIABLE):
-        yield os.environ.get(forkserver.SOCKET_VARIABLE)
-        return
-    with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
-        path = str(Path(folder) / "fork")
-        # No thread must exist before a fork: telemetry would start one.
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
-        # macOS ends a fork that meets a half-initialised Objective-C class; nothing here uses one.
-        environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
-        server = subprocess.Popen(
-            [sys.executable, "-m", "winelab.system.forkserver", path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        assert server.stdin is not None
-        try:
-            # It listens before it loads anything, so that nobody has to wait here: a request
-            # that comes early is answered once all is loaded.
-            while not Path(path).exists():
-                if server.poll() is not None:
-                    raise RuntimeError("The fork server did not start; its message stands above.")
-                time.sleep(0.01)
-            forkserver.write_kernelspec(Path(folder))
-            before = os.environ.get("JUPYTER_PATH")
-            os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
-            os.environ[forkserver.SOCKET_VARIABLE] = path
-            try:
-                yield path
-            finally:
-                del os.environ[forkserver.SOCKET_VARIABLE]
-                os.environ["JUPYTER_PATH"] = before or ""
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-
-def run(
-    room: Path,
+def execute(
+    code: Code,
+    workspace: Path,
+    where: Where = Where.FORKED,
     *,
-    source: str,
-    cells: list[str] | None = None,
-    arguments: tuple[str, ...] = (),
     check: int | None = None,
-    environment: dict[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     limit: float = TIME_LIMIT,
-    folder: str = "",
-    fork: bool = True,
 ) -> Outcome:
-    """Run cells, or the script `source` of the room, and check it.
+    """Execute code in a workspace, and let a block's checks look at what it left.
 
     Args:
-        room: a furnished room (see `room`).
-        source: the file that the run stands for, such as ``03_run.ipynb``. For a script, its
-            path relative to the room's ``solutions``.
-        cells: the sources to run one after the other; None to run the script.
-        arguments: the script's command line.
+        code: what to run.
+        workspace: a furnished folder (see `tracking.workspace`).
+        where: the kind of process. In a kernel no checks are asked: a notebook's last cell does.
         check: the block whose checks run afterwards, in the same process.
-        environment: variables that differ from the room's; "" takes one away.
+        environment: variables that differ from the workspace's; "" takes one away.
         limit: seconds.
-        folder: the working folder, relative to the room: ``labs`` for cells, ``solutions``
-            for scripts, where nothing else is said.
-        fork: use the fork server if there is one.
 
-    Returns:
-        What was printed, the traceback if there is one, and the report. A run that was ended
-        by its limit, or that died, says so in `error`.
+    Returns the outcome. A run that was ended by its limit, or that died, says so in `error`.
     """
-    cwd = room / (folder or ("solutions" if cells is None else "labs"))
+    if where is Where.KERNEL:
+        return _in_kernel(code, workspace, environment or {}, limit)
     job: dict[str, Any] = {"check": check}
-    if cells is None:
-        job |= {"script": str(room / "solutions" / source), "arguments": list(arguments)}
+    if code.cells is None:
+        job["script"] = str(workspace / "solutions" / code.source)
+        job["arguments"] = list(code.arguments)
     else:
-        job["cells"] = cells
-    env = room_environment(room, **{"WINELAB_SOURCE": source, **(environment or {})})
-    with tempfile.TemporaryDirectory(prefix="winelab-job-") as desk:
-        job_file, result_file = Path(desk) / "job.json", Path(desk) / "result.json"
+        job["cells"] = code.cells
+    folder = workspace / (code.folder or ("solutions" if code.cells is None else "labs"))
+    variables = {"WINELAB_SOURCE": code.source, **(environment or {})}
+    with tempfile.TemporaryDirectory(prefix="winelab-job-") as name:
+        job_file, result_file = Path(name, "job.json"), Path(name, "result.json")
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        argv = [str(job_file), str(result_file)]
-        with (Path(desk) / "stderr").open("w+b") as err:
-            code = run_module("winelab.proof.worker", argv, cwd, env, err.fileno(), limit, fork)
+        with Path(name, "stderr").open("w+b") as err:
+            exit_code = run_module(
+                "winelab.proof.worker",
+                [str(job_file), str(result_file)],
+                folder,
+                workspace_environment(workspace, **variables),
+                err.fileno(),
+                limit,
+                fork=where is Where.FORKED,
+            )
             err.seek(0)
             stderr = err.read().decode("utf-8", errors="replace")
         if not result_file.is_file():
-            why = f"ended after {limit:g} s" if code is None else f"died with exit code {code}"
-            return Outcome("", f"The run {why}.\n{stderr}", None, stderr=stderr)
+            how = (
+                f"was ended after {limit:g} s"
+                if exit_code is None
+                else f"died with exit code {exit_code}"
+            )
+            return Outcome(error=f"The run {how}.\n{stderr}", stderr=stderr)
         result = json.loads(result_file.read_text(encoding="utf-8"))
-    report = result["report"]
+    report = result.pop("report")
     if report:
         report = Report(**{**report, "verdicts": tuple(Verdict(**v) for v in report["verdicts"])})
-    return Outcome(
-        result["printed"],
-        result["error"],
-        report,
-        tuple(result["warnings"]),
-        stderr,
-        result.get("not_noted", ""),
+    result["warnings"] = tuple(result["warnings"])
+    return Outcome(**result, report=report, stderr=stderr)
+
+
+def _in_kernel(
+    code: Code, workspace: Path, environment: Mapping[str, str], limit: float
+) -> Outcome:
+    """Execute cells in a kernel that is started as `make lab` would start it."""
+    # Imported on use: a run in a fork needs none of Jupyter.
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    cells = [nbformat.v4.new_code_cell(source) for source in code.cells or ()]
+    forked = forkserver.SOCKET_VARIABLE in os.environ
+    client = NotebookClient(
+        nbformat.v4.new_notebook(cells=cells),
+        timeout=int(limit),
+        kernel_name=forkserver.KERNEL if forked else "python3",
+        resources={"metadata": {"path": str(workspace / (code.folder or "labs"))}},
+        record_timing=False,
     )
+    # JupyterLab names the notebook this way; the runs are tagged with it.
+    variables = {"JPY_SESSION_NAME": f"labs/{code.source}", **environment}
+    error = ""
+    try:
+        client.execute(
+            env=workspace_environment(workspace, **variables),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except CellExecutionError as failed:
+        error = str(failed)
+    shown = tuple(_joined(_without_folder(cell["outputs"], workspace)) for cell in cells)
+    return Outcome(error=error, outputs=shown)
+
+
+def _without_folder(value: Any, folder: Path) -> Any:
+    """`value` with SHOWN_FOLDER for the folder's path, in every text of it."""
+    text = json.dumps(value)
+    for path in (folder.as_posix(), str(folder)):
+        text = text.replace(json.dumps(path)[1:-1], SHOWN_FOLDER)
+    return json.loads(text)
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs with what a cell printed in one piece: a kernel sends it in as many as it likes."""
+    joined: list[Any] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.get("name") and output.get("name") == last.get("name"):
+            last["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined

@@ -20,7 +20,7 @@ def estimate(course: Course, block: Block) -> float:
 
     A line to write is a line of the sections that carry a TODO, in the notebook.
     """
-    prose = " ".join(part.content for part in block.parts if part.kind == "text")
+    prose = " ".join(piece.content for piece in block.pieces if piece.kind == "text")
     words = len(re.findall(r"\w[\w'.-]*", prose))
     asked = {task.section for task in block.tasks}
     lines = sum(

@@ -1,15 +1,18 @@
-"""Applies a block's mistakes to its solution: what a learner would have in the notebook then."""
+"""Make a block's mistakes in its solution: what a learner would have in the notebook then."""
 
 from __future__ import annotations
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import EVERY_CELL, Mistake
 from winelab.core.errors import CourseError
 from winelab.course.compose import compose, sections_after
 from winelab.course.source import Block, Course, Line
 
 
 def mistaken_cells(course: Course, block: Block, mistake: Mistake) -> list[str]:
-    """The sources of the solved notebook's cells, in the order run, with the mistake made."""
+    """Return the solved notebook's cells with the mistake made, in the order in which they run.
+
+    Raises CourseError where the mistake does not fit the solution.
+    """
     sections = dict(sections_after(course, block.number, "notebook"))
     path = block.folder / "checks.py"
 
@@ -27,12 +30,13 @@ def mistaken_cells(course: Course, block: Block, mistake: Mistake) -> list[str]:
             raise _wrong(block, mistake, f'{old!r} stands {text.count(old)} times in "{section}"')
         put(section, text.replace(old, new))
     cells = {cell.name: cell.source for cell in compose(course, sections)}
-    for name in (*mistake.skip, *([mistake.twice] if mistake.twice else [])):
+    skip = tuple(cells) if mistake.skip == EVERY_CELL else mistake.skip
+    for name in (*skip, *([mistake.twice] if mistake.twice else [])):
         if name not in cells:
             raise _wrong(block, mistake, f"there is no cell [{name}]")
     run = [mistake.before] if mistake.before else []
     for name, source in cells.items():
-        if name not in mistake.skip:
+        if name not in skip:
             run += [source] * (2 if name == mistake.twice else 1)
     return [*run, mistake.after] if mistake.after else run
 

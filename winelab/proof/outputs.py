@@ -1,98 +1,95 @@
-"""`make outputs`: executes the solved notebooks and stores what they print and plot."""
+"""`make outputs`: execute the solved notebooks, store what they show, and compare it later."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
+import json
+import re
+from collections.abc import Sequence
 from typing import Any
-
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 from winelab.core.errors import CourseError
 from winelab.core.files import write_text
 from winelab.core.paths import SOLUTIONS
-from winelab.course.notebook import as_text, solved_notebook
+from winelab.course.build import OUTPUTS, outputs_text, solved_text
+from winelab.course.compose import solved_cells
+from winelab.course.notebook import check_source, solved_notebook
 from winelab.course.source import Block, Course, read_course
-from winelab.proof.runner import TIME_LIMIT, fork_server
-from winelab.system import forkserver
-from winelab.tracking.workspace import clean_room, room_environment
+from winelab.proof.execute import Code, Where, execute
+from winelab.system.forkserver import fork_server
+from winelab.tracking.workspace import clean_workspace
 
-SHOWN_FOLDER = "/home/you/wine-lab"
-"""What stands in stored outputs for the room they were made in."""
+# What differs from run to run by nature; all else is compared to the letter, each digit of a
+# metric too. tests/README.md says why for each.
+BY_NATURE = (
+    ("ID", re.compile(r"\b[0-9a-f]{32}\b")),
+    ("TIME", re.compile(r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?")),
+    ("CELL", re.compile(r"[^\s'\"<>]*ipykernel_\d+[/\\]\d+\.py")),
+    ("SERVER", re.compile(r"127\.0\.0\.1:\d+")),
+)
+# Drawn, not printed: another machine has other fonts.
+PICTURES = ("image/png", "image/svg+xml")
 
 
-def execute(notebook: Any, room: Path, name: str, **variables: str) -> Any:
-    """Execute a notebook in a room, as `make lab` would run it; CourseError if a cell fails.
+def solved_code(course: Course, block: Block) -> Code:
+    """Return the solved notebook's code cells, the check among them."""
+    cells = [cell.source for cell in solved_cells(course, block.number)]
+    return Code(f"{block.name}.ipynb", (*cells, check_source(block.number)))
 
-    `variables` are added to the room's environment.
+
+def comparable(cell: list[Any]) -> dict[str, str]:
+    """Return a cell's outputs as texts that must be the same in each run, by their kind.
+
+    What is printed and what is shown reach the notebook by two ways: how they mix is by chance.
     """
-    forked = forkserver.SOCKET_VARIABLE in os.environ
-    client = NotebookClient(
-        notebook,
-        timeout=int(TIME_LIMIT),
-        kernel_name=forkserver.KERNEL if forked else "python3",
-        resources={"metadata": {"path": str(room / "labs")}},
-        record_timing=False,
-    )
-    try:
-        client.execute(
-            env=room_environment(room, JPY_SESSION_NAME=f"labs/{name}", **variables),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    except CellExecutionError as error:
-        raise CourseError(f"{name} does not run: {str(error).strip().splitlines()[-1]}") from None
-    return notebook
+    texts: dict[str, str] = {}
+    for output in cell:
+        shown = output.get("data") or {output.get("name", "error"): output.get("text", "")}
+        for kind, content in shown.items():
+            text = content if isinstance(content, str) else json.dumps(content)
+            if kind in PICTURES:
+                text = ""
+            for word, form in BY_NATURE:
+                text = form.sub(word, text)
+            texts[kind] = texts.get(kind, "") + text
+    return texts
 
 
-def _without_room(value: Any, room: Path) -> Any:
-    """`value` with the room's path replaced, in every text of it."""
-    if isinstance(value, str):
-        for path in (room.as_posix(), str(room)):
-            value = value.replace(path, SHOWN_FOLDER)
-        return value
-    if isinstance(value, list):
-        return [_without_room(item, room) for item in value]
-    if isinstance(value, dict):
-        return type(value)({name: _without_room(item, room) for name, item in value.items()})
-    return value
-
-
-def _joined(outputs: list[Any]) -> list[Any]:
-    """Outputs with what a cell printed in one piece: a kernel sends it in as many as it likes."""
-    joined: list[Any] = []
-    for output in outputs:
-        last = joined[-1] if joined else {}
-        if output.get("name") and output.get("name") == last.get("name"):
-            last["text"] += output["text"]
-        else:
-            joined.append(output)
-    return joined
+def differences(stored: Sequence[list[Any]], fresh: Sequence[list[Any]]) -> list[str]:
+    """Return what today's run shows otherwise than the stored outputs, a sentence a cell."""
+    if len(stored) != len(fresh):
+        return [f"{len(stored)} cells have stored outputs, and {len(fresh)} ran: run make outputs"]
+    found = []
+    for number, (old, new) in enumerate(zip(stored, fresh, strict=True), start=1):
+        before, now = comparable(old), comparable(new)
+        for kind in sorted(before | now):
+            if (was := before.get(kind)) != (shown := now.get(kind)):
+                found.append(f"cell {number}, {kind}: it shows {shown!r}; stored is {was!r}")
+    return found
 
 
 def with_outputs(course: Course, block: Block) -> Any:
-    """The solved notebook of a block with fresh outputs, free of this machine's paths."""
+    """Return the solved notebook with fresh outputs. Raises CourseError when it does not run."""
     notebook = solved_notebook(course, block.number)
-    metadata = dict(notebook.metadata)
-    with clean_room() as room:
-        execute(notebook, room, f"{block.name}.ipynb")
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell["outputs"] = _joined(_without_room(cell["outputs"], room))
-    # A kernel writes its version there; what is stored must not change with the machine.
-    notebook["metadata"] = metadata
+    code = solved_code(course, block)
+    with clean_workspace() as workspace:
+        outcome = execute(code, workspace, Where.KERNEL)
+    if outcome.error:
+        raise CourseError(f"{code.source} does not run: {outcome.last_line}")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, (cell, outputs) in enumerate(zip(cells, outcome.outputs, strict=True), 1):
+        cell["outputs"] = outputs
+        cell["execution_count"] = number
     return notebook
 
 
 def main(number: int | None = None) -> int:
-    """Execute and store the solved notebook of one block, or of all."""
+    """Execute and store the solved notebook of one block, or of all; return 0."""
     course = read_course()
     blocks = course.blocks if number is None else (course.block(number),)
     with fork_server():
         for block in blocks:
             notebook = with_outputs(course, block)
-            write_text(SOLUTIONS / f"{block.name}.ipynb", as_text(notebook))
+            write_text(block.folder / OUTPUTS, outputs_text(notebook))
+            write_text(SOLUTIONS / f"{block.name}.ipynb", solved_text(course, block))
             print(f"solutions/{block.name}.ipynb")
     return 0

@@ -1,14 +1,16 @@
-"""A process that has MLflow and scikit-learn loaded, and forks to run things at once.
+"""Processes that have MLflow loaded, and fork to run things at once.
 
-Importing them costs more than a block's own work. The server loads them once; each request
-forks it, in the folder, environment and with the standard streams that the request names.
-A Jupyter kernel is started the same way, through a small stub that a kernelspec names.
+Importing it costs more than a block's own work. The fork server imports once, in stages; at each
+stage a process stays that answers requests. A request forks it, in the folder, environment and
+with the standard streams that the request names. A Jupyter kernel is started the same way, by a
+kernelspec whose command is a small stub; and so are the interpreters that a run starts itself
+(MLflow's model server, its look at what a model imports): in a fork, `sys.executable` is a stub.
 
 Fork exists on Linux and macOS; elsewhere `available()` is False and everything runs in a
 fresh process, slower.
 
-A request, on a Unix socket: one JSON line ``{"module", "argv", "cwd", "env"}``, with the
-three standard streams as file descriptors. The answers, a line each: the child's pid, then
+A request, on a Unix socket: one JSON line ``{"module" or "script", "argv", "cwd", "env"}``, with
+the three standard streams as file descriptors. The answers, a line each: the child's pid, then
 its exit code. When the asking side goes away, the child and its process group are ended.
 """
 
@@ -23,73 +25,167 @@ import runpy
 import selectors
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-# What the blocks and a kernel import. Not matplotlib: it fixes its backend when imported.
-PRELOAD = (
-    "numpy",
-    "pandas",
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "mlflow",
-    "mlflow.models",
-    "mlflow.pyfunc",
-    "mlflow.sklearn",
-    "skops.io",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "sqlalchemy.dialects.sqlite",
-    "ipykernel.kernelapp",
-    "ipykernel.ipkernel",
-    "ipykernel.zmqshell",
-    "winelab.checks.checking",
-    "winelab.tracking.run_tags",
-    "winelab.checks.fixtures",
-    "winelab.checks.isolated_predict",
-)
+
+class Stage(Enum):
+    """How much a process has loaded when it is forked."""
+
+    MLFLOW = "mlflow"
+    """What MLflow's own look at a model has loaded before it looks: not a module more, since it
+    notes what the model still imports."""
+    LOADED = "loaded"
+    """What the blocks and a kernel import."""
+    SERVING = "serving"
+    """And what MLflow's servers do."""
+
+
+MODULES: dict[Stage, tuple[str, ...]] = {
+    Stage.MLFLOW: ("mlflow.utils._capture_modules",),
+    Stage.LOADED: (
+        *("numpy", "pandas", "skops.io", "sqlalchemy.dialects.sqlite", "git"),
+        *("alembic.config", "narwhals._pandas_like.dataframe", "pyarrow.pandas_compat"),
+        *("sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection", "sklearn.dummy"),
+        *("mlflow.models", "mlflow.pyfunc", "mlflow.sklearn", "mlflow.metrics"),
+        "mlflow.store.tracking.sqlalchemy_workspace_store",
+        "mlflow.store.model_registry.sqlalchemy_workspace_store",
+        *(f"mlflow.models.evaluation.evaluators.{n}" for n in ("regressor", "default", "shap")),
+        *("mlflow.pyfunc.scoring_server.client", "mlflow.deployments.server"),
+        *("mlflow.xgboost", "mlflow.lightgbm", "mlflow.models.display_utils"),
+        "mlflow.tracing.processor.base_mlflow",
+        *("matplotlib.pyplot", "matplotlib.backends.backend_agg"),
+        *("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell"),
+        *("winelab.checks.checking", "winelab.checks.fixtures", "winelab.checks.isolated_predict"),
+        "winelab.tracking.run_tags",
+    ),
+    Stage.SERVING: (
+        *("flask", "fastapi", "uvicorn", "uvicorn.main", "mlflow.cli"),
+        "mlflow.pyfunc.scoring_server",
+    ),
+}
+INLINE = "module://matplotlib_inline.backend_inline"
 SOCKET_VARIABLE = "WINELAB_FORKSERVER"
+"""Names the sockets: each stage's is this path and the stage's name."""
 KERNEL = "winelab-fork"
 # The parent's poller would end a forked kernel: its parent is the server, not Jupyter.
 NOT_INHERITED = ("JPY_PARENT_PID",)
 
 
 def available() -> bool:
-    """Whether this system can fork and pass file descriptors."""
+    """Return whether this system can fork and pass file descriptors."""
     return hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
-def write_kernelspec(folder: Path) -> None:
-    """Write the kernelspec of forked kernels where Jupyter finds it with `folder` on its path."""
-    command = [
-        sys.executable, "-S", "-E", str(Path(__file__).with_name("kernel_stub.py")),
-        "{connection_file}",
-    ]  # fmt: skip
+def _stubs(folder: Path) -> Path:
+    """The folder of programs that stand for forks; made beside the sockets."""
+    return folder / "bin"
+
+
+def write_stubs(folder: Path) -> None:
+    """Write what leads to the fork server: a kernelspec for Jupyter, and programs for runs.
+
+    Args:
+        folder: a folder of the server's own, which Jupyter has on its path.
+    """
+    stub = [sys.executable, "-S", "-E", str(Path(__file__).with_name("fork_stub.py"))]
     spec = folder / "kernels" / KERNEL
     spec.mkdir(parents=True)
+    command = [*stub, "kernel", "{connection_file}"]
     (spec / "kernel.json").write_text(
         json.dumps({"argv": command, "display_name": "Forked Python", "language": "python"}),
         encoding="utf-8",
     )
+    _stubs(folder).mkdir()
+    for name in ("python", "uvicorn"):
+        program = _stubs(folder) / name
+        words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in [*stub, name])
+        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
 
 
-def ask(path: str, request: dict[str, object], streams: list[int]) -> socket.socket:
-    """Send a request to the server at `path`; answers are then read from the socket."""
+@contextmanager
+def fork_server() -> Iterator[str | None]:
+    """Start a fork server for the processes below this one; None where fork is missing.
+
+    Meanwhile its sockets' path is in the environment, and Jupyter finds a kernelspec
+    (`KERNEL`) whose kernels are forked from it. One that runs already is used.
+
+    Raises RuntimeError when it does not start.
+    """
+    if not available() or os.environ.get(SOCKET_VARIABLE):
+        yield os.environ.get(SOCKET_VARIABLE)
+        return
+    with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
+        path = str(Path(folder) / "fork")
+        # No thread must exist before a fork: telemetry would start one.
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+        # macOS ends a fork that meets a half-initialised Objective-C class; nothing here uses one.
+        environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "winelab.system.forkserver", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        assert server.stdin is not None
+        try:
+            # It listens before it loads anything, so that nobody has to wait here: a request
+            # that comes early is answered once all is loaded.
+            while not Path(_address(path, Stage.SERVING)).exists():
+                if server.poll() is not None:
+                    raise RuntimeError("The fork server did not start; its message stands above.")
+                time.sleep(0.01)
+            write_stubs(Path(folder))
+            before = os.environ.get("JUPYTER_PATH")
+            os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
+            os.environ[SOCKET_VARIABLE] = path
+            try:
+                yield path
+            finally:
+                del os.environ[SOCKET_VARIABLE]
+                os.environ["JUPYTER_PATH"] = before or ""
+        finally:
+            server.stdin.close()
+            try:
+                server.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _address(path: str, stage: Stage) -> str:
+    return f"{path}-{stage.value}"
+
+
+def ask(path: str, stage: Stage, request: dict[str, Any], streams: list[int]) -> socket.socket:
+    """Send a request to a stage of the server at `path`; answers are then read from the socket."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(path)
+    connection.connect(_address(path, stage))
     payload = json.dumps(request).encode() + b"\n"
     socket.send_fds(connection, [payload[:1]], streams)
     connection.sendall(payload[1:])
     return connection
 
 
-def _read_request(connection: socket.socket) -> tuple[dict[str, object], list[int]]:
+# --- in the server ------------------------------------------------------------------------------
+
+
+def _read_request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     first, streams, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as lines:
         return json.loads(first + lines.readline()), streams
 
 
-def _run_child(request: dict[str, object], streams: list[int]) -> None:
+def _run_child(request: dict[str, Any], streams: list[int]) -> None:
     """Become what was asked for. Runs in the forked child and does not return."""
     code = 1
     try:
@@ -97,18 +193,30 @@ def _run_child(request: dict[str, object], streams: list[int]) -> None:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         os.environ.clear()
-        os.environ.update(request["env"])  # type: ignore[call-overload]
+        os.environ.update(request["env"])
         for name in NOT_INHERITED:
             os.environ.pop(name, None)
-        os.chdir(str(request["cwd"]))
+        os.chdir(request["cwd"])
         if "numpy" in sys.modules:
             # Else each child draws the same numbers; Python's own generator does not.
             sys.modules["numpy"].random.seed()
-        module, argv = str(request["module"]), list(request["argv"])  # type: ignore[call-overload]
-        sys.argv = [module, *argv]
-        # As `python -m` would have it.
-        sys.path[0] = str(Path.cwd())
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if "matplotlib" in sys.modules:
+            # It reads this variable once, when it is imported; a kernel sets it by itself.
+            inline = INLINE if request.get("module") == "ipykernel_launcher" else ""
+            if backend := os.environ.get("MPLBACKEND") or inline:
+                sys.modules["matplotlib"].rcParams["backend"] = backend
+        if SOCKET_VARIABLE in os.environ:
+            # What this run starts by `sys.executable` is forked as well.
+            sys.executable = str(_stubs(Path(os.environ[SOCKET_VARIABLE]).parent) / "python")
+        if "script" in request:
+            sys.argv = [request["script"], *request["argv"]]
+            sys.path[0] = str(Path(request["script"]).parent)
+            runpy.run_path(request["script"], run_name="__main__")
+        else:
+            sys.argv = [request["module"], *request["argv"]]
+            # As `python -m` would have it.
+            sys.path[0] = str(Path.cwd())
+            runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -168,20 +276,54 @@ def _attend(connection: socket.socket) -> None:
         connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def serve(path: str) -> None:
-    """Load everything, then fork for each request until standard input closes."""
+def _listen(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     # Under its name only once it listens: whoever sees the file can connect.
-    listener.bind(f"{path}.new")
+    listener.bind(f"{address}.new")
     listener.listen(64)
-    Path(f"{path}.new").rename(path)
-    for name in PRELOAD:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
+    Path(f"{address}.new").rename(address)
+    return listener
+
+
+def serve(path: str) -> None:
+    """Load stage by stage, and answer requests at each until standard input closes."""
+    listeners = {stage: _listen(_address(path, stage)) for stage in Stage}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print("ready", flush=True)
+    last = list(Stage)[-1]
+    for stage, listener in listeners.items():
+        for name in MODULES[stage]:
+            # A name that a newer version has given up costs time only: a run imports what it needs.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        if stage is Stage.LOADED:
+            _prepare()
+        gc.collect()
+        gc.freeze()
+        # A process stays at each stage; this one goes on to the last.
+        if stage is last or os.fork() == 0:
+            for other in listeners.values():
+                if other is not listener:
+                    other.close()
+            _answer(listener)
+    raise AssertionError("unreachable")
+
+
+def _prepare() -> None:
+    """Do once what each process would do at its first run, and what comes out the same in all."""
+    from sqlalchemy.orm import configure_mappers
+
+    configure_mappers()
+    # Private: which package each importable module is of, a second of reading at the first
+    # log_model. Where a newer MLflow has it no more, this is skipped, and runs are slower.
+    with contextlib.suppress(ImportError, AttributeError):
+        from mlflow.utils import requirements_utils
+
+        requirements_utils._init_modules_to_packages_map()
+
+
+def _answer(listener: socket.socket) -> None:
+    """Fork for each request, until standard input closes."""
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
@@ -189,7 +331,6 @@ def serve(path: str) -> None:
             ready = {key.fileobj for key, _ in selector.select()}
             if sys.stdin in ready:
                 # The side that started the server is gone; nothing is ever written there.
-                Path(path).unlink(missing_ok=True)
                 os._exit(0)
             connection, _ = listener.accept()
             if os.fork() == 0:

@@ -1,4 +1,4 @@
-"""Runs a module of ours to its end: in a fork of a loaded process, or in a fresh one."""
+"""Run `python -m MODULE` to its end: in a fork of a loaded process, or in a fresh one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from winelab.core.processes import stop_group
+from winelab.core.processes import own_group, stop_group
 from winelab.system import forkserver
 
 
@@ -22,7 +23,7 @@ def run_module(
     limit: float,
     fork: bool = True,
 ) -> int | None:
-    """Run ``python -m MODULE ARGUMENTS``; its exit code, or None when its time was up.
+    """Run ``python -m MODULE ARGUMENTS``; return its exit code, or None when its time was up.
 
     Args:
         module: a module's full name.
@@ -35,9 +36,7 @@ def run_module(
     """
     server = os.environ.get(forkserver.SOCKET_VARIABLE) if fork else None
     if server:
-        request: dict[str, object] = {
-            "module": module, "argv": arguments, "cwd": str(folder), "env": dict(variables),
-        }  # fmt: skip
+        request = {"module": module, "argv": arguments, "cwd": str(folder), "env": dict(variables)}
         return _forked(server, request, err, limit)
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -46,7 +45,7 @@ def run_module(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=err,
-        start_new_session=os.name == "posix",
+        **own_group(),
     )
     try:
         return process.wait(timeout=limit)
@@ -55,11 +54,11 @@ def run_module(
         return None
 
 
-def _forked(server: str, request: dict[str, object], err: int, limit: float) -> int | None:
+def _forked(server: str, request: dict[str, Any], err: int, limit: float) -> int | None:
     with Path(os.devnull).open("r+b") as null:
         streams = [null.fileno(), null.fileno(), err]
         # Closing the connection ends the child with all that it started.
-        with forkserver.ask(server, request, streams) as connection:
+        with forkserver.ask(server, forkserver.Stage.LOADED, request, streams) as connection:
             connection.settimeout(limit)
             with connection.makefile("r") as answers, suppress(TimeoutError):
                 answers.readline()

@@ -1,0 +1,41 @@
+"""Every claim of every block (see `winelab.proof.cases`), a test each."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import original_table
+
+from winelab.checks.checking import checks_of
+from winelab.course.source import Block, course
+from winelab.proof.cases import Case, cases, reasons
+
+
+def _all() -> list[object]:
+    return [
+        pytest.param(
+            case,
+            id=f"{case.block.number:02d}-{case.part.name}-{case.name}",
+            marks=[pytest.mark.quick] if case.quick else [],
+        )
+        for case in cases(course(), original_table())
+    ]
+
+
+@pytest.mark.parametrize("case", _all())
+def test_case(case: Case) -> None:
+    found = reasons(case)
+    assert not found, f"{case.name_in_full}:\n" + "\n".join(found)
+
+
+@pytest.mark.quick
+def test_every_check_is_seen_to_fail(block: Block) -> None:
+    """By a mistake that is meant for it; of those, one is made in every `make check`."""
+    checks = checks_of(block.folder)
+    caught = {mistake.caught_by for mistake in checks.mistakes}
+    names = {function.__name__ for function in checks.functions}
+    assert names == caught, f"no mistake for {names - caught}; no check called {caught - names}"
+    assert len(checks.mistakes) >= 3
+
+
+def test_the_original_table_is_at_hand(original: object) -> None:
+    """Where it is not, this says so, and that the cases on it were left out."""

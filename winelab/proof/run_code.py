@@ -1,0 +1,101 @@
+"""Run cells or a script in this process, as Jupyter's "Run all" or `python SCRIPT` would.
+
+The one place where a student's code is executed: in a clean workspace by `execute`, on the
+student's own store by `make run` and `make watch`, in the sandbox by `make grade`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass
+class End:
+    """How the code ended, and what it left."""
+
+    variables: dict[str, Any] = field(default_factory=dict)
+    """The names of its `__main__`."""
+    error: BaseException | None = None
+    """What ended it; None for a normal end, and `sys.exit()` or `sys.exit(0)` is one."""
+    cell: int = 0
+    """The number of the cell that it ended in, from 1; 0 for a script."""
+
+    def traceback(self) -> str:
+        """Return the traceback as Python prints it, without our own frames; "" for a normal end."""
+        if self.error is None:
+            return ""
+        if isinstance(self.error, SystemExit):
+            return f"SystemExit: {self.error.code}"
+        trace = self.error.__traceback__
+        return "".join(traceback.format_exception(type(self.error), self.error, trace))
+
+
+def new_main() -> dict[str, Any]:
+    """Put an empty `__main__` in place, and return its names.
+
+    Pickle and inspect look a class or function of the student's up in that module.
+    """
+    module = ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    return module.__dict__
+
+
+def run_cells(cells: Sequence[str], starts: Callable[[int], None] = lambda number: None) -> End:
+    """Run cells in order; the first error ends the run.
+
+    Args:
+        cells: the sources.
+        starts: called with each cell's number, from 1 on, before it runs.
+    """
+    end = End(new_main())
+    for end.cell, source in enumerate(cells, start=1):
+        starts(end.cell)
+        # By it a run is tagged with the cell that made it (see tracking/run_tags).
+        os.environ["WINELAB_CELL"] = str(end.cell)
+        name = f"<cell {end.cell}>"
+        # As Jupyter does it: a traceback shows the line, not only its number.
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        end.error = _run(lambda: compile(source, name, "exec"), end.variables)  # noqa: B023
+        if end.error is not None:
+            break
+    return end
+
+
+def run_script(path: Path, arguments: Sequence[str] = (), content: bytes | None = None) -> End:
+    """Run a script as ``python PATH ARGUMENTS`` does, from the working folder.
+
+    Args:
+        path: the script; imports are looked for in its folder first.
+        arguments: its command line.
+        content: the script's bytes, where they are known already; else the file is read.
+    """
+    end = End(new_main())
+    end.variables["__file__"] = str(path)
+    sys.argv = [str(path), *arguments]
+    sys.path[0] = str(path.parent)
+    end.error = _run(
+        lambda: compile(path.read_bytes() if content is None else content, str(path), "exec"),
+        end.variables,
+    )
+    if isinstance(end.error, SystemExit) and end.error.code in (None, 0):
+        end.error = None
+    return end
+
+
+def _run(compiled: Callable[[], Any], variables: dict[str, Any]) -> BaseException | None:
+    """Compile and execute; return what ended it, without the frame of this function."""
+    try:
+        exec(compiled(), variables)
+    except BaseException as error:
+        return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+    return None
