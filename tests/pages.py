@@ -30,7 +30,7 @@ class Lab:
     """A block's notebook, open in JupyterLab."""
 
     def __init__(self, page: Page, address: str, block: Block) -> None:
-        """Opens the course at the printed address, and there the block by a double click."""
+        """Open the course at the printed address, and there the block by a double click."""
         self.page = page
         cells = lab_notebook(course(), block.number)["cells"]
         # JupyterLab knows a cell by its place alone.
@@ -41,11 +41,8 @@ class Lab:
         page.locator(f".lm-TabBar-tab.lm-mod-current[title^='Name: {name}']").wait_for()
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         self._cell(len(cells) - 1).wait_for(state="attached")
-        self._idle()
-
-    def _idle(self) -> None:
-        """Waits until the kernel is up and has nothing to do."""
-        self.page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
+        # Until the kernel is up and has nothing to do.
+        page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()
 
     def _cell(self, at: int) -> Locator:
         return self.panel.locator(f".jp-Cell[data-windowed-list-index='{at}']")
@@ -55,7 +52,7 @@ class Lab:
         self.page.get_by_role("menu").get_by_text(entry, exact=True).click()
 
     def start_all(self) -> None:
-        """Starts all cells in a fresh kernel; does not wait for what they do."""
+        """Start all cells in a fresh kernel; do not wait for what they do."""
         if not self.panel.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).count():
             self._menu("Run", "Run All Cells")
             return
@@ -66,16 +63,12 @@ class Lab:
         self._menu("Kernel", "Restart Kernel and Run All Cells…")
         self.page.get_by_role("button", name="Confirm Kernel Restart").click()
 
-    def run_all(self) -> list[Row]:
-        """Runs all cells in a fresh kernel; the check's table."""
-        self.start_all()
-        return self.report()
-
     def _output(self, name: str) -> Locator:
         return self._cell(self.places[name]).locator(".jp-Cell-outputArea")
 
-    def report(self) -> list[Row]:
-        """The check's table, as soon as it is there."""
+    def run_all(self) -> list[Row]:
+        """Run all cells in a fresh kernel; return the check's table, as soon as it is there."""
+        self.start_all()
         table = self._output("check").locator("table")
         table.scroll_into_view_if_needed()
         # All at once, and not as it is drawn: JupyterLab draws only what is in sight.
@@ -90,21 +83,21 @@ class Lab:
         return [Row(*row) for row in found]
 
     def summary(self) -> str:
-        """The last line of the check."""
+        """Return the last line of the check."""
         return self._output("check").locator("table + div").text_content() or ""
 
     def printed(self, name: str) -> str:
-        """What a cell printed."""
+        """Return what a cell printed."""
         return self._output(name).text_content() or ""
 
     def source(self, name: str) -> str:
-        """What stands in a cell now."""
+        """Return what stands in a cell now."""
         lines = self._cell(self.places[name]).locator(".cm-line")
         # A line without text holds an empty mark.
         return "\n".join((text or "").rstrip() for text in lines.all_text_contents())
 
     def write(self, name: str, code: str, paste: bool = False) -> None:
-        """Types into a cell, key by key, in the place of all that stands there; or pastes it."""
+        """Type into a cell, key by key, in the place of all that stands there; or paste it."""
         self._cell(self.places[name]).locator(".cm-content").click()
         keyboard = self.page.keyboard
         keyboard.press("ControlOrMeta+a")
@@ -121,11 +114,11 @@ class Lab:
         assert self.source(name) == code, f"this came of it:\n{self.source(name)}"
 
     def wait_for_print(self, name: str, text: str) -> None:
-        """Waits until a cell has printed a text, while it may still run."""
+        """Wait until a cell has printed a text, while it may still run."""
         self._output(name).get_by_text(text).wait_for()
 
     def shut_down(self) -> None:
-        """Shuts the kernel down, by the menu."""
+        """Shut the kernel down, by the menu."""
         self._menu("Kernel", "Shut Down Kernel")
         self.page.locator("#jp-main-statusbar", has_text="No Kernel").wait_for()
 
@@ -134,7 +127,7 @@ class Mlflow:
     """MLflow's pages, as a browser shows them that has never been there."""
 
     def __init__(self, page: Page, address: str) -> None:
-        """Opens the printed address."""
+        """Open the printed address."""
         self.page = page
         # What MLflow puts over its pages at a first visit is closed when it comes.
         assistant = page.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
@@ -145,7 +138,7 @@ class Mlflow:
         page.goto(address)
 
     def open_newest_run(self, experiment: str) -> None:
-        """From the list of experiments to an experiment, and there to the run on top."""
+        """Go from the list of experiments to an experiment, and there to the run on top."""
         page = self.page
         page.locator(f"a.experiment-link[title='{experiment}']").click()
         # At a first visit MLflow opens its other half, on language models.
@@ -154,7 +147,7 @@ class Mlflow:
         page.get_by_text("About this run").wait_for()
 
     def metric(self, name: str) -> float:
-        """A metric on the open run's page."""
+        """Return a metric on the open run's page."""
         row = self.page.get_by_role("row").filter(has=self.page.get_by_text(name, exact=True))
         row.first.wait_for()
         figure = re.search(r"-?\d+(\.\d+)?", row.first.inner_text().partition(name)[2])
@@ -162,12 +155,12 @@ class Mlflow:
         return float(figure[0])
 
     def shows(self, *pieces: str) -> None:
-        """Waits until the page shows all of these pieces of text."""
+        """Wait until the page shows all of these pieces of text."""
         for piece in pieces:
             self.page.locator("body", has_text=piece).wait_for()
 
     def open_version(self, model: str, alias: str) -> int:
-        """From the menu to a registered model, and to the version with an alias; its number."""
+        """Go by the menu to a registered model, to the version with an alias; return its number."""
         page = self.page
         page.get_by_role("link", name="Model registry").click()
         page.get_by_role("link", name=model, exact=True).click()
@@ -178,7 +171,7 @@ class Mlflow:
         return number
 
     def open_source_run(self, name: str) -> None:
-        """From a version's page to the run that made it, which is called `name`."""
+        """Go from a version's page to the run that made it, which is called `name`."""
         self.page.get_by_text("Source Run").wait_for()
         self.page.get_by_role("link", name=name, exact=True).click()
         self.page.get_by_text("About this run").wait_for()

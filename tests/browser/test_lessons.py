@@ -144,7 +144,8 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
     assert [row.line for row in rows] == lines
     assert [row.word for row in rows] == given
     assert any(row.hint.startswith("hint: ") for row in rows)
-    assert lab.summary() == f"{given.count('ok')} of {len(rows)} done. Solution: {solution(block)}"
+    answer = f"solutions/{block.name}.py"
+    assert lab.summary() == f"{given.count('ok')} of {len(rows)} done. Solution: {answer}"
 
     now = {cell.name: cell.source for cell in unsolved_cells(whole, block.number)}
     right = {cell.name: cell.source for cell in solved_cells(whole, block.number)}
@@ -164,13 +165,8 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
     assert lab.summary() == f"{len(rows)} of {len(rows)} done. Block {block.number} is yours."
 
 
-def solution(block: Block) -> str:
-    """Where a student finds the answer."""
-    return f"solutions/{block.name}.py"
-
-
 def change(lab: Lab, now: dict[str, str], then: dict[str, str]) -> dict[str, str]:
-    """Writes the cells that differ; what stands in the notebook then."""
+    """Write the cells that differ; return what stands in the notebook then."""
     assert now.keys() == then.keys()
     for name, code in then.items():
         if code != now[name]:

@@ -1,7 +1,6 @@
-"""`make pictures`: takes the pictures of the lessons and of the README again.
+"""`make pictures`: take the pictures of the lessons and of the README again.
 
-Each picture has a room of its own, in which the solutions run that its scene names. While one is
-taken, the room of the next is made ready, in a thread.
+Each picture has a workspace of its own, in which the solutions run that its spec names.
 """
 
 from __future__ import annotations
@@ -14,13 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winelab.checks.checking import checks_of
 from winelab.core.console import say
@@ -29,21 +25,28 @@ from winelab.core.files import write_bytes
 from winelab.core.paths import ROOT
 from winelab.core.processes import stop_group
 from winelab.course.compose import solved_cells
-from winelab.course.notebook import as_text, check_source, lab_notebook, solved_notebook
+from winelab.course.notebook import as_text, lab_notebook
 from winelab.course.source import Course, course
+from winelab.proof.execute import SHOWN_FOLDER, Code, Where, execute
 from winelab.proof.mistakes import mistaken_cells
-from winelab.proof.outputs import SHOWN_FOLDER, execute
-from winelab.proof.runner import fork_server, run
+from winelab.proof.outputs import solved_code
 from winelab.publish import screenshots
-from winelab.publish.screenshot_specs import SOLVED, UNTOUCHED, Ran, Scene, of_block, read_scenes
+from winelab.publish.screenshot_specs import (
+    SOLVED,
+    UNTOUCHED,
+    ScreenshotSpec,
+    of_block,
+    read_specs,
+)
 from winelab.system.browser import chromium
 from winelab.system.course_servers import jupyter_variables, lab_command, ui_command
+from winelab.system.forkserver import fork_server
 from winelab.system.serve import HOST, free_port, start_server, wait_until_up
-from winelab.tracking.workspace import clean_room, room_environment
+from winelab.tracking.workspace import clean_workspace, workspace_environment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 PICTURES = ROOT / "docs" / "pictures"
 HEAVIEST = 150_000
@@ -53,41 +56,30 @@ COLOURS = 256
 # Away from the ports of `make ui` and `make lab`, and from those that browsers refuse; any of
 # them, so that two that start at once hardly ever want the same.
 PORTS = range(15_000, 25_000)
-STUDENT = "student"
-"""Whose runs they are, on every machine."""
+# By these MLflow and Jupyter know who works here: the same person on every machine.
+STUDENT = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "student")
 FONTS = {"Roboto": "fonts-roboto-unhinted", "Liberation Sans": "fonts-liberation"}
 
 
-@dataclass
-class Stage:
-    """A room with all that a scene needs; its servers run until `stay` is closed."""
-
-    scene: Scene
-    room: Path
-    stay: ExitStack
-    address: str = ""
-    token: str = ""
-
-
 def main(number: int | None = None) -> int:
-    """Takes the pictures of one block, or all; returns 1 if any could not be taken.
+    """Take the pictures of one block, or all; return 1 if any could not be taken.
 
     Raises CourseError when there is no browser, or a mistake in a picture.yaml.
     """
-    scenes = of_block(read_scenes(), number)
+    specs = of_block(read_specs(), number)
     if missing := missing_fonts():
         say(f"The letters will look different: this machine lacks {' and '.join(missing)}.")
     started = time.monotonic()
     with fork_server(), chromium() as browser:
-        failed = take_all(scenes, browser, PICTURES, course())
+        failed = take_all(specs, browser, PICTURES, course())
     seconds = time.monotonic() - started
-    taken = len(scenes) - len(failed)
-    say(f"{taken} of {len(scenes)} pictures taken in {seconds:.0f} s. Look at each of them.")
+    taken = len(specs) - len(failed)
+    say(f"{taken} of {len(specs)} pictures taken in {seconds:.0f} s. Look at each of them.")
     return 1 if failed else 0
 
 
 def missing_fonts() -> list[str]:
-    """Debian's packages of the fonts that all pictures are taken with, where they are missing."""
+    """Return Debian's packages of the fonts that all pictures are taken with and that lack here."""
     if sys.platform != "linux" or not shutil.which("fc-list"):
         return []
     known = subprocess.run(
@@ -97,190 +89,158 @@ def missing_fonts() -> list[str]:
 
 
 def take_all(
-    scenes: list[Scene],
+    specs: list[ScreenshotSpec],
     browser: Browser,
     folder: Path,
     course: Course,
     limit: float = screenshots.LIMIT,
-) -> list[Scene]:
-    """Takes the pictures of `scenes` into `folder`; returns those that could not be taken.
+) -> list[ScreenshotSpec]:
+    """Take pictures into `folder`; return those that could not be taken.
 
     Each of these is told in a sentence, and its old picture stays as it was.
     """
-    failed: list[Scene] = []
-    with ThreadPoolExecutor(1) as pool:
-        ahead: list[Future[Stage]] = [pool.submit(prepare, scenes[0], course)]
+    failed = []
+    for spec in specs:
         try:
-            for at, scene in enumerate(scenes):
-                stage = ahead.pop()
-                if at + 1 < len(scenes):
-                    # Only once this one is ready: two at a time would take each other's port.
-                    ahead.append(pool.submit(prepare, scenes[at + 1], course))
-                try:
-                    ready = stage.result()
-                    with ready.stay:
-                        keep(take(ready, browser, limit), folder / scene.file)
-                except CourseError as error:
-                    failed.append(scene)
-                    words = str(error).rstrip(".")
-                    say(f"{scene.file} (block {scene.block}): {words}. The old picture is kept.")
-                else:
-                    say(f"docs/pictures/{scene.file}")
-        finally:
-            # Ctrl-C: the room that is being made ready would be left with its server.
-            for left in ahead:
-                if left.exception() is None:
-                    left.result().stay.close()
+            with prepared(spec, course) as (workspace, address):
+                png = take(spec, course, workspace, address, browser, limit)
+            keep(png, folder / spec.file)
+        except CourseError as error:
+            failed.append(spec)
+            words = str(error).rstrip(".")
+            say(f"{spec.file} (block {spec.block}): {words}. The old picture is kept.")
+        else:
+            say(f"docs/pictures/{spec.file}")
     return failed
 
 
-# --- the room of a scene -----------------------------------------------------------------------
+# --- before the picture ------------------------------------------------------------------------
 
 
-def prepare(scene: Scene, course: Course) -> Stage:
-    """Furnishes a room for a scene: its runs, then the server of its page.
+@contextmanager
+def prepared(spec: ScreenshotSpec, course: Course) -> Iterator[tuple[Path, str]]:
+    """Yield a workspace in which all has run that a picture needs, and its page's address.
 
-    Raises CourseError when a block does not run, or a server does not start.
+    The address of a file is "". Raises CourseError when a block does not run, or a server does
+    not start.
     """
-    with ExitStack() as stay:
-        stage = Stage(scene, stay.enter_context(clean_room()), stay)
-        up: Callable[[], None] = start_page(stage, course)
+    with clean_workspace() as workspace, serving(spec, workspace, course) as address:
         # Meanwhile the server loads what it needs.
-        for ran in scene.ran:
-            run_block(ran, stage.room, course)
-        up()
-        stage.stay = stay.pop_all()
-    return stage
+        for number, *arguments in spec.ran:
+            code, where = solved_code(course, course.block(int(number))), Where.KERNEL
+            if arguments:
+                script = Path(code.source).with_suffix(".py").name
+                shutil.copy(ROOT / "solutions" / script, workspace / "solutions")
+                code, where = Code(script, arguments=tuple(arguments)), Where.FORKED
+            # MLflow asks for the notebook's name, where no JupyterLab can tell it.
+            names = {"IPYNB_FILE": code.source} if where is Where.KERNEL else {}
+            outcome = execute(code, workspace, where, environment={**names, **STUDENT})
+            if outcome.error:
+                raise CourseError(f"{code.source} does not run: {outcome.last_line}")
+        yield workspace, address()
 
 
-def run_block(ran: Ran, room: Path, course: Course) -> None:
-    """Runs a block in the room: its solved notebook, or with arguments its script."""
-    block = course.block(ran.block)
-    if not ran.arguments:
-        # MLflow asks this variable for the notebook's name, where no JupyterLab can tell it.
-        names = {"IPYNB_FILE": f"{block.name}.ipynb", **user()}
-        execute(solved_notebook(course, block.number), room, f"{block.name}.ipynb", **names)
+@contextmanager
+def serving(spec: ScreenshotSpec, workspace: Path, course: Course) -> Iterator[Callable[[], str]]:
+    """Start the server of a page; what is yielded waits for it, and returns the page's address."""
+    if spec.page == "file":
+        yield lambda: ""
         return
-    script = f"{block.name}.py"
-    shutil.copyfile(ROOT / "solutions" / script, room / "solutions" / script)
-    outcome = run(room, source=script, arguments=ran.arguments, environment=user())
-    if outcome.error:
-        raise CourseError(f"{script} does not run: {outcome.last_line}")
-
-
-def user() -> dict[str, str]:
-    """The variables by which MLflow and Jupyter know who works here."""
-    return dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), STUDENT)
-
-
-def start_page(stage: Stage, course: Course) -> Callable[[], None]:
-    """Starts the server of a scene's page; what is returned waits until it answers."""
-    scene, room = stage.scene, stage.room
-    if scene.page == "file":
-        return lambda: None
-    port, log = free_port(secrets.choice(PORTS)), room / "server.log"
-    stage.address = f"http://{HOST}:{port}"
+    port, log = free_port(secrets.choice(PORTS)), workspace / "server.log"
+    address = f"http://{HOST}:{port}"
     # By it our server is known from another that has taken the port.
     secret = secrets.token_hex(16)
-    if scene.page == "notebook":
-        block = course.block(scene.block)
-        text = as_text(worked_notebook(course, scene))
-        (room / "labs" / f"{block.name}.ipynb").write_text(text, encoding="utf-8")
-        command = lab_command(port, "/lab", browser=False, root=room)
-        more = {**jupyter_variables(room), "JUPYTER_TOKEN": secret}
-        token, mark, answer = secret, "", f"{stage.address}/api/status"
+    if spec.page == "notebook":
+        name = f"labs/{course.block(spec.block).name}.ipynb"
+        (workspace / name).write_text(as_text(worked_notebook(course, spec)[0]), encoding="utf-8")
+        command = lab_command(port, "/lab", browser=False, root=workspace)
+        more = {**jupyter_variables(workspace), "JUPYTER_TOKEN": secret}
+        answer, mark = f"{address}/api/status", ""
     else:
-        command = ui_command(port, secret, root=room)
+        command = ui_command(port, secret, root=workspace)
         more = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        token, mark, answer = "", secret, f"{stage.address}/health"
-    stage.token = token
-    process = start_server(command, room_environment(room, **more, **user()), room, log)
-    stage.stay.callback(stop_group, process)
-    return partial(wait_until_up, process, answer, log, token=token, mark=mark)
+        answer, mark = f"{address}/health", secret
+    environment = workspace_environment(workspace, **more, **STUDENT)
+    process = start_server(command, environment, workspace, log)
+
+    def page() -> str:
+        wait_until_up(process, answer, log, token=secret, mark=mark)
+        if spec.page == "notebook":
+            return f"{address}/lab/tree/{name}?token={secret}"
+        from mlflow import MlflowClient
+
+        return f"{address}/{screenshots.mlflow_page(spec, MlflowClient(address))}"
+
+    try:
+        yield page
+    finally:
+        stop_group(process)
 
 
-def worked_notebook(course: Course, scene: Scene) -> object:
-    """The block's notebook as a student has it: untouched, solved, or with a mistake made."""
-    notebook = lab_notebook(course, scene.block)
-    work = scene.which["cells"]
-    if work == UNTOUCHED:
-        return notebook
-    cells = solved_cells(course, scene.block)
-    names, sources = [cell.name for cell in cells], [cell.source for cell in cells]
-    if work != SOLVED:
-        sources = mistaken(course, scene)[0]
-    written = dict(zip(names, sources, strict=True))
-    for cell in notebook.cells:
-        # A cell's id is the block's number and the cell's name.
-        cell["source"] = written.get(cell["id"].partition("-")[2], cell["source"])
-    return notebook
+def worked_notebook(course: Course, spec: ScreenshotSpec) -> tuple[Any, list[int]]:
+    """Return the block's notebook as a student has it, and the code cells that run once more.
 
-
-def mistaken(course: Course, scene: Scene) -> tuple[list[str], str]:
-    """The cells' sources with the scene's mistake made, and that of the cell to run twice, or "".
-
-    Raises CourseError when the block knows no such mistake.
+    It is untouched, solved, or has a mistake. Raises CourseError when the block knows no such one.
     """
-    block = course.block(scene.block)
-    what = scene.which["cells"]
-    for mistake in checks_of(block.folder).mistakes:
-        if mistake.what == what:
-            cells = mistaken_cells(course, block, mistake)
-            again = next((one for at, one in enumerate(cells) if one in cells[:at]), "")
-            return list(dict.fromkeys(cells)), again
-    raise CourseError(f'{block.name}/checks.py has no mistake "{what}"')
+    block, notebook = course.block(spec.block), lab_notebook(course, spec.block)
+    if spec.cells == UNTOUCHED:
+        return notebook, []
+    cells, again = solved_cells(course, spec.block), []
+    sources = [cell.source for cell in cells]
+    if spec.cells != SOLVED:
+        found = [one for one in checks_of(block.folder).mistakes if one.what == spec.cells]
+        if not found:
+            raise CourseError(f'{block.name}/checks.py has no mistake "{spec.cells}"')
+        # The cell that runs twice stands there once; then the check, the last one, runs again.
+        sources = list(dict.fromkeys(mistaken_cells(course, block, found[0])))
+        again = [*(at for at, cell in enumerate(cells) if cell.name == found[0].twice), -1]
+    empty = [cell for cell in notebook.cells if cell.cell_type == "code"][:-1]
+    for cell, source in zip(empty, sources, strict=True):
+        cell["source"] = source
+    return notebook, again
 
 
 # --- the picture -------------------------------------------------------------------------------
 
 
-def take(stage: Stage, browser: Browser, limit: float = screenshots.LIMIT) -> bytes:
-    """The picture of a scene, as a PNG.
-
-    Raises CourseError when something that must be seen is not.
-    """
-    scene = stage.scene
-    if scene.page == "file":
-        return poster(stage.room / scene.which["path"])
-    words = {way: SHOWN_FOLDER for root in (stage.room, ROOT) for way in screenshots.paths_of(root)}
-    foreign = [tempfile.gettempdir() + os.sep, str(ROOT), str(Path.home()) + os.sep]
-    with screenshots.page_of(browser, scene.height) as page:
-        if scene.page == "notebook":
-            return take_notebook(stage, page, words, foreign, limit)
-        from mlflow import MlflowClient
-
-        page.goto(f"{stage.address}/{screenshots.mlflow_page(scene, MlflowClient(stage.address))}")
-        screenshots.take_steps(page, scene)
-        # Where nothing changes its colour under the mouse.
-        page.mouse.move(2, scene.height // 2)
-        screenshots.wait_for(page, scene.shows, limit)
-        screenshots.make_neutral(page, words, foreign)
-        return screenshots.still(page, partial(page.screenshot, animations="disabled"), limit)
-
-
-def take_notebook(
-    stage: Stage, page: Page, words: dict[str, str], foreign: list[str], limit: float
+def take(
+    spec: ScreenshotSpec,
+    course: Course,
+    workspace: Path,
+    address: str,
+    browser: Browser,
+    limit: float = screenshots.LIMIT,
 ) -> bytes:
-    """The picture of a notebook in JupyterLab, from a text to the end of its check, as a PNG."""
-    scene = stage.scene
-    block = course().block(scene.block)
-    page.set_viewport_size({"width": screenshots.WIDTH, "height": screenshots.TALL})
-    page.goto(f"{stage.address}/lab/tree/labs/{block.name}.ipynb?token={stage.token}")
-    sessions = f"{stage.address}/api/sessions?token={stage.token}"
-    screenshots.run_all_cells(page, sessions)
-    if scene.which["cells"] not in (UNTOUCHED, SOLVED):
-        _, again = mistaken(course(), scene)
-        for text in filter(None, [again, check_source(scene.block)]):
-            screenshots.run_cell(page, text, sessions)
-    screenshots.make_neutral(page, words, foreign)
-    screenshots.wait_for(page, scene.shows, limit)
-    clip = screenshots.notebook_clip(page, scene.which["from"])
-    shoot = partial(page.screenshot, animations="disabled", clip=clip)
-    return screenshots.still(page, shoot, limit)
+    """Return a picture as a PNG. Raises CourseError when something that must be seen is not."""
+    if spec.page == "file":
+        return poster(workspace / spec.path)
+    words = {way: SHOWN_FOLDER for root in (workspace, ROOT) for way in screenshots.paths_of(root)}
+    foreign = [tempfile.gettempdir() + os.sep, str(ROOT), str(Path.home()) + os.sep]
+    with screenshots.page_of(browser, spec.height) as page:
+        if spec.page == "notebook":
+            page.set_viewport_size({"width": screenshots.WIDTH, "height": screenshots.TALL})
+        page.goto(address)
+        if spec.page == "notebook":
+            screenshots.run_all_cells(page)
+            for number in worked_notebook(course, spec)[1]:
+                screenshots.run_cell(page, number)
+        else:
+            screenshots.take_steps(page, spec)
+            # Where nothing changes its colour under the mouse.
+            page.mouse.move(2, spec.height // 2)
+        screenshots.wait_for(page, spec.shows, limit)
+        screenshots.make_neutral(page, words, foreign)
+
+        def shoot() -> bytes:
+            notebook = spec.page == "notebook"
+            clip = screenshots.notebook_clip(page, spec.begin) if notebook else None
+            return bytes(page.screenshot(animations="disabled", clip=clip))
+
+        return screenshots.still(page, shoot, limit)
 
 
 def poster(path: Path) -> bytes:
-    """A drawing that a block has made, as wide as the other pictures, as a PNG.
+    """Return a drawing that a block has made, as wide as the other pictures, as a PNG.
 
     Raises CourseError when the block has left no such file.
     """
@@ -295,14 +255,14 @@ def poster(path: Path) -> bytes:
 
 
 def as_png(image: Image) -> bytes:
-    """An image as the bytes of a PNG file."""
+    """Return an image as the bytes of a PNG file."""
     held = io.BytesIO()
     image.save(held, "PNG", optimize=True)
     return held.getvalue()
 
 
 def keep(png: bytes, target: Path) -> None:
-    """Puts a picture in the place of the old one, whole or not at all.
+    """Put a picture in the place of the old one, whole or not at all.
 
     A heavy one gets fewer colours. Raises CourseError when it is blank, or too heavy even so.
     """

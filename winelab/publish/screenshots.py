@@ -1,4 +1,4 @@
-"""Takes a picture of a page in a browser, once all that it must show is seen.
+"""Take a picture of a page in a browser, once all that it must show is seen.
 
 A page stands still when two pictures of it are the same: MLflow's asks its server all the time,
 so that the end of its requests cannot be waited for.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winelab.core.errors import CourseError
-from winelab.publish.screenshot_specs import Scene
+from winelab.publish.screenshot_specs import ScreenshotSpec
 from winelab.tracking.run_tags import BLOCK_TAG
 
 if TYPE_CHECKING:
@@ -35,54 +35,11 @@ CLOSED = {
     "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
     "mlflow.workflowType_v1": '"machine_learning"',
 }
-
-# Whether a text is seen: whole, inside the window, and under nothing else. The first and the last
-# letter are looked at, where a long text would be cut off.
-IS_SEEN = """(text) => {
-  const inside = (x, y, box) =>
-    x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
-  const seen = (x, y, node) => {
-    const top = document.elementFromPoint(x, y);
-    if (top === null || !(top.contains(node) || node.contains(top))) return false;
-    for (let up = node; up; up = up.parentElement) {
-      const cuts = getComputedStyle(up).overflowX !== "visible" && up !== document.body;
-      if (cuts && !inside(x, y, up.getBoundingClientRect())) return false;
-    }
-    return true;
-  };
-  const lies = (box, node) => {
-    const y = (box.top + box.bottom) / 2;
-    return box.width > 0 && box.height > 0
-      && [box.left + 1, box.right - 1].every((x) => seen(x, y, node));
-  };
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const node = walk.currentNode;
-    for (let at = node.data.indexOf(text); at >= 0; at = node.data.indexOf(text, at + 1)) {
-      const range = document.createRange();
-      range.setStart(node, at);
-      range.setEnd(node, at + text.length);
-      const boxes = [...range.getClientRects()];
-      if (boxes.length && boxes.every((box) => lies(box, node.parentElement))) return true;
-    }
-  }
-  return [...document.querySelectorAll("input")].some(
-    (field) => field.value.includes(text) && lies(field.getBoundingClientRect(), field));
-}"""
-
-# Puts neutral words for what differs from machine to machine; gives back what is left of it.
-NEUTRAL = """([words, foreign]) => {
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const node = walk.currentNode;
-    let text = node.data;
-    for (const [old, fresh] of words) text = text.split(old).join(fresh);
-    if (text !== node.data) node.data = text;
-  }
-  return foreign.filter((path) => document.body.innerText.includes(path));
-}"""
-
-PICTURES_ARE_THERE = "() => [...document.images].every((image) => image.complete)"
+IS_SEEN, MAKE_NEUTRAL = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("is_seen.js", "make_neutral.js")
+)
+IMAGES_ARE_THERE = "() => [...document.images].every((image) => image.complete)"
 
 
 class Unseen(CourseError):
@@ -91,20 +48,16 @@ class Unseen(CourseError):
 
 @contextmanager
 def page_of(browser: Browser, height: int) -> Iterator[Page]:
-    """A new page of the browser: the same language, time zone and size on every machine."""
+    """Open a page: the same language, time zone and size on every machine."""
     from playwright.sync_api import Error
 
     context = browser.new_context(
         viewport={"width": WIDTH, "height": height}, locale="en-US", timezone_id="UTC"
     )
-    items = "".join(
-        f"localStorage.setItem({json.dumps(k)}, {json.dumps(CLOSED[k])});" for k in CLOSED
-    )
-    context.add_init_script(items)
-    page = context.new_page()
-    page.set_default_timeout(LIMIT * 1000)
+    context.add_init_script(f"Object.assign(localStorage, {json.dumps(CLOSED)})")
+    context.set_default_timeout(LIMIT * 1000)
     try:
-        yield page
+        yield context.new_page()
     except Error as error:
         raise CourseError(f"the browser gave up: {error.message.splitlines()[0]}") from error
     finally:
@@ -112,7 +65,7 @@ def page_of(browser: Browser, height: int) -> Iterator[Page]:
 
 
 def until(page: Page, done: Callable[[], bool], limit: float = LIMIT) -> bool:
-    """Whether `done` comes true within `limit` seconds, looking at the page now and then."""
+    """Return whether `done` comes true within `limit` seconds, looking at it now and then."""
     end = time.monotonic() + limit
     while not done():
         if time.monotonic() > end:
@@ -121,76 +74,81 @@ def until(page: Page, done: Callable[[], bool], limit: float = LIMIT) -> bool:
     return True
 
 
-def wait_for(page: Page, texts: tuple[str, ...], limit: float = LIMIT) -> None:
-    """Waits until each text is seen. Raises Unseen with the first one that is not."""
+def wait_for(page: Page, texts: list[str], limit: float = LIMIT) -> None:
+    """Wait until each text is seen. Raises Unseen with the first one that is not."""
     for text in texts:
         if until(page, partial(page.evaluate, IS_SEEN, text), limit):
             continue
+        how = "did not appear on the page"
         if page.evaluate("(text) => document.body.innerText.includes(text)", text):
             how = "is on the page, but outside the picture, cut off or covered"
-        else:
-            how = "did not appear on the page"
         raise Unseen(f'the text "{text}" {how}')
 
 
 def still(page: Page, shoot: Callable[[], bytes], limit: float = LIMIT) -> bytes:
-    """The picture that `shoot` takes of the page, as a PNG, once two in a row are the same."""
-    seen = [b""]
+    """Return the PNG that `shoot` takes of the page, once two in a row are the same.
 
-    def stands() -> bool:
-        seen.append(shoot())
-        if seen[-1] == seen[-2]:
-            return True
-        page.wait_for_timeout(250)
-        return False
-
-    until(page, lambda: bool(page.evaluate(PICTURES_ARE_THERE)), limit)
-    if not until(page, stands, limit):
-        raise CourseError("the page does not come to a stand")
-    return seen[-1]
+    Raises CourseError when the page does not come to a stand.
+    """
+    until(page, partial(page.evaluate, IMAGES_ARE_THERE), limit)
+    end = time.monotonic() + limit
+    before, now = b"", shoot()
+    while before != now:
+        if time.monotonic() > end:
+            raise CourseError("the page does not come to a stand")
+        page.wait_for_timeout(350)
+        before, now = now, shoot()
+    return now
 
 
 def make_neutral(page: Page, words: Mapping[str, str], foreign: list[str]) -> None:
-    """Puts `words` on the page in place of this machine's.
+    """Put `words` on the page in place of this machine's.
 
     Raises CourseError when one of `foreign`, paths of this machine, is seen afterwards.
     """
-    if left := page.evaluate(NEUTRAL, [list(words.items()), foreign]):
+    if left := page.evaluate(MAKE_NEUTRAL, [list(words.items()), foreign]):
         raise CourseError(f"a path of this machine would be seen: {left[0]}")
+
+
+def paths_of(folder: Path) -> list[str]:
+    """Return the ways in which a folder's path is written on a page, the longest first."""
+    ways = [folder.as_uri().removeprefix("file://"), folder.as_posix(), str(folder)]
+    if folder.is_relative_to(Path.home()):
+        ways.append(f"~/{folder.relative_to(Path.home()).as_posix()}")
+    return sorted(set(ways), key=len, reverse=True)
 
 
 # --- MLflow's pages ----------------------------------------------------------------------------
 
 
-def mlflow_page(scene: Scene, client: MlflowClient) -> str:
-    """The address of a scene's page in MLflow's UI, from "#" on.
+def mlflow_page(spec: ScreenshotSpec, client: MlflowClient) -> str:
+    """Return the address of a page in MLflow's UI, from "#" on.
 
     Raises CourseError when what it is about is not in the store.
     """
-    which = scene.which
-    tab = f"/{which['tab']}" if "tab" in which else ""
-    if scene.page == "experiments":
+    tab = f"/{spec.tab}" if spec.tab else ""
+    if spec.page == "experiments":
         return "#/experiments?workflowType=machine_learning"
-    if scene.page == "runs":
-        words = f"?searchFilter={urllib.parse.quote(which['filter'])}" if "filter" in which else ""
-        return f"#/experiments/{_experiment(client, which['experiment'])}/runs{words}"
-    if scene.page == "runs of several experiments":
-        ids = json.dumps([_experiment(client, name) for name in which["experiments"]])
+    if spec.page == "runs":
+        words = f"?searchFilter={urllib.parse.quote(spec.filter)}" if spec.filter else ""
+        return f"#/experiments/{_experiment(client, spec.experiment)}/runs{words}"
+    if spec.page == "runs of several experiments":
+        ids = json.dumps([_experiment(client, name) for name in spec.experiments])
         return f"#/compare-experiments/s?experiments={urllib.parse.quote(ids)}"
-    if scene.page == "run":
-        run = _newest_run(client, scene.block, which.get("run", ""))
-        return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{tab}"
-    if scene.page == "logged model":
-        run = _newest_run(client, scene.block, models=True)
+    if spec.page == "logged model":
+        run = _newest_run(client, spec.block, models=True)
         model = max(run.outputs.model_outputs, key=lambda output: output.step).model_id
         return f"#/experiments/{run.info.experiment_id}/models/{model}{tab}"
-    name = urllib.parse.quote(which["name"])
-    if scene.page == "registered model":
+    name = urllib.parse.quote(spec.name)
+    if spec.page == "registered model":
         return f"#/models/{name}"
-    version = client.get_model_version_by_alias(which["name"], which["alias"])
-    if scene.page == "version":
-        return f"#/models/{name}/versions/{version.version}"
-    run = client.get_run(str(version.run_id))
+    if spec.page == "run":
+        run = _newest_run(client, spec.block, spec.run)
+    else:
+        version = client.get_model_version_by_alias(spec.name, spec.alias)
+        if spec.page == "version":
+            return f"#/models/{name}/versions/{version.version}"
+        run = client.get_run(str(version.run_id))
     return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{tab}"
 
 
@@ -202,22 +160,34 @@ def _experiment(client: MlflowClient, name: str) -> str:
 
 
 def _newest_run(client: MlflowClient, block: int, name: str = "", models: bool = False) -> Any:
-    """The newest run of a block: of this name, or one that has logged a model."""
+    """Return the newest run of a block: of this name, or one that has logged a model."""
     words = f"tags.`{BLOCK_TAG}` = '{block}'"
     if name:
         words += f" and attributes.run_name = '{name}'"
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(ids, words, order_by=["attributes.start_time DESC"])
-    for run in runs:
+    for run in client.search_runs(ids, words, order_by=["attributes.start_time DESC"]):
         if not models or (run.outputs and run.outputs.model_outputs):
             return run
     raise CourseError(f"block {block} has left no such run in the store")
 
 
-def take_steps(page: Page, scene: Scene) -> None:
-    """Does on MLflow's page what comes before the picture. Raises Unseen for what is not there."""
-    for name, about in scene.then:
-        STEPS[name](page, about)
+def take_steps(page: Page, spec: ScreenshotSpec) -> None:
+    """Do on MLflow's page what comes before the picture. Raises Unseen for what is not there."""
+    for step, texts in [item for steps in spec.then for item in steps.items()]:
+        if step == "columns":
+            _switch_columns(page, texts)
+            continue
+        for text in texts:
+            place = page.get_by_text(text, exact=True)
+            if step == "open":
+                # A run's list of children opens by the sign beside its name.
+                row = _found(page, page.get_by_role("row").filter(has=place), text)
+                row.get_by_role("button").first.click()
+            elif step == "scroll to":
+                center = "(element) => element.scrollIntoView({block: 'center'})"
+                _found(page, place, text).evaluate(center)
+            else:
+                _found(page, place, text).click()
 
 
 def _found(page: Page, place: Locator, what: str) -> Locator:
@@ -226,48 +196,26 @@ def _found(page: Page, place: Locator, what: str) -> Locator:
     return place.first
 
 
-def _click(page: Page, text: str) -> None:
-    _found(page, page.get_by_text(text, exact=True), text).click()
-
-
-def _open(page: Page, text: str) -> None:
-    """Opens a run's list of children, by the sign beside its name."""
-    row = _found(page, page.get_by_role("row").filter(has=page.get_by_text(text, exact=True)), text)
-    row.get_by_role("button").first.click()
-
-
-def _columns(page: Page, names: list[str]) -> None:
-    """Turns columns of a list of runs on, or off where they were on."""
+def _switch_columns(page: Page, names: list[str]) -> None:
+    """Turn columns of a list of runs on, or off where they were on."""
     before = page.viewport_size
     # The menu is longer than a low page, and does not scroll into it.
     page.set_viewport_size({"width": WIDTH, "height": MENU_HEIGHT})
     # The menu lists what the runs have, once they are there.
     _found(page, page.get_by_text("matching run"), "matching run")
-    _click(page, "Columns")
-    for name in map(str, names):
+    _found(page, page.get_by_text("Columns", exact=True), "Columns").click()
+    shut = page.locator("[class*='tree-switcher_close']")
+    for name in names:
+        # Where the runs come later than the menu, their metrics and tags stand folded in it.
+        while shut.count():
+            shut.first.click()
         # The list itself may have the same words; the menu comes after it.
-        place = page.get_by_text(name, exact=True)
-        _found(page, place.last, name).click()
+        _found(page, page.get_by_text(name, exact=True).last, name).click()
     page.keyboard.press("Escape")
     # A click on nothing closes what Escape leaves open.
     page.mouse.click(WIDTH / 2, 8)
     if before:
         page.set_viewport_size(before)
-
-
-def _scroll_to(page: Page, text: str) -> None:
-    place = page.get_by_text(text, exact=True)
-    if not until(page, lambda: place.count() > 0):
-        raise Unseen(f'the text "{text}" did not appear on the page')
-    place.first.evaluate("(element) => element.scrollIntoView({block: 'center'})")
-
-
-STEPS: dict[str, Callable[[Page, Any], None]] = {
-    "click": _click,
-    "open": _open,
-    "columns": _columns,
-    "scroll to": _scroll_to,
-}
 
 
 # --- JupyterLab --------------------------------------------------------------------------------
@@ -277,71 +225,43 @@ CELL = ".jp-Notebook .jp-Cell"
 TALL = 6000
 
 
-def run_all_cells(page: Page, sessions: str) -> None:
-    """Runs all cells of the open notebook, and waits until none is running.
-
-    Args:
-        page: JupyterLab's.
-        sessions: the address at which its server tells of the kernels.
-    """
+def run_all_cells(page: Page) -> None:
+    """Run all cells of the open notebook, and wait until none is running."""
     _found(page, page.locator(CELL), "a cell")
     # Before its kernel rests, JupyterLab would ask for one.
-    _rest(page, sessions)
+    _rest(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    _rest(page, sessions)
+    _rest(page)
 
 
-def run_cell(page: Page, source: str, sessions: str) -> None:
-    """Runs the code cell that holds this source, once more; `sessions` as above."""
-    for editor in page.locator(".jp-CodeCell .cm-content").all():
-        # The editor has lines of its own.
-        if "".join(editor.inner_text().split()) == "".join(source.split()):
-            editor.click()
-            page.keyboard.press("Control+Enter")
-            _rest(page, sessions)
-            return
-    raise Unseen(f'the cell "{source.splitlines()[0]}" did not appear in the notebook')
+def run_cell(page: Page, number: int) -> None:
+    """Run a code cell once more, and wait until it has ended; -1 is the last one, the check."""
+    page.locator(".jp-CodeCell").nth(number).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    _rest(page)
 
 
-def _rest(page: Page, sessions: str) -> None:
-    """Waits until the kernel rests, and no cell waits for it."""
-
-    def rests() -> bool:
-        # A cell that runs or waits has a star for its number.
-        waiting = page.locator(".jp-InputArea-prompt", has_text="[*]").count()
-        kernels = [session["kernel"] for session in page.request.get(sessions).json()]
-        states = {kernel["execution_state"] for kernel in kernels}
-        return not waiting and states == {"idle"}
-
+def _rest(page: Page) -> None:
+    """Wait until the kernel rests, and no cell waits for it."""
+    idle = page.locator("#jp-main-statusbar", has_text="| Idle")
+    # A cell that runs or waits has a star for its number.
+    waiting = page.locator(".jp-InputArea-prompt", has_text="[*]")
     # What was started a moment ago may not have reached the kernel yet.
     page.wait_for_timeout(1000)
-    if not until(page, rests, 3 * LIMIT):
+    if not until(page, lambda: idle.count() > 0 and waiting.count() == 0, 3 * LIMIT):
         raise CourseError("the kernel in JupyterLab does not come to rest")
 
 
-def notebook_clip(page: Page, begins: str) -> dict[str, float]:
-    """The part of the page from the text `begins` to the end of the check, in pixels.
+def notebook_clip(page: Page, begin: str) -> dict[str, float]:
+    """Return the part of the page from the text `begin` to the end of the check, in pixels.
 
     Raises Unseen when that text is not there.
     """
-    text = page.locator(f"{CELL} :is(h1, h2, .jp-InputArea)", has_text=begins).first
-    first = _found(page, text, begins).bounding_box()
+    text = page.locator(f"{CELL} :is(h1, h2, .jp-InputArea)", has_text=begin)
+    first = _found(page, text, begin).bounding_box()
     last = page.locator(".jp-CodeCell").last.bounding_box()
     if not first or not last:
         raise CourseError("JupyterLab's page is not laid out as it was")
-    top = first["y"] - 12
-    return {
-        "x": last["x"],
-        "y": top,
-        "width": last["width"] + 4,
-        "height": last["y"] + last["height"] + 12 - top,
-    }
-
-
-def paths_of(folder: Path) -> list[str]:
-    """The ways in which a folder's path is written on a page, the longest first."""
-    ways = [folder.as_uri().removeprefix("file://"), folder.as_posix(), str(folder)]
-    if folder.is_relative_to(Path.home()):
-        ways.append(f"~/{folder.relative_to(Path.home()).as_posix()}")
-    return sorted(set(ways), key=len, reverse=True)
+    top, bottom = first["y"] - 12, last["y"] + last["height"] + 12
+    return {"x": last["x"], "y": top, "width": last["width"] + 4, "height": bottom - top}
