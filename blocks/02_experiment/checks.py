@@ -1,6 +1,6 @@
 """Block 2: the experiment is there, and is the active one."""
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import Mistake, active_experiment_id
 
 
 def test_the_experiment_is_in_the_store(experiment, namespace):
@@ -19,11 +19,7 @@ def test_the_experiment_is_in_the_store(experiment, namespace):
 
 def test_its_runs_will_go_there(experiment, namespace):
     "the next run of this notebook will go there"
-    import mlflow
-
-    # The id that start_run would use; asked without starting one.
-    active = mlflow.tracking.fluent._get_experiment_id()
-    assert active == experiment.experiment_id, (
+    assert active_experiment_id() == experiment.experiment_id, (
         "another experiment is the active one: call "
         f'mlflow.set_experiment("{experiment.name}"), which creates it and makes it active.'
     )

@@ -46,6 +46,12 @@ def test_it_has_a_name(run):
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_the_experiment_is_there",
+        hint='no experiment "wine-quality"',
+        skip=("*",),
+    ),
+    Mistake(
         "a cell with a bare start_run() was run twice",
         caught_by="test_one_run_finished",
         hint="end it with mlflow.end_run()",

@@ -67,6 +67,12 @@ def test_eval_metrics_is_a_function_of_its_own(namespace):
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the same param was logged twice with two values",
         caught_by="test_both_params_are_on_the_run",
         hint="ended as FAILED",

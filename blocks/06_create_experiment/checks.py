@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import Mistake, local_path
 
 NAME = "wine-linear"
 TAGS = {"data": "red wine", "models": "linear"}
@@ -53,9 +53,7 @@ def _dictionary(namespace):
 
 def _folder(place):
     """The folder that a path, or an address such as file:///home/me, stands for."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    return Path(local_file_uri_to_path(str(place))).resolve()
+    return local_path(str(place)).resolve()
 
 
 def test_the_experiment_is_wine_linear(namespace, client):
@@ -223,5 +221,17 @@ MISTAKES = [
         caught_by="test_it_has_its_tags",
         hint="mlflow.set_experiment_tags",
         swap={"experiment": ('"red wine"', '"red wines"')},
+    ),
+    Mistake(
+        "the place was mended after the training, which was not run again",
+        caught_by="test_its_files_go_there_too",
+        hint='train while "wine-linear" is the active one',
+        before=(
+            "import mlflow\n"
+            'old = mlflow.set_experiment("wine-linear")\n'
+            "with mlflow.start_run():\n    pass\n"
+            'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
+        ),
+        skip=("train", "result"),
     ),
 ]

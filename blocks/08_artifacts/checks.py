@@ -4,7 +4,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import Mistake, local_path
 
 
 def _parts(namespace):
@@ -43,12 +43,10 @@ def _same(found, wanted):
 
 def _files(client, run, folder, call):
     """The paths of the files in a folder of the run; an assert with the way to them."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
     paths = [item.path for item in client.list_artifacts(run.info.run_id, folder)]
     if paths:
         return paths
-    place = Path(local_file_uri_to_path(run.info.artifact_uri))
+    place = local_path(run.info.artifact_uri)
     # The dataset stands in the database: it stays where the files are gone.
     started = client.get_run(run.info.run_id).inputs.dataset_inputs
     moved = (

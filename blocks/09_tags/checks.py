@@ -68,6 +68,12 @@ def test_it_is_this_run(namespace, run):
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the tags were logged as params",
         caught_by="test_the_tags_are_on_the_run",
         hint="call mlflow.set_tags, not log_params",

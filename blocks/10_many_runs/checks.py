@@ -186,6 +186,12 @@ def test_best_is_the_lowest(attempt, namespace):
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_there_is_a_run",
+        hint="there is no run yet",
+        skip=("*",),
+    ),
+    Mistake(
         "nested=True was forgotten",
         caught_by="test_one_parent_holds_all",
         hint="the child needs nested=True",

@@ -147,6 +147,12 @@ def test_it_says_what_it_needs(logged_model):
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the signature was inferred, and the model never logged",
         caught_by="test_one_model_is_on_the_run",
         hint="there is no model on the run",

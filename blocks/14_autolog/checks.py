@@ -1,6 +1,6 @@
 """Block 14: autolog keeps the books of the training, and is put away afterwards."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import Mistake, autolog_is_off, close, given, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 
@@ -136,9 +136,7 @@ def test_autolog_is_off_again(run):
     "autolog is off again"
     _recorded(run)
     # Asked, not tried: a fit would make the very run that this is about.
-    from mlflow.utils.autologging_utils import autologging_is_disabled
-
-    assert autologging_is_disabled("sklearn"), (
+    assert autolog_is_off("sklearn"), (
         "autolog is still on, and each later fit makes a run of its own: below the `with`, call "
         "mlflow.sklearn.autolog(disable=True)."
     )

@@ -212,6 +212,12 @@ SET_MODEL = "\n\nmlflow.models.set_model(SklearnWrapper())"
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_one_model_is_on_the_run",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the file is written, and the scikit-learn model logged as before",
         caught_by="test_it_is_a_class_of_your_own",
         hint="still logged with mlflow.sklearn",

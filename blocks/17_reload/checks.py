@@ -126,6 +126,12 @@ EVALUATE = "eval_metrics(y_test, reloaded_predictions)"
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the model was not loaded: the fitted one got a second name",
         caught_by="test_reloaded_comes_from_the_store",
         hint="was not loaded with MLflow",

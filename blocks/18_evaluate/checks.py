@@ -62,6 +62,9 @@ def test_it_saw_the_test_wines(run, namespace):
     "it was asked about the test wines, and knew their true quality"
     _evaluated(run)
     true, count = _true(namespace), run.data.metrics.get("example_count")
+    assert count is not None, (
+        '`evaluate` has not counted the wines that it was asked about: say model_type="regressor".'
+    )
     assert count != len(namespace["y_train"]), (
         f"it was asked about {count:g} wines, those that the model has learned from: give it "
         "data=test, with `test` made of X_test and y_test."
@@ -295,5 +298,18 @@ MISTAKES = [
         hint="begin that line with `evaluation = `",
         swap={"evaluate": ("evaluation = mlflow", "mlflow")},
         error="name 'evaluation' is not defined",
+    ),
+    Mistake(
+        "three metrics were named, in place of the kind of model",
+        caught_by="test_the_other_metrics_are_right",
+        hint='say model_type="regressor", and MLflow computes nine',
+        swap={
+            "evaluate": (
+                'model_type="regressor",',
+                "extra_metrics=[\n"
+                "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
+                "    ],",
+            )
+        },
     ),
 ]

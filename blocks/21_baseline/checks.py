@@ -158,6 +158,12 @@ LOG = 'mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_me
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the penalty is so strong that all coefficients are zero",
         caught_by="test_the_model_is_better_than_the_mean",
         hint="alpha = 20.0 is the penalty",

@@ -212,6 +212,12 @@ THRESHOLDS = f'{{"{RMSE}": threshold}}'
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the metric has the short name of block 4: a refusal for the wrong reason",
         caught_by="test_the_five_percent_verdict",
         hint='evaluate knows no metric "rmse"',

@@ -243,6 +243,12 @@ CLOSE = "plt.close(figure)"
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the function makes axes of its own, and draws on them",
         caught_by="test_the_function_draws_what_it_is_given",
         hint="make no figure in it",

@@ -120,6 +120,12 @@ CALL = "mlflow.register_model(second.model_uri, registered_name)"
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_a_run_finished",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "log_model was not told the name that train was given",
         caught_by="test_the_first_was_registered_at_once",
         hint="say registered_model_name=register_as in log_model",

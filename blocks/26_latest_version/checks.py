@@ -222,6 +222,12 @@ ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).a
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_the_candidates_are_registered",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the two functions were written, and never used",
         caught_by="test_the_champion_predicts",
         hint="champion = find_champion(client), and run it",

@@ -198,6 +198,12 @@ older.set_registered_model_alias("wine-quality-elasticnet", "champion", "1")
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_the_candidates_are_registered",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the function was written, and never called",
         caught_by="test_each_version_is_annotated",
         hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",

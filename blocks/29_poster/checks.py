@@ -361,6 +361,12 @@ CHAMPION = 'client.get_model_version_by_alias(registered_name, "champion")'
 
 MISTAKES = [
     Mistake(
+        "no cell has been run yet",
+        caught_by="test_there_is_a_champion",
+        hint="has made no run since it started",
+        skip=("*",),
+    ),
+    Mistake(
         "the table was not logged",
         caught_by="test_the_table_is_on_the_run",
         hint="your newest run has no table.json",
@@ -403,5 +409,15 @@ MISTAKES = [
         caught_by="test_the_poster_is_in_the_folder",
         hint="save it with dpi=200",
         swap={"poster": ("dpi=200", "dpi=72")},
+    ),
+    Mistake(
+        "the champion was described in other words, and the poster not drawn again",
+        caught_by="test_the_poster_shows_the_store",
+        hint="the store has other figures than poster.png shows",
+        after=(
+            "client.update_model_version(\n"
+            '    registered_name, champion.version, description="The best of the first day."\n'
+            ")"
+        ),
     ),
 ]

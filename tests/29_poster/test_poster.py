@@ -19,9 +19,9 @@ from matplotlib.text import Text
 from mlflow.tracking import fluent
 
 from winelab.core.paths import SOLUTIONS
-from winelab.proof.runner import run
+from winelab.proof.execute import Code, execute
 from winelab.tracking.store import environment
-from winelab.tracking.workspace import clean_room
+from winelab.tracking.workspace import clean_workspace
 
 SCRIPT = SOLUTIONS / "29_poster.py"
 NAME = "wine-quality-elasticnet"
@@ -32,9 +32,9 @@ def script() -> Iterator[ModuleType]:
     """The functions of the built script, in a room where it has run once; MLflow looks there."""
     kept = {name: value for name, value in os.environ.items() if "MLFLOW" in name}
     before = mlflow.get_tracking_uri()
-    with clean_room() as room, environment(MPLBACKEND="agg"):
+    with clean_workspace() as room, environment(MPLBACKEND="agg"):
         shutil.copyfile(SCRIPT, room / "solutions" / SCRIPT.name)
-        outcome = run(room, source=SCRIPT.name)
+        outcome = execute(Code(SCRIPT.name), room)
         assert not outcome.error, outcome.error
         module = ModuleType("poster")
         module.__file__ = str(room / "solutions" / SCRIPT.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -16,16 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 from tools.made_up import Lifeline, needs_fork
-from winelab.proof.runner import fork_server
+from winelab.proof.execute import Code, Where, execute
 from winelab.system import forkserver
-from winelab.tracking.workspace import furnish, room_environment
+from winelab.system.fork_stub import request_for
+from winelab.system.forkserver import Stage
+from winelab.tracking.workspace import furnish, workspace_environment
 
 pytestmark = needs_fork
 
@@ -33,7 +31,8 @@ pytestmark = needs_fork
 SMALL = (
     "import sys\n"
     "from winelab.system import forkserver\n"
-    "forkserver.PRELOAD = ()\n"
+    "forkserver.MODULES = {stage: () for stage in forkserver.Stage}\n"
+    "forkserver._prepare = lambda: None\n"
     "forkserver.serve(sys.argv[1])\n"
 )
 SLEEP = "import time; time.sleep(60)"
@@ -41,22 +40,27 @@ SLEEP = "import time; time.sleep(60)"
 
 @contextmanager
 def small_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A fork server without MLflow: its socket's path, and its process."""
+    """A fork server without MLflow: its sockets' path, and its process."""
     # Not tmp_path: a socket's path is limited to a hundred characters.
     with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
         path = str(Path(folder) / "fork")
-        process = subprocess.Popen(
-            [sys.executable, "-c", SMALL, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen([sys.executable, "-c", SMALL, path], stdin=subprocess.PIPE)
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            assert process.stdout.readline() == b"ready\n"
+            listening(path)
             yield path, process
         finally:
             process.stdin.close()
-            process.stdout.close()
             process.wait(timeout=10)
+
+
+def listening(path: str) -> None:
+    """Wait until the server at `path` can be asked."""
+    last = Path(f"{path}-{Stage.SERVING.value}")
+    until = time.monotonic() + 60
+    while not last.exists():
+        assert time.monotonic() < until, "it did not start"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,15 @@ def lifeline() -> Iterator[Lifeline]:
 class Child:
     """A forked child that runs this code in `folder`."""
 
-    def __init__(self, path: str, folder: Path, code: str, *argv: str, **env: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        folder: Path,
+        code: str,
+        *argv: str,
+        stage: Stage = Stage.LOADED,
+        **env: str,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "job.py").write_text(code, encoding="utf-8")
         self._folder = folder
@@ -91,8 +103,9 @@ class Child:
                 "cwd": str(folder),
                 "env": env,
             }
-            self.connection = forkserver.ask(path, request, streams)
-        self.connection.settimeout(20)
+            self.connection = forkserver.ask(path, stage, request, streams)
+        # As long as the first one waits until all is loaded.
+        self.connection.settimeout(120)
         self._answers: IO[str] = self.connection.makefile("r")
         self.pid = int(self._answers.readline())
 
@@ -123,11 +136,13 @@ class Child:
         pytest.param("1 / 0", 1, id="an error"),
         pytest.param("import os; os._exit(3)", 3, id="an abrupt exit"),
         pytest.param("import os; os.kill(os.getpid(), 9)", -9, id="a signal"),
-        pytest.param("import atexit; atexit.register(print, 'late')", 0, id="a late word"),
     ],
 )
-def test_the_exit_code_comes_back(path: str, tmp_path: Path, code: str, expected: int) -> None:
-    assert Child(path, tmp_path, code).exit_code() == expected
+@pytest.mark.parametrize("stage", Stage)
+def test_the_exit_code_comes_back_from_each_stage(
+    path: str, tmp_path: Path, code: str, expected: int, stage: Stage
+) -> None:
+    assert Child(path, tmp_path, code, stage=stage).exit_code() == expected
 
 
 def test_a_child_writes_to_the_streams_it_was_given(path: str, tmp_path: Path) -> None:
@@ -164,27 +179,6 @@ def test_a_child_has_the_environment_that_was_sent_and_no_other(path: str, tmp_p
     assert child.written("out") == "{'MINE': '1'}\n"
 
 
-def test_a_child_is_a_session_of_its_own_and_can_be_interrupted(path: str, tmp_path: Path) -> None:
-    code = (
-        "import os, signal\n"
-        "assert os.getsid(0) == os.getpid()\n"
-        "try:\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "except KeyboardInterrupt:\n"
-        "    raise SystemExit(5)\n"
-    )
-    assert Child(path, tmp_path, code).exit_code() == 5
-
-
-def test_a_child_can_wait_for_children_of_its_own(path: str, tmp_path: Path) -> None:
-    code = (
-        "import subprocess, sys\n"
-        "sys.exit(subprocess.run([sys.executable, '-c', 'raise SystemExit(4)']).returncode)\n"
-    )
-    child = Child(path, tmp_path, code, PATH=os.environ["PATH"])
-    assert child.exit_code() == 4, child.written("err")
-
-
 def test_many_can_ask_at_once(path: str, tmp_path: Path) -> None:
     def one(number: int) -> int:
         code = f"import time; time.sleep(0.1); raise SystemExit({number})"
@@ -197,7 +191,7 @@ def test_many_can_ask_at_once(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("nonsense", [b"", b"not JSON\n", b"{}\n"], ids=["none", "text", "empty"])
 def test_a_request_that_is_none_stops_no_other(path: str, tmp_path: Path, nonsense: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
+        connection.connect(f"{path}-{Stage.LOADED.value}")
         connection.sendall(nonsense)
     assert Child(path, tmp_path, "raise SystemExit(7)").exit_code() == 7
 
@@ -234,14 +228,6 @@ def test_when_a_child_ends_its_children_end(path: str, tmp_path: Path, lifeline:
     assert lifeline.cut(line)
 
 
-def test_the_server_ends_when_its_input_closes() -> None:
-    with small_server() as (path, process):
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(timeout=10) == 0
-        assert not Path(path).exists()
-
-
 def test_the_server_ends_when_its_parent_is_killed(lifeline: Lifeline) -> None:
     with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
         server = f"{lifeline.code}\n{SMALL}"
@@ -251,12 +237,11 @@ def test_the_server_ends_when_its_parent_is_killed(lifeline: Lifeline) -> None:
             " stdin=subprocess.PIPE)\n"
             "time.sleep(60)\n"
         )
-        process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
-        with process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
+        with subprocess.Popen([sys.executable, "-c", parent]) as process:
             line = lifeline.taken_up()
+            listening(f"{folder}/fork")
             process.kill()
+            # Forked from the first one, each stage holds the same connection.
             assert lifeline.cut(line)
 
 
@@ -266,27 +251,171 @@ def test_the_server_outlives_an_interrupt_at_the_terminal(tmp_path: Path) -> Non
         assert Child(path, tmp_path, "raise SystemExit(7)").exit_code() == 7
 
 
+# --- the stages, and the stubs that stand for interpreters --------------------------------------
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return furnish(tmp_path / "wine-lab")
+
+
+@pytest.mark.parametrize(
+    ("stage", "loaded"),
+    [
+        (Stage.MLFLOW, [True, False, False]),
+        (Stage.LOADED, [True, True, False]),
+        (Stage.SERVING, [True, True, True]),
+    ],
+)
+def test_a_stage_has_loaded_so_much_and_no_more(
+    tmp_path: Path, stage: Stage, loaded: list[bool]
+) -> None:
+    modules = ("mlflow", "mlflow.sklearn", "mlflow.cli")
+    code = f"import sys\nprint([name in sys.modules for name in {modules}])"
+    child = Child(os.environ[forkserver.SOCKET_VARIABLE], tmp_path, code, stage=stage)
+    assert child.exit_code() == 0, child.written("err")
+    assert child.written("out") == f"{loaded}\n"
+
+
+def test_a_fork_draws_as_its_environment_says(tmp_path: Path) -> None:
+    """Though matplotlib was loaded before."""
+    code = "import matplotlib\nprint(matplotlib.get_backend())"
+    child = Child(os.environ[forkserver.SOCKET_VARIABLE], tmp_path, code, MPLBACKEND="svg")
+    assert child.exit_code() == 0, child.written("err")
+    assert child.written("out") == "svg\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "stage", "asked"),
+    [
+        ("kernel", ["file.json"], Stage.LOADED, "ipykernel_launcher -f file.json"),
+        ("uvicorn", ["app:app"], Stage.SERVING, "uvicorn app:app"),
+        ("python", ["-m", "uvicorn", "app:app"], Stage.SERVING, "uvicorn app:app"),
+        ("python", ["-m", "mlflow", "models", "serve"], Stage.SERVING, "mlflow models serve"),
+        ("python", ["in/_capture_modules.py", "x"], Stage.MLFLOW, "in/_capture_modules.py x"),
+        ("python", ["-m", "mlflow.store"], None, ""),
+        ("python", ["-c", "pass"], None, ""),
+        ("python", [], None, ""),
+    ],
+)
+def test_a_stub_asks_for_what_the_server_has_loaded(
+    program: str, arguments: list[str], stage: Stage | None, asked: str
+) -> None:
+    found = request_for(program, arguments)
+    if stage is None:
+        assert found is None
+    else:
+        assert found is not None and found[0] is stage
+        request = found[1]
+        words = [request.get("module") or request["script"], *request["argv"]]
+        assert " ".join(words) == asked
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "forked"),
+    [
+        ("[sys.executable, '-m', 'mlflow', '--version']", "python -m mlflow, version ", True),
+        ("[Path(sys.executable).with_name('uvicorn'), '--version']", "Running uvicorn ", True),
+        ("[sys.executable, '-c', 'print(1 + 1)']", "2\n", False),
+    ],
+    ids=["mlflow", "uvicorn", "an ordinary Python"],
+)
+def test_what_a_forked_run_starts_is_forked_as_well(
+    workspace: Path, command: str, said: str, forked: bool
+) -> None:
+    # An interpreter that starts anew says so.
+    text = "import sys\nprint('anew', file=sys.stderr)\n"
+    (workspace / "sitecustomize.py").write_text(text, encoding="utf-8")
+    code = (
+        "import subprocess, sys\nfrom pathlib import Path\n"
+        f"ended = subprocess.run({command}, capture_output=True, text=True)\n"
+        "print(ended.stdout, ended.stderr, ended.returncode)\n"
+    )
+    environment = {"PYTHONPATH": str(workspace)}
+    outcome = execute(Code("a.ipynb", (code,)), workspace, environment=environment)
+    assert outcome.printed.startswith(said), outcome
+    assert outcome.printed.endswith(" 0\n")
+    assert ("anew" in outcome.printed) != forked
+
+
+LOG_MODELS = """
+import mlflow
+from pathlib import Path
+from sklearn.linear_model import LinearRegression
+
+Path("sum.py").write_text(
+    "import joblib\\nimport mlflow\\n"
+    "class Sum(mlflow.pyfunc.PythonModel):\\n"
+    "    def predict(self, context, model_input: list[str]): return model_input\\n"
+    "mlflow.models.set_model(Sum())\\n"
+)
+with mlflow.start_run():
+    model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+    models = [
+        mlflow.sklearn.log_model(model, name="sklearn"),
+        mlflow.pyfunc.log_model(name="pyfunc", python_model="sum.py"),
+    ]
+for model in models:
+    folder = Path(mlflow.artifacts.download_artifacts(model.model_uri))
+    print(sorted((folder / "requirements.txt").read_text().split()))
+"""
+
+
+def test_a_model_logged_in_a_fork_needs_the_same_packages(tmp_path: Path) -> None:
+    """MLflow sees what a model imports by what is imported when it looks: nothing of ours."""
+    code = Code("a.ipynb", (LOG_MODELS,))
+    outcomes = {
+        where: execute(code, furnish(tmp_path / where.name), where)
+        for where in (Where.FORKED, Where.FRESH)
+    }
+    forked, fresh = outcomes[Where.FORKED], outcomes[Where.FRESH]
+    assert fresh.printed.count("mlflow==") == 2 and "scikit-learn==" in fresh.printed, fresh
+    assert forked.printed == fresh.printed, forked.stderr
+
+
+@pytest.fixture
+def stub(tmp_path: Path, lifeline: Lifeline) -> Iterator[subprocess.Popen[bytes]]:
+    """A stub whose fork sleeps, and whose handler of SIGTERM says so; it has taken the lifeline."""
+    script = tmp_path / "_capture_modules.py"
+    script.write_text(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "try:\n"
+        f"    {lifeline.code}\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(6)\n",
+        encoding="utf-8",
+    )
+    folder = Path(os.environ[forkserver.SOCKET_VARIABLE]).parent
+    with subprocess.Popen([folder / "bin" / "python", script]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 5), (signal.SIGINT, 6), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_signal_to_a_stub_reaches_its_fork(
+    stub: subprocess.Popen[bytes], lifeline: Lifeline, number: int, code: int
+) -> None:
+    line = lifeline.taken_up()
+    stub.send_signal(number)
+    assert lifeline.cut(line)
+    assert stub.wait(timeout=10) == code
+
+
 # --- kernels -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str | None]:
-    with fork_server() as path:
-        yield path
-
-
 @pytest.fixture
-def room(tmp_path: Path) -> Path:
-    return furnish(tmp_path / "room")
-
-
-@pytest.fixture
-def kernel(server: str, room: Path) -> Iterator[tuple[Any, Any]]:
-    """A forked kernel in the room: its manager and its client."""
+def kernel(workspace: Path) -> Iterator[tuple[Any, Any]]:
+    """A forked kernel in the workspace: its manager and its client."""
     manager, client = start_new_kernel(
         kernel_name=forkserver.KERNEL,
-        cwd=str(room / "labs"),
-        env=room_environment(room),
+        cwd=str(workspace / "labs"),
+        env=workspace_environment(workspace),
         stderr=subprocess.DEVNULL,
     )
     yield manager, client
@@ -300,64 +429,6 @@ def stream(client: Any) -> str:
         message = client.get_iopub_msg(timeout=20)
         if message["header"]["msg_type"] == "stream":
             return str(message["content"]["text"])
-
-
-def ended(pid: int, within: float = 10) -> bool:
-    """Whether a process is gone, or goes within these seconds."""
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def test_the_kernelspec_starts_the_stub_with_little_else(tmp_path: Path) -> None:
-    forkserver.write_kernelspec(tmp_path)
-    spec = json.loads(
-        (tmp_path / "kernels" / forkserver.KERNEL / "kernel.json").read_text(encoding="utf-8")
-    )
-    python, *options, stub, connection_file = spec["argv"]
-    assert python == sys.executable
-    assert options == ["-S", "-E"]
-    assert Path(stub).is_file()
-    assert connection_file == "{connection_file}"
-
-
-def test_a_forked_kernel_runs_the_cells_of_a_notebook(server: str, room: Path) -> None:
-    sources = [
-        "from pathlib import Path\nprint(Path.cwd().name)",
-        "import sys\nprint('mlflow.sklearn' in sys.modules)",
-        "import mlflow\nwith mlflow.start_run() as run: pass",
-        "print(mlflow.get_run(run.info.run_id).data.tags['winelab.block'])",
-        "1 + 1",
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
-    client = NotebookClient(
-        notebook,
-        timeout=60,
-        kernel_name=forkserver.KERNEL,
-        resources={"metadata": {"path": str(room / "labs")}},
-    )
-    client.execute(
-        env=room_environment(room, JPY_SESSION_NAME="labs/03_run.ipynb"),
-        stderr=subprocess.DEVNULL,
-    )
-    printed = ["".join(o.get("text", "") for o in cell.outputs) for cell in notebook.cells]
-    assert printed[0] == "labs\n"
-    assert printed[1] == "True\n"
-    assert printed[3] == "3\n"
-    assert notebook.cells[4].outputs[0]["data"]["text/plain"] == "2"
-    assert not (room / "labs" / "mlruns").exists()
-
-
-def test_an_error_in_a_forked_kernel_is_the_notebooks_error(server: str, room: Path) -> None:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    client = NotebookClient(notebook, timeout=60, kernel_name=forkserver.KERNEL)
-    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
-        client.execute(env=room_environment(room), stderr=subprocess.DEVNULL)
 
 
 def test_a_forked_kernel_can_be_interrupted_and_goes_on(kernel: tuple[Any, Any]) -> None:
@@ -379,28 +450,16 @@ def test_a_forked_kernel_can_be_interrupted_and_goes_on(kernel: tuple[Any, Any])
 
 def test_a_shut_down_kernel_leaves_no_process(kernel: tuple[Any, Any], lifeline: Lifeline) -> None:
     manager, client = kernel
-    client.execute(
-        WITH_A_CHILD.format(code=lifeline.code, sleep=SLEEP)
-        + "import os\nprint(os.getpid(), flush=True)"
-    )
-    pid = int(stream(client))
+    client.execute(WITH_A_CHILD.format(code=lifeline.code, sleep=SLEEP))
     lines = [lifeline.taken_up(), lifeline.taken_up()]
     manager.shutdown_kernel()
-    assert ended(pid)
     assert all(lifeline.cut(line) for line in lines)
     assert not manager.is_alive()
 
 
-def test_a_kernel_whose_stub_is_killed_ends(kernel: tuple[Any, Any], lifeline: Lifeline) -> None:
-    manager, client = kernel
-    client.execute(lifeline.code)
-    line = lifeline.taken_up()
-    os.kill(manager.provisioner.pid, signal.SIGKILL)
-    assert lifeline.cut(line)
-
-
-def test_a_kernel_that_dies_is_seen_to_be_dead(kernel: tuple[Any, Any]) -> None:
-    manager, client = kernel
-    client.execute("import os\nos._exit(3)")
-    assert manager.provisioner.process.wait(timeout=10) == 3
-    assert not manager.is_alive()
+def test_the_fork_server_is_started_once() -> None:
+    server = os.environ[forkserver.SOCKET_VARIABLE]
+    with forkserver.fork_server() as again:
+        assert again == server
+    # The inner one is not the one to end it.
+    assert os.environ[forkserver.SOCKET_VARIABLE] == server

@@ -45,48 +45,49 @@ def mistaken(course: Course, **what: Any) -> list[str]:
 
 
 def test_without_an_edit_it_is_the_solution(course: Course) -> None:
-    assert mistaken(course) == SOLUTION
     assert [cell.source for cell in solved_cells(course, 0)] == SOLUTION
+    assert mistaken(course) == SOLUTION
 
 
-def test_words_of_a_section_can_be_swapped(course: Course) -> None:
-    cells = mistaken(course, swap={"log": ("log(1)", "log(2)"), "show": ("()", "(3)")})
-    assert cells == ["import a", "with run():\n    fit(x, x)\n    log(2)", "show(3)"]
+HEAD, TRAIN, SHOW = SOLUTION
 
 
-def test_a_section_can_be_replaced_and_keeps_its_indentation(course: Course) -> None:
-    cells = mistaken(course, code={"fit": "if x:\n    fit()"})
-    assert cells[1] == "with run():\n    if x:\n        fit()\n    log(1)"
-
-
-def test_a_head_that_is_taken_away_indents_nothing(course: Course) -> None:
-    assert mistaken(course, code={"run": ""})[1] == "fit(x, x)\nlog(1)"
-
-
-def test_a_cell_whose_sections_are_all_gone_is_not_run(course: Course) -> None:
-    assert mistaken(course, code={"show": ""}) == SOLUTION[:2]
-
-
-def test_what_was_replaced_can_be_swapped(course: Course) -> None:
-    cells = mistaken(course, code={"show": "show(1)"}, swap={"show": ("1", "2")})
-    assert cells[2] == "show(2)"
-
-
-def test_a_cell_can_be_run_twice(course: Course) -> None:
-    assert mistaken(course, twice="train") == [SOLUTION[0], SOLUTION[1], SOLUTION[1], SOLUTION[2]]
-
-
-def test_cells_can_be_left_out(course: Course) -> None:
-    assert mistaken(course, skip=("imports", "result")) == SOLUTION[1:2]
-
-
-def test_code_can_run_before_the_first_cell_and_after_the_last(course: Course) -> None:
-    cells = mistaken(course, before="early()", after="late()", skip=("train", "imports"))
-    assert cells == ["early()", "show()", "late()"]
-
-
-def test_a_mistake_leaves_the_solution_as_it_was(course: Course) -> None:
-    mistaken(course, code={"show": "other()"}, swap={"log": ("1", "2")})
+@pytest.mark.parametrize(
+    ("what", "cells"),
+    [
+        pytest.param(
+            {"swap": {"log": ("log(1)", "log(2)"), "show": ("()", "(3)")}},
+            [HEAD, "with run():\n    fit(x, x)\n    log(2)", "show(3)"],
+            id="words are swapped",
+        ),
+        pytest.param(
+            {"code": {"fit": "if x:\n    fit()"}},
+            [HEAD, "with run():\n    if x:\n        fit()\n    log(1)", SHOW],
+            id="a section is replaced, with its indentation",
+        ),
+        pytest.param(
+            {"code": {"run": ""}}, [HEAD, "fit(x, x)\nlog(1)", SHOW], id="no head, no indentation"
+        ),
+        pytest.param({"code": {"show": ""}}, [HEAD, TRAIN], id="a cell whose sections are gone"),
+        pytest.param(
+            {"code": {"show": "show(1)"}, "swap": {"show": ("1", "2")}},
+            [HEAD, TRAIN, "show(2)"],
+            id="what was replaced is swapped",
+        ),
+        pytest.param({"twice": "train"}, [HEAD, TRAIN, TRAIN, SHOW], id="a cell runs twice"),
+        pytest.param({"skip": ("imports", "result")}, [TRAIN], id="cells are left out"),
+        pytest.param({"skip": ("*",)}, [], id="all cells are left out"),
+        pytest.param(
+            {"before": "early()", "after": "late()", "skip": ("train", "imports")},
+            ["early()", SHOW, "late()"],
+            id="code before and after",
+        ),
+    ],
+)
+def test_a_mistake_is_made_in_the_solution_which_stays_as_it_was(
+    course: Course, what: dict[str, Any], cells: list[str]
+) -> None:
+    assert mistaken(course, **what) == cells
     assert mistaken(course) == SOLUTION
 
 

@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+# For the blocks' checks.
+from winelab.core.mlflow_private import active_experiment_id as active_experiment_id
+from winelab.core.mlflow_private import autolog_is_off as autolog_is_off
+from winelab.core.mlflow_private import local_path as local_path
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from numpy.typing import ArrayLike
 
 F = TypeVar("F", bound=Callable[..., None])
+EVERY_CELL = ("*",)
+"""Of a mistake: every cell was skipped."""
 
 
 def given(check: F) -> F:
@@ -43,7 +50,7 @@ class Mistake:
     twice: str = ""
     """The cell that is run twice."""
     skip: tuple[str, ...] = ()
-    """The cells that are not run."""
+    """The cells that are not run; `("*",)` for all of them."""
     before: str = ""
     """Code that runs before the first cell: what happened earlier."""
     after: str = ""
@@ -55,12 +62,12 @@ class Mistake:
 
 
 def close(one: float, other: float, tolerance: float = 1e-9) -> bool:
-    """Whether two figures agree to `tolerance`, absolute or relative, whichever is wider."""
+    """Return whether two numbers agree to `tolerance`, absolute or relative, whichever is wider."""
     return abs(one - other) <= tolerance * max(1.0, abs(one), abs(other))
 
 
 def newest_try(runs: list[Run]) -> list[Run]:
-    """Of `runs`, newest first: those that the newest execution of a cell or script made.
+    """Return those of `runs`, newest first, that the newest execution of a cell or script made.
 
     Of any status: unlike the fixture `attempt`, which goes by the newest run that finished.
     """
@@ -71,10 +78,10 @@ def newest_try(runs: list[Run]) -> list[Run]:
 
 @contextmanager
 def scratch_store() -> Iterator[MlflowClient]:
-    """An empty store of its own, to call a student's function on: yields a client of it.
+    """Yield a client of an empty store of its own, to call a student's function on.
 
-    For that moment it is also the store of MLflow's other calls, so that a function which asks
-    `mlflow` instead of the client cannot write into the student's store.
+    Meanwhile it is also the store of MLflow's other calls, so that a function which asks `mlflow`
+    instead of the client cannot write into the student's store.
     """
     import mlflow
 
@@ -91,28 +98,27 @@ def scratch_store() -> Iterator[MlflowClient]:
 
 
 def model_folder(uri: str) -> Path:
-    """The folder with the files of the logged model at `uri`, as MLflow keeps them."""
+    """Return the folder with the files of the logged model at `uri`, as MLflow keeps them."""
     import mlflow
 
     return Path(mlflow.artifacts.download_artifacts(uri))
 
 
 def required_packages(uri: str) -> set[str]:
-    """The names in the requirements.txt of the logged model at `uri`, in small letters."""
+    """Return the names in the requirements.txt of the model at `uri`, in small letters."""
     lines = (model_folder(uri) / "requirements.txt").read_text(encoding="utf-8").split("\n")
     return {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
 
 
 def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """RMSE, MAE and R2, by their definitions, with numpy alone: what a student's are held against.
+    """Return RMSE, MAE and R2 by their definitions, with numpy alone, to compare a student's with.
 
     Args:
-        actual: the true values, one a row.
+        actual: the true values, shape (n,) or (n, 1).
         predicted: as many predictions, in the same order and unit.
 
-    Returns:
-        "rmse" and "mae" in the unit of the values, "r2" without one: 1 minus the squared errors
-        over the squared distances from the mean of `actual`.
+    Returns "rmse" and "mae" in the unit of the values, and "r2" without one: 1 minus the sum of
+    squared errors over the sum of squared distances from the mean of `actual`.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
 """What a check can ask for by the name of its parameter, and what is said when it is not there.
 
-Each fixture is a function of `Look`, the place where one check run keeps what it has seen.
+Each fixture is a function of `CheckContext`, the place where one check run keeps what it has seen.
 Import of MLflow waits until a fixture needs the store: a check of variables alone is instant.
 """
 
@@ -39,48 +39,47 @@ class Namespace(dict[str, Any]):
 
 
 @dataclass
-class Look:
+class CheckContext:
     """One look at the student's work: the block, the variables, and what was found so far."""
 
     number: int
     variables: Mapping[str, Any] | None
     found: dict[str, Any] = field(default_factory=dict)
-    failed: dict[str, Exception] = field(default_factory=dict)
+    """What each fixture gave; its error, where there was one."""
 
     def get(self, name: str) -> Any:
-        """The value of fixture `name`, made once a look; raises Missing where there is none."""
-        # A failure is remembered too: five checks must not wait five times for a dead server.
-        if name in self.failed:
-            raise self.failed[name]
+        """Return the value of fixture `name`, made once. Raises Missing where there is none."""
         if name not in self.found:
             try:
                 self.found[name] = FIXTURES[name](self)
             except Exception as error:
-                self.failed[name] = error
-                raise
+                # Remembered too: five checks must not wait five times for a dead server.
+                self.found[name] = error
+        if isinstance(self.found[name], Exception):
+            raise self.found[name]
         return self.found[name]
 
 
-def namespace(look: Look) -> Namespace:
-    """The variables of the notebook or script."""
-    if look.variables is None:
+def namespace(context: CheckContext) -> Namespace:
+    """Return the variables of the notebook or script."""
+    if context.variables is None:
         raise Missing("this looks at variables: run check() in the notebook, below your cells.")
-    return Namespace(look.variables)
+    return Namespace(context.variables)
 
 
-def client(look: Look) -> MlflowClient:
-    """A client of the store that this process writes to."""
+def client(context: CheckContext) -> MlflowClient:
+    """Return a client of the store that this process writes to."""
     import mlflow
 
     uri = mlflow.get_tracking_uri()
-    if problem := store.trouble(uri):
+    if problem := store.problem(uri):
         raise Missing(problem)
     return mlflow.MlflowClient(uri)
 
 
-def experiment(look: Look) -> Experiment:
-    """The course's experiment, active."""
-    found = look.get("client").get_experiment_by_name(EXPERIMENT)
+def experiment(context: CheckContext) -> Experiment:
+    """Return the course's experiment, which is active."""
+    found = context.get("client").get_experiment_by_name(EXPERIMENT)
     if found is None:
         raise Missing(
             f'there is no experiment "{EXPERIMENT}" in this store yet: run the cell with '
@@ -94,8 +93,8 @@ def experiment(look: Look) -> Experiment:
     return found
 
 
-def runs(look: Look) -> list[Run]:
-    """The runs that this process made for this block, newest first, of any status.
+def runs(context: CheckContext) -> list[Run]:
+    """Return the runs that this process made for this block, newest first, of any status.
 
     Of this process, because the store also holds the tries of yesterday, those of other
     notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
@@ -103,19 +102,21 @@ def runs(look: Look) -> list[Run]:
     """
     from winelab.tracking.run_tags import BLOCK_TAG, TRY_TAG, session
 
-    client = look.get("client")
+    client = context.get("client")
     made = client.search_runs(
         [experiment.experiment_id for experiment in client.search_experiments()],
         filter_string=f"tags.`{TRY_TAG}` LIKE '{session()}/%'",
         order_by=["attributes.start_time DESC"],
         max_results=1000,
     )
-    return [r for r in made if r.data.tags.get(BLOCK_TAG, str(look.number)) == str(look.number)]
+    return [
+        r for r in made if r.data.tags.get(BLOCK_TAG, str(context.number)) == str(context.number)
+    ]
 
 
-def run(look: Look) -> Run:
-    """The newest run of this block that finished."""
-    made = look.get("runs")
+def run(context: CheckContext) -> Run:
+    """Return the newest run of this block that finished."""
+    made = context.get("runs")
     if not made:
         raise Missing(
             "this notebook or script has made no run since it started: run the cells above, "
@@ -133,24 +134,24 @@ def run(look: Look) -> Run:
     return finished[0]
 
 
-def attempt(look: Look) -> list[Run]:
-    """All runs of the try that made `run`: one execution of its cell, or of the script."""
+def attempt(context: CheckContext) -> list[Run]:
+    """Return all runs of the try that made `run`: one execution of its cell, or of the script."""
     from winelab.tracking.run_tags import same_try
 
-    return same_try(look.get("runs"), look.get("run"))
+    return same_try(context.get("runs"), context.get("run"))
 
 
-def model(look: Look) -> Any:
-    """The variable `model`, fitted."""
-    found = look.get("namespace")["model"]
+def model(context: CheckContext) -> Any:
+    """Return the variable `model`, which is fitted."""
+    found = context.get("namespace")["model"]
     if not hasattr(found, "coef_"):
         raise Missing("`model` is not fitted yet: call model.fit(X_train, y_train).")
     return found
 
 
-def logged_model(look: Look) -> LoggedModel:
-    """The one model that was logged in `run`: what MLflow keeps of it, with its URI."""
-    found = look.get("run").outputs.model_outputs
+def logged_model(context: CheckContext) -> LoggedModel:
+    """Return the one model that was logged in `run`: what MLflow keeps of it, with its URI."""
+    found = context.get("run").outputs.model_outputs
     if not found:
         raise Missing(
             "there is no model on the run: inside the `with`, after the training, log it with "
@@ -158,17 +159,17 @@ def logged_model(look: Look) -> LoggedModel:
         )
     if len(found) > 1:
         raise Missing(f"there are {len(found)} models on the run: log one, once.")
-    logged: LoggedModel = look.get("client").get_logged_model(found[0].model_id)
+    logged: LoggedModel = context.get("client").get_logged_model(found[0].model_id)
     return logged
 
 
-def versions(look: Look) -> list[ModelVersion]:
-    """The versions of the course's registered model that the runs of `attempt` made, oldest first.
+def versions(context: CheckContext) -> list[ModelVersion]:
+    """Return the versions of the registered model that `attempt` made, oldest first.
 
     Of these runs only: the registry also holds the versions of other days and of other blocks.
     """
-    mine = {run.info.run_id for run in look.get("attempt")}
-    found = look.get("client").search_model_versions(f"name='{REGISTERED}'")
+    mine = {run.info.run_id for run in context.get("attempt")}
+    found = context.get("client").search_model_versions(f"name='{REGISTERED}'")
     made = [version for version in found if version.run_id in mine]
     if not made:
         raise Missing(
@@ -179,31 +180,17 @@ def versions(look: Look) -> list[ModelVersion]:
     return sorted(made, key=lambda version: int(version.version))
 
 
-def fresh(look: Look) -> Callable[[str, Any], list[float]]:
-    """A function of a model's URI and a table: its predictions, made in a fresh process.
+def fresh(context: CheckContext) -> Callable[[str, Any], list[float]]:
+    """Return a function of a model's URI and a table: its predictions, made in a fresh process.
 
     It raises Missing, with MLflow's message, where the model cannot be loaded or asked there.
     """
     from winelab.checks.isolated_predict import predictions
 
-    def ask(uri: str, table: Any) -> list[float]:
-        try:
-            return predictions(uri, table)
-        except CourseError as error:
-            raise Missing(f"a fresh process could not use the model: {error}") from None
-
-    return ask
+    return predictions
 
 
-FIXTURES: dict[str, Callable[[Look], Any]] = {
-    "namespace": namespace,
-    "client": client,
-    "experiment": experiment,
-    "runs": runs,
-    "run": run,
-    "attempt": attempt,
-    "model": model,
-    "logged_model": logged_model,
-    "versions": versions,
-    "fresh": fresh,
-}
+_ALL = (namespace, client, experiment, runs, run, attempt, model, logged_model, versions, fresh)
+FIXTURES: dict[str, Callable[[CheckContext], Any]] = {made.__name__: made for made in _ALL}
+NEED_A_RUN = frozenset({"run", "attempt", "logged_model", "versions"})
+"""The fixtures that there are only where a run of this block has finished."""
