@@ -77,7 +77,7 @@ bench: ## measure what takes time
 	@$(WINELAB) bench
 
 setup: ## make .venv, or bring it up to date
-	@$(WINELAB) setup
+	@$(WINELAB) setup $(if $(WITH),--with $(WITH))
 
 reset: ## put the store aside and start with a fresh one (asks first; YES=1 does not)
 	@$(WINELAB) reset $(if $(YES),--yes)

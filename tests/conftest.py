@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from winelab.core.paths import TABLE
 from winelab.course.source import Block, Course, course
-from winelab.proof.cases import Case, Part
+from winelab.proof.cases import Case, Part, cases
 from winelab.system import forkserver
 from winelab.tracking.data import which_table
 
@@ -103,9 +103,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    only = metafunc.config.getoption("--block")
     if "block" in metafunc.fixturenames:
-        blocks = course().blocks
+        blocks = course().blocks if only is None else (course().block(only),)
         metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
+    if "case" in metafunc.fixturenames:
+        quick = only is None and not metafunc.config.getoption("--full")
+        found = [
+            pytest.param(
+                case,
+                id=f"{case.block.number:02d}-{case.part.name}-{case.name}",
+                marks=[pytest.mark.quick] if case.quick else [],
+            )
+            for case in cases(course(), original_table(), only, quick)
+        ]
+        metafunc.parametrize("case", found)
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,13 @@ import sysconfig
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import psutil
 
 from winelab.core.paths import ROOT
+from winelab.core.processes import default_signals
 from winelab.course.build import built_files
 from winelab.course.source import read_course
 from winelab.system import environment
@@ -81,20 +83,17 @@ def _lend_venv(root: Path) -> None:
     # JupyterLab's pages, kernels and settings.
     for name in ("share", "etc"):
         (new / name).symlink_to(Path(sys.prefix, name), target_is_directory=True)
-    old_python, python = sys.executable, environment.venv_python(root)
-    for script in Path(sysconfig.get_path("scripts")).iterdir():
-        target = environment.venv_scripts(root) / script.name
-        if target.exists() or not script.is_file() or not os.access(script, os.X_OK):
-            continue
-        first, _, rest = script.read_bytes().partition(b"\n")
-        if first == b"#!/bin/sh" and rest.startswith(b"'''exec' "):
-            # A path with a space in it: the interpreter stands in the next two lines.
-            first, _, rest = rest.split(b"\n", 2)
-        if old_python.encode() in first:
+    python = environment.venv_python(root)
+    for command in entry_points(group="console_scripts"):
+        script = environment.venv_scripts(root) / command.name
+        if not script.exists():
             # As pip and uv write it for a path with a space in it.
             head = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
-            target.write_bytes(head.encode() + rest)
-            target.chmod(0o755)
+            call = (
+                f"from {command.module} import {command.attr} as main\nraise SystemExit(main())\n"
+            )
+            script.write_text(head + call, encoding="utf-8")
+            script.chmod(0o755)
     environment.write_stamp(root, environment.stamp_of(root, environment.venv_version(root)))
 
 
@@ -108,18 +107,22 @@ def serving(root: Path, target: str) -> Iterator[str]:
     """
     home = root.parent / "home"
     home.mkdir(exist_ok=True)
-    started = _by_make(target) if shutil.which("make") else _by_hand(target)
-    process = subprocess.Popen(
-        started,
-        cwd=root,
-        env=_surroundings(home),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        # As a terminal does: Ctrl-C reaches all that belongs to the command.
-        start_new_session=True,
-    )
+    started = ["make", "--no-print-directory", target, "ARGS=--no-browser"]
+    if not shutil.which("make"):
+        started = [environment.this_python(), "-m", "winelab", target]
+        started += ["--no-browser"] * (target == "lab")
+    with default_signals():
+        process = subprocess.Popen(
+            started,
+            cwd=root,
+            env=_surroundings(home),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            # As a terminal does: Ctrl-C reaches all that belongs to the command.
+            start_new_session=True,
+        )
     assert process.stdout is not None
     try:
         # A course that begins to set itself up says so in its first line.
@@ -140,15 +143,6 @@ def serving(root: Path, target: str) -> Iterator[str]:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-
-
-def _by_make(target: str) -> list[str]:
-    return ["make", "--no-print-directory", target, *(["ARGS=--no-browser"] * (target == "lab"))]
-
-
-def _by_hand(target: str) -> list[str]:
-    python = environment.this_python()
-    return [python, "-m", "winelab", target, *(["--no-browser"] * (target == "lab"))]
 
 
 def _surroundings(home: Path) -> dict[str, str]:

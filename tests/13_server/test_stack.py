@@ -29,10 +29,10 @@ import pytest
 
 from winelab.core.errors import CourseError
 from winelab.core.paths import SOLUTIONS, course_environment
-from winelab.proof.runner import Outcome, run
+from winelab.proof.execute import Code, Outcome, execute
 from winelab.stack import command, local_services
 from winelab.tracking.store import environment
-from winelab.tracking.workspace import clean_room, room_environment
+from winelab.tracking.workspace import clean_workspace, workspace_environment
 
 REQUIRED = "WINELAB_STACK"
 """Set to "required" (in CI), these tests are never skipped."""
@@ -56,7 +56,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def room() -> Iterator[Path]:
     """A clean room with the script of block 13."""
-    with clean_room() as room:
+    with clean_workspace() as room:
         shutil.copy(SOLUTIONS / BLOCK, room / "solutions")
         yield room
 
@@ -74,7 +74,7 @@ class Yesterday:
 def yesterday(folder: Path, room: Path) -> Yesterday:
     """Block 13, run on the first start with nothing but the server's address in its environment."""
     with local_services.local(folder) as first:
-        outcome = run(room, source=BLOCK, environment={"MLFLOW_TRACKING_URI": first.uri})
+        outcome = execute(Code(BLOCK), room, environment={"MLFLOW_TRACKING_URI": first.uri})
         return Yesterday(outcome, local_services.keep_secrets(folder), processes(first))
 
 
@@ -212,7 +212,7 @@ def test_nothing_was_written_beside_it(room: Path, outcome: Outcome) -> None:
 
 def test_the_client_had_no_keys(room: Path, running: local_services.Stack) -> None:
     with environment(**running.keys):
-        names = set(room_environment(room, MLFLOW_TRACKING_URI=running.uri))
+        names = set(workspace_environment(room, MLFLOW_TRACKING_URI=running.uri))
     assert not {name for name in names if name.startswith(("AWS_", "MLFLOW_S3", "PG"))}
 
 
@@ -249,10 +249,10 @@ def test_a_wrong_password_is_refused(running: local_services.Stack) -> None:
 
 def processes(stack: local_services.Stack) -> list[Any]:
     """All processes of a stack."""
-    pid_file = command.folder / "postgres" / "data" / "postmaster.pid"
+    pid_file = stack.folder / "postgres" / "data" / "postmaster.pid"
     database = int(pid_file.read_text(encoding="utf-8").split()[0])
     found = []
-    for pid in (database, command.s3.process.pid, command.mlflow.process.pid):
+    for pid in (database, stack.s3.process.pid, stack.mlflow.process.pid):
         first = psutil.Process(pid)
         found += [first, *first.children(recursive=True)]
     return found

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from conftest import original_table
 
 from winelab.checks.checking import checks_of
-from winelab.course.source import Block, course
-from winelab.proof.cases import Case, cases, reasons
+from winelab.course.source import Block
+from winelab.proof.cases import Case, reasons
 
 
-def _all() -> list[object]:
-    return [
-        pytest.param(
-            case,
-            id=f"{case.block.number:02d}-{case.part.name}-{case.name}",
-            marks=[pytest.mark.quick] if case.quick else [],
-        )
-        for case in cases(course(), original_table())
-    ]
-
-
-@pytest.mark.parametrize("case", _all())
 def test_case(case: Case) -> None:
     found = reasons(case)
     assert not found, f"{case.name_in_full}:\n" + "\n".join(found)

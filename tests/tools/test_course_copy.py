@@ -69,6 +69,7 @@ def test_a_server_ends_with_a_test_that_fails(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
     with course_copy(tmp_path) as root:
-        (root / "winelab" / "serve.py").write_text("raise SystemExit('no Jupyter')", "utf-8")
+        servers = root / "winelab" / "commands" / "servers.py"
+        servers.write_text("raise SystemExit('no Jupyter')", "utf-8")
         with pytest.raises(AssertionError, match="make lab did not start; it says: no Jupyter"):
             serving(root, "lab").__enter__()

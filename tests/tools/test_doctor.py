@@ -85,10 +85,18 @@ def test_a_line_has_its_fix_beside_it() -> None:
 
 
 def test_a_python_that_does_not_fit(root: Path) -> None:
-    wrong(doctor.python(root, (3, 10), uv=None, done=False), "3.10", ">=3.11,<3.15", "PYTHON=")
-    right(doctor.python(root, (3, 11), uv=None, done=False), "3.11")
-    right(doctor.python(root, (3, 10), uv="/bin/uv", done=False), "uv")
-    right(doctor.python(root, (3, 10), uv=None, done=True), ".venv")
+    right(doctor.python(root, (3, 11), done=False), "3.11 fits")
+    right(doctor.python(root, (3, 10), done=False), "3.10 does not fit (3.11 to 3.14)", "uv")
+    right(doctor.python(root, (3, 10), done=True), ".venv")
+
+
+def test_a_missing_uv(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    right(doctor.uv(root, done=False), "the set-up fetches it")
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    wrong(doctor.uv(root, done=False), "no pip", "python3-venv")
+    assert doctor.uv(root, done=False).matters
+    assert not doctor.uv(root, done=True).matters
 
 
 def test_a_missing_tool_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,16 +142,23 @@ def test_the_states_of_a_venv(root: Path) -> None:
     wrong(doctor.venv(root, done=False), "broken")
 
 
-def test_packages_are_compared_with_their_pins() -> None:
-    pytest_version = version("pytest")
-    assert packages.differences(f"# comment\npytest=={pytest_version}\n    # via winelab\n") == []
-    assert packages.differences("pytest==0.1\n") == [f"pytest {pytest_version}"]
-    assert packages.differences("no-such-package==1\n") == ["no-such-package is missing"]
-    assert packages.differences("no-such-package==1 ; sys_platform == 'other'\n") == []
-    assert packages.differences(f"pytest==0.1 ; sys_platform == '{sys.platform}'\n") != []
+def test_packages_are_compared_with_their_pins(tmp_path: Path) -> None:
+    pins = tmp_path / "requirements.txt"
+    there, here = version("pytest"), sys.platform
+    for line, found in {
+        f"# comment\npytest=={there}\n    # via winelab": [],
+        "pytest==0.1": [f"pytest {there}"],
+        "no-such-package==1": ["no-such-package is missing"],
+        "no-such-package==1 ; sys_platform == 'other'": [],
+        f"pytest==0.1 ; sys_platform == '{here}'": [f"pytest {there}"],
+    }.items():
+        pins.write_text(line, encoding="utf-8")
+        assert packages.missing(pins) == found
 
 
 def test_packages_that_differ_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    right(doctor.pins(ROOT), "installed")
+
     def answers(code: int, out: str, error: str) -> None:
         done = subprocess.CompletedProcess([], code, out, error)
         monkeypatch.setattr(doctor, "ask_venv", lambda python, root, text: done)

@@ -7,17 +7,18 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tools import wheels
+from tools.wheels import write_wheel
 from winelab.core import console
 from winelab.core.errors import CourseError
-from winelab.core.paths import STATE
-from winelab.system import environment
+from winelab.core.paths import ROOT, STATE
+from winelab.system import environment, uv
 from winelab.system.environment import set_up
 
 PYPROJECT = """\
@@ -34,19 +35,11 @@ requires-python = ">=3.11,<3.15"
 
 # As small as a build backend can be: it needs nothing from the network.
 BACKEND = """\
-import zipfile
 from pathlib import Path
+from wheels import write_wheel
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
-    name = "toy-1-py3-none-any.whl"
-    info = "toy-1.dist-info"
-    with zipfile.ZipFile(Path(wheel_directory, name), "w") as wheel:
-        wheel.writestr("toy.pth", str(Path.cwd()))
-        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: toy\\nVersion: 1\\n")
-        tag = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
-        wheel.writestr(info + "/WHEEL", tag)
-        wheel.writestr(info + "/RECORD", "")
-    return name
+    return write_wheel(Path(wheel_directory), "toy", "1", {"toy.pth": str(Path.cwd())})
 """
 
 
@@ -55,34 +48,43 @@ def root(tmp_path: Path) -> Path:
     """A made-up course of one package, in a folder with a space and an accent."""
     root = tmp_path / "Wine Lab é"
     (root / "winelab").mkdir(parents=True)
-    (root / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
-    (root / "backend.py").write_text(BACKEND, encoding="utf-8")
-    (root / "winelab" / "__init__.py").touch()
+    wheel = write_wheel(root, "little", "1", {"little.py": "ANSWER = 42\n"})
     store = 'from pathlib import Path\nPath("store-made").touch()\n'
-    (root / "winelab" / "__main__.py").write_text(store, encoding="utf-8")
-    (root / "requirements.txt").write_text("./little-1-py3-none-any.whl\n", encoding="utf-8")
-    with zipfile.ZipFile(root / "little-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("little.py", "ANSWER = 42\n")
-        info = "little-1.dist-info"
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: little\nVersion: 1\n")
-        tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        wheel.writestr(f"{info}/WHEEL", tag)
-        record = "little.py,,\n" + "".join(f"{info}/{n},,\n" for n in ("METADATA", "WHEEL"))
-        wheel.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
+    for name, text in {
+        "pyproject.toml": PYPROJECT,
+        "backend.py": BACKEND,
+        "requirements.txt": f"./{wheel}\n",
+        "winelab/__init__.py": "",
+        "winelab/__main__.py": store,
+    }.items():
+        (root / name).write_text(text, encoding="utf-8")
+    shutil.copy(wheels.__file__, root)
     return root
 
 
 @pytest.fixture
-def installs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Makes .venv bare and installs nothing; the list gets a root for each installation."""
-    calls: list[Path] = []
+def installs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Makes .venv bare and installs nothing; the list gets each command that would."""
+    calls: list[list[str]] = []
 
-    def bare(root: Path, uv: object, version: object, python: str) -> list[str]:
-        return [python, "-m", "venv", "--without-pip", str(root / ".venv")]
+    def run(command: list[str], root: Path, purpose: str) -> None:
+        if command[1] == "venv":
+            make = [environment.this_python(), "-m", "venv", "--without-pip", command[-1]]
+            subprocess.run(make, check=True)
+        else:
+            calls.append(command)
 
-    monkeypatch.setattr(environment, "venv_command", bare)
-    monkeypatch.setattr(environment, "install", calls.append)
+    monkeypatch.setattr(environment, "get_uv", lambda root: "uv")
+    monkeypatch.setattr(environment, "run_installer", run)
     return calls
+
+
+@pytest.fixture
+def real_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's uv, or the one of this course; skipped where nothing has needed one yet."""
+    if (found := uv.find_uv(ROOT)) is None:
+        pytest.skip("there is no uv here: `make setup` fetches it when it is needed")
+    monkeypatch.setattr(environment, "get_uv", lambda root: found)
 
 
 def ask(root: Path, code: str) -> str:
@@ -92,57 +94,56 @@ def ask(root: Path, code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("tool", ["uv", "pip"])
-def test_a_real_set_up(root: Path, tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if tool == "pip":
-        monkeypatch.setattr(environment, "find_uv", lambda: None)
-    elif environment.find_uv() is None:
-        pytest.skip("uv is not installed")
+@pytest.mark.parametrize("quickly", [False, True])
+def test_a_real_set_up(
+    root: Path, real_uv: None, quickly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PYTHONPATH", str(root / "nowhere"))
-    assert set_up(root)
+    assert set_up(root, quickly)
     assert ask(root, "import little; print(little.ANSWER)") == "42"
     # Editable: what is imported lies in the course's folder, wherever a process starts.
     assert Path(ask(root, "import winelab; print(winelab.__file__)")).parent == root / "winelab"
-    assert list((root / ".venv").rglob("little.*.pyc")), "the packages are not compiled"
-    assert (root / "store-made").exists()
+    compiled = [bool(list((root / ".venv").rglob("little.*.pyc")))]
+    # What a quick one left is done beside other work, once.
+    with environment.compiling(root):
+        end = time.monotonic() + 60
+        while (root / ".venv" / environment.UNCOMPILED).exists() and time.monotonic() < end:
+            time.sleep(0.05)
+    compiled.append(bool(list((root / ".venv").rglob("little.*.pyc"))))
+    assert compiled == [not quickly, True]
+    assert (root / "store-made").exists() is not quickly
     assert set_up(root) is False
 
 
-def test_nothing_to_do_the_second_time(root: Path, installs: list[Path]) -> None:
-    assert set_up(root)
-    started = time.perf_counter()
-    assert not set_up(root)
-    assert time.perf_counter() - started < 1
-    assert installs == [root]
+def test_compiling_ends_with_what_it_is_done_beside(root: Path, installs: list[list[str]]) -> None:
+    set_up(root, quickly=True)
+    assert "--no-compile-bytecode" in installs[0]
+    with environment.compiling(root):
+        pass
+    # It hardly had the time to begin: the next one does it.
+    assert (root / ".venv" / environment.UNCOMPILED).exists()
+    assert set_up(root) is False
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
 def test_other_pins_are_installed_into_the_same_venv(
-    root: Path, installs: list[Path], name: str
+    root: Path, installs: list[list[str]], name: str
 ) -> None:
     set_up(root)
     (root / ".venv" / "mark").touch()
     with (root / name).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     assert set_up(root)
-    assert len(installs) == 2
+    assert len(installs) == 4
     assert (root / ".venv" / "mark").exists()
 
 
-def test_line_ends_are_no_change(root: Path, installs: list[Path]) -> None:
+def test_line_ends_are_no_change(root: Path, installs: list[list[str]]) -> None:
     set_up(root)
     text = (root / "requirements.txt").read_bytes()
     (root / "requirements.txt").write_bytes(text.replace(b"\n", b"\r\n"))
     assert not set_up(root)
-
-
-def move(root: Path) -> Path:
-    return root.rename(root.with_name("moved"))
-
-
-def copy(root: Path) -> Path:
-    return Path(shutil.copytree(root, root.with_name("copied"), symlinks=True))
 
 
 def lose_python(root: Path) -> Path:
@@ -153,8 +154,7 @@ def lose_python(root: Path) -> Path:
 
 
 def change_python(root: Path) -> Path:
-    stamp = {**environment.read_stamp(root), "python": "3.10"}
-    environment.write_stamp(root, stamp)
+    environment.write_stamp(root, {**environment.read_stamp(root), "python": "3.10"})
     return root
 
 
@@ -164,9 +164,20 @@ def spoil_stamp(root: Path) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="makes symbolic links")
-@pytest.mark.parametrize("change", [move, copy, lose_python, change_python, spoil_stamp])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda root: root.rename(root.with_name("moved")), id="move"),
+        pytest.param(
+            lambda root: shutil.copytree(root, root.with_name("copied"), symlinks=True), id="copy"
+        ),
+        lose_python,
+        change_python,
+        spoil_stamp,
+    ],
+)
 def test_a_venv_that_does_not_belong_here_is_made_anew(
-    root: Path, installs: list[Path], change: Callable[[Path], Path]
+    root: Path, installs: list[list[str]], change: Callable[[Path], Path]
 ) -> None:
     set_up(root)
     (root / ".venv" / "mark").touch()
@@ -179,13 +190,13 @@ def test_a_venv_that_does_not_belong_here_is_made_anew(
 
 @pytest.mark.parametrize("first", [True, False])
 def test_an_interrupted_set_up_is_finished_the_next_time(
-    root: Path, installs: list[Path], monkeypatch: pytest.MonkeyPatch, first: bool
+    root: Path, installs: list[list[str]], monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
     if not first:
         set_up(root)
         (root / "requirements.txt").write_text("other\n", encoding="utf-8")
 
-    def interrupted(root: Path) -> None:
+    def interrupted(root: Path, quickly: bool) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -199,27 +210,20 @@ def test_an_interrupted_set_up_is_finished_the_next_time(
 
 
 def test_two_terminals_set_up_once(
-    root: Path, installs: list[Path], monkeypatch: pytest.MonkeyPatch
+    root: Path, installs: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(root: Path) -> None:
+    def slow(root: Path, quickly: bool) -> None:
         time.sleep(0.5)
-        installs.append(root)
+        installs.append([])
 
     monkeypatch.setattr(environment, "install", slow)
     with ThreadPoolExecutor() as terminals:
         assert sorted(terminals.map(set_up, [root, root])) == [False, True]
-    assert installs == [root]
+    assert installs == [[]]
     assert environment.is_current(root)
 
 
-@pytest.mark.parametrize("tool", ["uv", "pip"])
-def test_a_failed_installation_is_one_sentence_and_not_done(
-    root: Path, tool: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if tool == "pip":
-        monkeypatch.setattr(environment, "find_uv", lambda: None)
-    elif environment.find_uv() is None:
-        pytest.skip("uv is not installed")
+def test_a_failed_installation_is_one_sentence_and_not_done(root: Path, real_uv: None) -> None:
     (root / "requirements.txt").write_text("./not-there.whl\n", encoding="utf-8")
     with pytest.raises(CourseError, match="could not install the packages") as caught:
         set_up(root)
@@ -229,10 +233,16 @@ def test_a_failed_installation_is_one_sentence_and_not_done(
     assert not environment.is_current(root)
 
 
-def test_advice_fits_the_message() -> None:
-    assert "python3-venv" in environment.advice("... ensurepip is not\navailable ...")
-    assert "room" in environment.advice("OSError: No space left on device")
-    assert "online" in environment.advice("Failed to fetch: connection refused")
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ("... ensurepip is not\navailable ...", "python3-venv"),
+        ("OSError: No space left on device", "room"),
+        ("Failed to fetch: connection refused", "online"),
+    ],
+)
+def test_advice_fits_the_message(message: str, word: str) -> None:
+    assert word in uv.advice(message)
 
 
 def test_the_end_of_a_message_is_one_short_line() -> None:
@@ -243,53 +253,100 @@ def test_the_end_of_a_message_is_one_short_line() -> None:
 
 @pytest.mark.parametrize(
     ("version", "fits"),
-    [((3, 10), False), ((3, 11), True), ((3, 14), True), ((3, 15), False), ((4, 0), False)],
+    [((3, 10), False), ((3, 11), True), ((3, 14), True), ((3, 15), False), ((4, 12), False)],
 )
-def test_versions_of_python(version: tuple[int, int], fits: bool) -> None:
-    assert environment.allows(">=3.11,<3.15", version) is fits
+def test_versions_of_python(
+    root: Path, version: tuple[int, int], fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def fails(command: list[str], root: Path, purpose: str) -> None:
+        commands.append(command)
+        raise CourseError("no interpreter found")
+
+    monkeypatch.setattr(environment, "get_uv", lambda root: "uv")
+    monkeypatch.setattr(environment, "run_installer", fails)
+    monkeypatch.setattr(sys, "version_info", (*version, 0))
+    with pytest.raises(CourseError) as caught:
+        environment.make_venv(root)
+    # One that does not fit: uv looks for another.
+    wanted = environment.this_python() if fits else ">=3.11,<3.15"
+    assert commands == [["uv", "venv", "--quiet", "--python", wanted, str(root / ".venv")]]
+    words = [f"This is Python {version[0]}.{version[1]}", "make setup PYTHON=python3.14"]
+    assert [word in str(caught.value) for word in words] == [not fits, not fits]
 
 
-def test_a_specifier_that_is_not_understood_is_refused() -> None:
-    with pytest.raises(CourseError, match="not understood"):
-        environment.allows("~=3.11", (3, 11))
-
-
-def test_requires_python_is_read_from_pyproject(root: Path) -> None:
-    assert environment.requires_python(root) == ">=3.11,<3.15"
-    (root / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
-    with pytest.raises(CourseError):
+def test_requires_python_must_be_understood(root: Path) -> None:
+    (root / "pyproject.toml").write_text('requires-python = "~=3.11"\n', encoding="utf-8")
+    with pytest.raises(CourseError, match="no requires-python such as"):
         environment.requires_python(root)
 
 
-def test_the_running_python_is_taken_if_it_fits(root: Path) -> None:
-    for uv in ("/bin/uv", None):
-        assert "/this/python" in environment.venv_command(root, uv, (3, 12), "/this/python")
+# --- uv -----------------------------------------------------------------------------------------
 
 
-def test_uv_is_asked_for_another_python(root: Path) -> None:
-    command = environment.venv_command(root, "/bin/uv", (3, 9), "/this/python")
-    assert ">=3.11,<3.15" in command
-    assert "/this/python" not in command
+@pytest.fixture
+def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without uv, and a folder of wheels with a made-up one, which prints "mine"."""
+    if os.name == "nt":
+        pytest.skip("makes a shell script")
+    folder = tmp_path / "my wheels"
+    folder.mkdir()
+    script = {f"uv-{uv.UV}.data/scripts/uv": "#!/bin/sh\necho mine\n"}
+    write_wheel(folder, "uv", uv.UV, script)
+    monkeypatch.setenv("PATH", os.defpath)
+    if shutil.which("uv"):
+        pytest.skip("uv is one of the system's own commands here")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", folder.as_uri())
+    uv.pip_settings.cache_clear()
+    return folder
 
 
-def test_without_uv_a_wrong_python_is_one_sentence(root: Path) -> None:
-    with pytest.raises(CourseError) as caught:
-        environment.venv_command(root, None, (3, 9), "/this/python")
-    sentence = str(caught.value)
-    assert "Python 3.9" in sentence
-    assert ">=3.11,<3.15" in sentence
-    assert "make setup PYTHON=python3.14" in sentence
+def test_uv_is_fetched_by_pip_where_there_is_none(
+    root: Path, offered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a person's settings for pip may say, and what stops `pip install --target`.
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    found = uv.get_uv(root)
+    assert Path(found).is_relative_to(root / STATE)
+    assert subprocess.check_output([found], encoding="utf-8") == "mine\n"
+    # It hears what pip was told.
+    assert uv.pip_settings()["UV_FIND_LINKS"] == offered.as_uri()
+    assert uv.pip_settings()["UV_NO_INDEX"] == "1"
+    for wheel in offered.iterdir():
+        wheel.unlink()
+    assert uv.get_uv(root) == found
 
 
-@pytest.mark.skipif(os.name == "nt", reason="writes a shell script")
-def test_a_uv_that_does_not_run_is_no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uv = tmp_path / "uv"
-    uv.write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
-    uv.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.find_uv() is None
-    uv.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
-    assert environment.find_uv() == str(uv)
+def test_without_pip_it_takes_one_from_an_environment(
+    root: Path, offered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uv, "find_spec", lambda name: None)
+    assert Path(uv.get_uv(root)).is_relative_to(root / STATE)
+
+
+def test_a_uv_that_cannot_be_fetched_is_one_sentence(root: Path, offered: Path) -> None:
+    (offered / f"uv-{uv.UV}-py3-none-any.whl").unlink()
+    with pytest.raises(CourseError, match=r"could not fetch uv: .*online") as caught:
+        set_up(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_uv_that_does_not_run_is_no_uv(root: Path, offered: Path, tmp_path: Path) -> None:
+    stub = tmp_path / "uv"
+    stub.write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+    stub.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert uv.find_uv(root) is None
+        stub.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+        assert uv.find_uv(root) == str(stub)
+
+
+# --- processes in .venv -------------------------------------------------------------------------
 
 
 def test_processes_get_the_store_and_the_commands_of_the_course(

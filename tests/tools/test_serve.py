@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 import pytest
+from course_copy import end as end_all
 
 from winelab.core import processes
 from winelab.core.errors import CourseError
@@ -51,9 +52,6 @@ def test_a_port_that_is_taken_is_passed_over(host: str) -> None:
         with pytest.raises(CourseError, match="is free"):
             serve.free_port(port, tries=1)
     assert serve.free_port(port) == port
-
-
-def test_there_is_an_end_of_ports() -> None:
     with pytest.raises(CourseError):
         serve.free_port(65536)
 
@@ -70,7 +68,9 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("child", ["pass", pytest.param(DEAF, marks=posix)])
-@pytest.mark.parametrize("parent", ["pass", pytest.param(DEAF, marks=posix)])
+@pytest.mark.parametrize(
+    "parent", ["pass", pytest.param(DEAF, marks=posix), pytest.param("sys.exit()", marks=posix)]
+)
 def test_a_server_is_stopped_with_its_children(tmp_path: Path, parent: str, child: str) -> None:
     log = tmp_path / "logs" / "log"
     code = PARENT.format(parent=parent, child=child)
@@ -78,40 +78,28 @@ def test_a_server_is_stopped_with_its_children(tmp_path: Path, parent: str, chil
     while not log.read_text(encoding="utf-8").endswith("\n"):
         time.sleep(0.05)
     pid = int(log.read_text(encoding="utf-8"))
+    if "exit" in parent:
+        # It ended by itself, and its child lives on.
+        process.wait()
+        assert psutil.pid_exists(pid)
     processes.stop_group(process, limit=0.5)
     assert process.poll() is not None
     assert gone(pid)
 
 
-@posix
-def test_children_of_a_server_that_ended_by_itself_are_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [("import sys; sys.exit('no such option')", "no such option"),
+     ("import time; time.sleep(60)", "no answer")],
+)  # fmt: skip
+def test_a_server_that_does_not_answer_says_why(tmp_path: Path, code: str, says: str) -> None:
     log = tmp_path / "log"
-    code = PARENT.format(parent="sys.exit()", child="pass")
     process = serve.start_server([sys.executable, "-c", code], dict(os.environ), tmp_path, log)
-    process.wait()
-    pid = int(log.read_text(encoding="utf-8"))
-    assert psutil.pid_exists(pid)
-    processes.stop_group(process)
-    assert gone(pid)
-
-
-def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    code = "import sys; sys.exit('no such option')"
-    process = serve.start_server([sys.executable, "-c", code], dict(os.environ), tmp_path, log)
-    address = f"http://127.0.0.1:{serve.free_port(45000)}"
-    with pytest.raises(CourseError, match="no such option"):
-        serve.wait_until_up(process, address, log)
-
-
-def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    code = "import time; time.sleep(60)"
-    process = serve.start_server([sys.executable, "-c", code], dict(os.environ), tmp_path, log)
+    limit = 60 if says == "no such option" else 0.3
     try:
-        with pytest.raises(CourseError, match="no answer"):
+        with pytest.raises(CourseError, match=says):
             address = f"http://127.0.0.1:{serve.free_port(45000)}"
-            serve.wait_until_up(process, address, log, limit=0.3)
+            serve.wait_until_up(process, address, log, limit)
     finally:
         processes.stop_group(process)
 
@@ -152,7 +140,7 @@ def test_a_port_that_another_takes_at_the_same_moment(
         ports.append(port)
         command = [sys.executable, "-c", ONE_ANSWER, str(port)]
         address = f"http://127.0.0.1:{port}"
-        return serve.Server("test", command, dict(os.environ), address, address, mark="ours")
+        return serve.Server("test", command, dict(os.environ), address, mark="ours", ready=address)
 
     try:
         with pytest.raises(CourseError, match="ended by itself"):
@@ -188,7 +176,7 @@ def test_a_lost_port_is_told_from_another_failure(
 
 
 def test_a_newcomer_gets_the_first_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "LABS", tmp_path / "labs")
+    monkeypatch.setattr(course_servers, "LABS", tmp_path / "labs")
     workspaces = tmp_path / "workspaces"
     assert course_servers.first_page(workspaces) == "/lab/tree/labs"
     for folder in ("labs", "workspaces"):
@@ -227,7 +215,7 @@ def home(tmp_path: Path) -> Path:
     """A person's home with a kernel of its own that is also called python3, and does not run."""
     home = tmp_path / "home"
     spec = {"argv": ["no-such-python"], "display_name": "Wrong", "language": "python"}
-    for share in (home / ".local/share/jupyter", home / "Library/Jupyter", home / "more"):
+    for share in (home / ".local/share/jupyter", home / "Library/Jupyter", home / "m"):
         (share / "kernels" / "python3").mkdir(parents=True)
         (share / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
     return home
@@ -238,18 +226,15 @@ def serving(
     function: str, course: Path, home: Path, end: int
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Runs lab() or ui() of a copy of the course; gives its address, then ends it."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"from winelab.commands import servers; raise SystemExit(servers.{function}())",
-        ],
-        cwd=course,
-        env={**os.environ, "HOME": str(home), "JUPYTER_PATH": str(home / "more"), "DISPLAY": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    code = f"from winelab.commands import servers; raise SystemExit(servers.{function}())"
+    with processes.default_signals():
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=course,
+            env={**os.environ, "HOME": str(home), "JUPYTER_PATH": str(home / "m"), "DISPLAY": ""},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
@@ -263,18 +248,10 @@ def serving(
         assert [member for member in family if not gone(member.pid)] == []
     finally:
         # Only after a failure is there anything to do here.
-        end_family(process)
-
-
-def end_family(process: subprocess.Popen[str]) -> None:
-    """Ends a process and all that it started, if it still runs."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
-    process.wait()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(process.pid).children(recursive=True)
+            end_all([psutil.Process(process.pid), *family])
+        process.wait()
 
 
 def ask(address: str, token: str = "", body: bytes | None = None) -> Any:
@@ -310,7 +287,7 @@ def test_jupyterlab_starts_and_ends(course: Path, home: Path, end: int) -> None:
         assert running.cmdline()[0] == sys.executable
         assert running.environ()["MLFLOW_TRACKING_URI"].endswith("/Wine Lab é/mlflow.db")
     # The person's own settings and histories are not touched.
-    assert sorted(path.name for path in home.iterdir()) == [".local", "Library", "more"]
+    assert sorted(path.name for path in home.iterdir()) == [".local", "Library", "m"]
     assert [path.name for path in (home / ".local/share/jupyter").iterdir()] == ["kernels"]
 
 

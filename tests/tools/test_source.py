@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from makers import required_makers
 
 from tools.made_up import lesson, made_up, task, write_block, write_course
 from winelab.core.errors import CourseError
@@ -140,6 +141,7 @@ def test_a_formatter_changes_nothing_of_a_block(whole: Course, tmp_path: Path) -
 
     Where it does not, write `# fmt: off` on top of the block's code.py.
     """
+    required_makers()
     copy = shutil.copytree(BLOCKS, tmp_path / "blocks")
     files = sorted(copy.glob("*/code.py"))
     # It fails at files that are fragments of Python, and leaves those as they are.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from winelab.commands.cli import COMMANDS
+from winelab.commands.cli import parser
 from winelab.core.paths import ROOT
 from winelab.system import environment
 
@@ -42,41 +42,30 @@ def test_github_would_read_it() -> None:
 
 def test_it_runs_when_something_changes_each_week_and_on_demand(workflow: dict[str, Any]) -> None:
     assert set(workflow["on"]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+    # And nothing runs for ever.
+    assert all(int(job["timeout-minutes"]) <= 120 for job in workflow["jobs"].values())
+    assert workflow["concurrency"]["cancel-in-progress"] == "true"
 
 
 def test_it_may_read_and_nothing_else(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     assert not any("permissions" in job for job in workflow["jobs"].values())
     assert "secrets." not in FILE.read_text(encoding="utf-8")
-    checkouts = [
-        one for one in steps(workflow) if one.get("uses", "").startswith("actions/checkout")
-    ]
-    assert len(checkouts) == len(workflow["jobs"])
+    used = {step["uses"]: step for step in steps(workflow) if "uses" in step}
+    # GitHub's own actions alone, each pinned.
+    form = re.compile(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})")
+    assert [name for name in used if not form.fullmatch(name)] == []
+    checkouts = [one for name, one in used.items() if name.startswith("actions/checkout")]
+    assert checkouts
     assert all(one["with"]["persist-credentials"] == "false" for one in checkouts)
 
 
-def test_each_action_is_pinned_and_github_s_own(workflow: dict[str, Any]) -> None:
-    used = [step["uses"] for step in steps(workflow) if "uses" in step]
-    assert used
-    assert [
-        name for name in used if not re.fullmatch(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})", name)
-    ] == []
-
-
-def test_nothing_runs_for_ever(workflow: dict[str, Any]) -> None:
-    assert all(int(job["timeout-minutes"]) <= 120 for job in workflow["jobs"].values())
-    assert workflow["concurrency"]["cancel-in-progress"] == "true"
-
-
-def test_the_oldest_and_the_newest_python_are_tried(workflow: dict[str, Any]) -> None:
-    wanted = environment.requires_python(ROOT)
-    oldest = next(f"3.{minor}" for minor in range(50) if environment.allows(wanted, (3, minor)))
-    ends = [oldest, environment.newest_allowed(wanted)]
+def test_the_oldest_and_the_newest_python_are_tried_on_three_systems(
+    workflow: dict[str, Any],
+) -> None:
+    minors = environment.requires_python(ROOT)
     for job in workflow["jobs"].values():
-        assert job["strategy"]["matrix"]["python"] == ends
-
-
-def test_the_three_systems_are_tried(workflow: dict[str, Any]) -> None:
+        assert job["strategy"]["matrix"]["python"] == [f"3.{minors[0]}", f"3.{minors[-1]}"]
     systems = [workflow["jobs"]["linux"]["runs-on"]]
     systems += workflow["jobs"]["others"]["strategy"]["matrix"]["system"]
     assert [re.split(r"-", name)[0] for name in systems] == ["ubuntu", "macos", "windows"]
@@ -91,10 +80,11 @@ def commands(workflow: dict[str, Any]) -> list[list[str]]:
 def test_what_it_calls_is_there(workflow: dict[str, Any]) -> None:
     lines = commands(workflow)
     assert [".ci/run"] in [words[-1:] for words in lines]
-    assert ["python", "-m", "winelab", "check"] in lines
+    assert ["python", "-m", "winelab", "check", "--full"] in lines
     for words in lines:
         if words[:3] == ["python", "-m", "winelab"]:
-            assert words[3] in COMMANDS
+            # Raises SystemExit for what it does not understand.
+            parser().parse_args(words[3:])
         for word in words:
             # A file of the course, and not a variable or one of .venv's.
             if re.fullmatch(r"[\w./-]+", word) and not word.startswith(("-", ".venv")):
@@ -105,13 +95,3 @@ def test_what_it_calls_is_there(workflow: dict[str, Any]) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no permission to execute")
 def test_what_ci_runs_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-
-
-def test_what_pip_s_cache_depends_on_is_there(workflow: dict[str, Any]) -> None:
-    patterns = [
-        one["with"]["cache-dependency-path"]
-        for one in steps(workflow)
-        if "cache" in one.get("with", {})
-    ]
-    assert patterns
-    assert all(list(ROOT.glob(pattern)) for pattern in patterns)

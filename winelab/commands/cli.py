@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, ROOT
+from winelab.core.paths import BLOCKS, ROOT, block_folders
 from winelab.system import environment
+from winelab.system.packages import GROUPS
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as a shell reports it."""
@@ -86,7 +87,11 @@ COMMANDS: dict[str, tuple[str, dict[str, dict[str, Any]], str]] = {
     "pictures": ("publish.pictures:main", _BLOCK, "take the pictures of the lessons again"),
     "lint": ("commands.lint:main", {}, "mend the code's style, and say what is left to mend"),
     "bench": ("commands.bench:main", {}, "measure what takes time"),
-    "setup": ("commands.cli:say_ready", {}, "make .venv, or bring it up to date"),
+    "setup": (
+        "commands.housekeeping:setup",
+        {"with": {"dest": "groups", "nargs": "+", "choices": [*GROUPS], "default": []}},
+        "make .venv, or bring it up to date; also with what some commands install at first use",
+    ),
     "reset": (
         "commands.housekeeping:reset",
         _YES,
@@ -168,7 +173,7 @@ def block_number(text: str) -> int | None:
     if not re.fullmatch(r"\d+", text.strip()):
         raise argparse.ArgumentTypeError(f"{text!r} is no block number")
     number = int(text)
-    numbers = [int(path.name[:2]) for path in BLOCKS.glob("[0-9][0-9]_*")]
+    numbers = list(block_folders(BLOCKS))
     if number not in numbers:
         known = f"blocks go from {min(numbers)} to {max(numbers)}" if numbers else "no block yet"
         raise argparse.ArgumentTypeError(f"there is no block {number}: {known}")
@@ -178,7 +183,7 @@ def block_number(text: str) -> int | None:
 def run(name: str, options: dict[str, Any], arguments: list[str]) -> int:
     """Run a command in .venv, which is made first where the command needs it."""
     if name not in WITHOUT_VENV:
-        environment.set_up(ROOT)
+        environment.set_up(ROOT, quickly=name == "lab")
         if not environment.in_venv(ROOT):
             return run_in_venv(arguments)
         os.environ.update(environment.venv_environment(ROOT))
@@ -215,10 +220,4 @@ def show_help() -> int:
     """Print the commands."""
     print(help_text())
     print("\nWithout make: python -m winelab COMMAND; its options: python -m winelab COMMAND -h")
-    return 0
-
-
-def say_ready() -> int:
-    """Say that .venv is there: by the time a command runs, it has been made."""
-    print(".venv is ready: `make lab` opens the course.")
     return 0

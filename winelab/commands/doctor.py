@@ -1,4 +1,4 @@
-"""Says what is right and wrong on this machine, each with what to do about it.
+"""Say what is right and wrong on this machine, each with what to do about it.
 
 Standard library only, and no syntax newer than Python 3.8: whoever needs this has perhaps
 nothing else that works.
@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from winelab.core import console
 from winelab.core.errors import CourseError
@@ -23,12 +24,10 @@ from winelab.core.paths import ROOT, STORE, TABLE
 from winelab.system import environment
 from winelab.system.course_servers import LAB_PORT, UI_PORT
 from winelab.system.serve import free_port
-
-if TYPE_CHECKING:
-    pass
+from winelab.system.uv import INSTALL, find_uv
 
 GB = 10**9
-# Measured: .venv takes 1.1 GB, uv's or pip's cache as much again.
+# Measured: .venv takes 1.0 GB, and uv's cache as much again where it is on another disk.
 NEEDED_BEFORE, NEEDED_AFTER = 3 * GB, 1 * GB
 
 # Windows stops at 259 characters, and the longest path inside .venv has 155.
@@ -48,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def main() -> int:
-    """Prints the report; returns 1 if something that matters is wrong, else 0."""
+    """Print the report; return 1 if something that matters is wrong, else 0."""
     wrong = 0
     colours = sys.stdout.isatty() and os.name != "nt" and "NO_COLOR" not in os.environ
     for finding in examine(ROOT):
@@ -59,7 +58,7 @@ def main() -> int:
 
 
 def line_of(finding: Finding, colours: bool) -> str:
-    """A finding as a line of text, with its fix beside it."""
+    """Return a finding as a line of text, with its fix beside it."""
     mark = "ok " if finding.ok else "!! "
     if colours:
         mark = (GREEN if finding.ok else RED) + mark + PLAIN
@@ -67,14 +66,13 @@ def line_of(finding: Finding, colours: bool) -> str:
 
 
 def examine(root: Path) -> Iterator[Finding]:
-    """Everything that is looked at, one after the other."""
+    """Yield all that is looked at, one after the other."""
     done = environment.is_current(root)
-    uv = environment.find_uv()
-    yield python(root, sys.version_info[:2], uv, done)
+    yield python(root, sys.version_info[:2], done)
+    yield uv(root, done)
     yield tool("make", "without it: python -m winelab COMMAND")
     yield tool("git", "needed only to fetch a newer course")
     yield tool("curl", "needed only for block 28")
-    yield Finding(True, "uv is there" if uv else "uv is not there (optional: a faster set-up)")
     yield port("JupyterLab", LAB_PORT)
     yield port("MLflow's UI", UI_PORT)
     yield writable(root)
@@ -89,28 +87,36 @@ def examine(root: Path) -> Iterator[Finding]:
         yield encoding(sys.stdout.encoding)
 
 
-def python(root: Path, version: tuple[int, int], uv: str | None, done: bool) -> Finding:
-    """Whether the Python that runs this fits, or one is there all the same."""
-    wanted = environment.requires_python(root)
-    name = f"Python {version[0]}.{version[1]}"
-    if environment.allows(wanted, version):
-        return Finding(True, f"{name} fits ({wanted})")
-    if done:
-        return Finding(True, f"{name} does not fit ({wanted}), but .venv has one that does")
-    if uv:
-        return Finding(True, f"{name} does not fit ({wanted}); uv will look for one that does")
-    return Finding(False, f"{name} does not fit", environment.wrong_python(wanted, version))
+def python(root: Path, version: tuple[int, int], done: bool) -> Finding:
+    """Return whether the Python that runs this fits, or another will do."""
+    minors = environment.requires_python(root)
+    fits = environment.python_fits(root, version)
+    text = f"Python {version[0]}.{version[1]} {'fits' if fits else 'does not fit'}"
+    text += f" (3.{minors[0]} to 3.{minors[-1]})"
+    if not fits:
+        text += ", but .venv has one that does" if done else "; uv will look for one that does"
+    return Finding(True, text)
+
+
+def uv(root: Path, done: bool) -> Finding:
+    """Return whether there is a uv, or a way to fetch it."""
+    if find_uv(root):
+        return Finding(True, "uv is there")
+    if any(find_spec(name) for name in ("pip", "ensurepip")):
+        return Finding(True, "uv is not there: the set-up fetches it")
+    text = "uv is not there, and this Python has no pip to fetch it"
+    return Finding(False, text, INSTALL, matters=not done)
 
 
 def tool(name: str, otherwise: str) -> Finding:
-    """Whether a command that the course can do without is there."""
+    """Return whether a command that the course can do without is there."""
     if shutil.which(name):
         return Finding(True, f"{name} is there")
     return Finding(False, f"{name} is not there", f"install it; {otherwise}", matters=False)
 
 
 def port(server: str, start: int) -> Finding:
-    """Which port a server will get."""
+    """Return which port a server will get."""
     try:
         found = free_port(start)
     except CourseError as error:
@@ -120,7 +126,7 @@ def port(server: str, start: int) -> Finding:
 
 
 def writable(root: Path) -> Finding:
-    """Whether files can be made in the course's folder."""
+    """Return whether files can be made in the course's folder."""
     try:
         with tempfile.TemporaryFile(dir=root):
             return Finding(True, "this folder is writable")
@@ -130,13 +136,13 @@ def writable(root: Path) -> Finding:
 
 
 def disk(free: int, needed: int) -> Finding:
-    """Whether there is room."""
+    """Return whether there is room."""
     text = f"{free / GB:.1f} GB free on the disk, {needed // GB} needed"
     return Finding(free >= needed, text, "" if free >= needed else "make room")
 
 
 def venv(root: Path, done: bool) -> Finding:
-    """Whether .venv is there, finished and for these pins."""
+    """Return whether .venv is there, finished and for these pins."""
     if done:
         return Finding(True, f".venv is there (Python {environment.venv_version(root)})")
     if not (root / environment.VENV).exists():
@@ -149,13 +155,14 @@ def venv(root: Path, done: bool) -> Finding:
 
 
 def pins(root: Path) -> Finding:
-    """Whether .venv holds exactly what requirements.txt names."""
-    code = "from winelab.system import packages; print(*packages.differences(), sep=chr(10))"
+    """Return whether .venv holds exactly what requirements.txt names."""
+    code = "from winelab.core.paths import ROOT; from winelab.system.packages import missing; "
+    code += "print(chr(10).join(missing(ROOT / 'requirements.txt')))"
     answer = ask_venv(environment.venv_python(root), root, code)
     if answer.returncode != 0:
         text = f".venv does not answer ({console.end_of(answer.stderr)})"
         return Finding(False, text, "make clean ALL=1, then make setup")
-    lines = answer.stdout.splitlines()
+    lines = answer.stdout.strip().splitlines()
     if not lines:
         return Finding(True, "the pinned packages are installed")
     some = ", ".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
@@ -164,7 +171,7 @@ def pins(root: Path) -> Finding:
 
 
 def ask_venv(python: Path, root: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """What .venv's Python says to a piece of code."""
+    """Run a piece of code in .venv's Python; what it says is in the result."""
     return subprocess.run(
         [str(python), "-W", "ignore", "-c", code],
         cwd=root,
@@ -178,10 +185,10 @@ def ask_venv(python: Path, root: Path, code: str) -> subprocess.CompletedProcess
 
 
 def store(path: Path, python: Path | None) -> Finding:
-    """Whether the tracking store can be read: by SQLite, then (in .venv) by MLflow."""
+    """Return whether the tracking store can be read: by SQLite, then (in .venv) by MLflow."""
     if not path.exists():
         return Finding(True, "the store is made at the first `make lab`")
-    wrong = sqlite_trouble(path)
+    wrong = sqlite_problem(path)
     if wrong:
         return Finding(False, f"the store cannot be read ({wrong})", "make reset")
     if python is None:
@@ -198,8 +205,8 @@ def store(path: Path, python: Path | None) -> Finding:
     return Finding(False, text, "make reset")
 
 
-def sqlite_trouble(path: Path) -> str:
-    """What SQLite has against a store's file; empty if nothing."""
+def sqlite_problem(path: Path) -> str:
+    """Return what SQLite has against a store's file; empty if nothing."""
     try:
         # Read only: to look at a store must not change it, nor make one.
         address = f"{path.resolve().as_uri()}?mode=ro"
@@ -214,7 +221,7 @@ def sqlite_trouble(path: Path) -> str:
 
 
 def table(path: Path) -> Finding:
-    """Which wine table is in place."""
+    """Return which wine table is in place."""
     try:
         from winelab.tracking.data import which_table
     except ImportError:
@@ -230,7 +237,7 @@ def table(path: Path) -> Finding:
 
 
 def path_length(root: Path) -> Finding:
-    """Whether .venv's longest path fits into what Windows allows."""
+    """Return whether .venv's longest path fits into what Windows allows."""
     if len(str(root)) <= LONGEST_ROOT:
         return Finding(True, "the path of this folder is short enough")
     fix = "move the course up, for example to C:\\winelab"
@@ -238,7 +245,7 @@ def path_length(root: Path) -> Finding:
 
 
 def encoding(name: str | None) -> Finding:
-    """Whether the terminal takes any character; the course's own processes always do."""
+    """Return whether the terminal takes any character; the course's own processes always do."""
     if (name or "").lower().replace("-", "") == "utf8":
         return Finding(True, "the terminal takes UTF-8")
     fix = "set PYTHONUTF8=1 if letters come out wrong"

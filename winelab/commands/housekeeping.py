@@ -1,4 +1,4 @@
-"""`make reset`, `make clean` and `make data`: the store, what can be made again, the table.
+"""`make setup`, `reset`, `clean` and `data`: packages, store, what can be made again, table.
 
 Standard library only at import: `make clean` works when nothing is installed.
 """
@@ -13,13 +13,24 @@ from pathlib import Path
 from winelab.core.console import agreed
 from winelab.core.errors import CourseError
 from winelab.core.paths import ARTIFACTS, KEPT, OUTPUT, ROOT, STACK_DATA, STATE, STORE
-from winelab.system import environment
+from winelab.system import environment, packages
 
 # What `clean` removes wherever it lies, and where it does not look.
 MADE_AGAIN = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".ipynb_checkpoints")
 NOT_OURS = (".git", ".venv", STATE, "mlruns", "node_modules")
 
 OLD_STORES = Path(STATE, "old-stores")
+
+
+def setup(groups: list[str]) -> int:
+    """Install these groups of packages; .venv is made before a command runs. Return 0.
+
+    Raises CourseError when they cannot be installed.
+    """
+    for name in groups:
+        packages.install(packages.GROUPS[name], f"the group {name}")
+    print(".venv is ready: `make lab` opens the course.")
+    return 0
 
 
 def data(twin: bool) -> int:
@@ -36,7 +47,7 @@ def data(twin: bool) -> int:
 def clean(all: bool) -> int:
     """Remove what the course made and can make again, with .venv if `all`; return 0."""
     keep = [ROOT / OLD_STORES, ROOT / KEPT, ROOT / STACK_DATA]
-    remove = [OUTPUT, *(path for path in ROOT.glob(f"{STATE}/*") if path not in keep)]
+    remove = [ROOT / OUTPUT.name, *(path for path in ROOT.glob(f"{STATE}/*") if path not in keep)]
     for folder, names, _ in os.walk(ROOT):
         remove += [Path(folder, name) for name in names if name in MADE_AGAIN]
         names[:] = [name for name in names if name not in (*MADE_AGAIN, *NOT_OURS)]
@@ -62,7 +73,7 @@ def reset(yes: bool) -> int:
     aside = put_store_aside(ROOT)
     if aside is not None:
         print(f"The old store is in {aside}: move its files back to have it again.")
-    prepare()
+    prepare(ROOT)
     print("There is a fresh store now; restart the kernels of open notebooks.")
     return 0
 

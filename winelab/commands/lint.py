@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 from winelab.core.paths import ROOT
+from winelab.system import packages
+
+PINS = packages.GROUPS["makers"]
 
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
@@ -34,7 +37,11 @@ def run_tool(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Mend what can be mended, then say what is left; 0 if nothing is."""
+    """Mend what can be mended, then say what is left; return 0 if nothing is.
+
+    Raises CourseError when the tools cannot be installed.
+    """
+    packages.install(PINS, "`make lint`")
     for command in MENDS:
         run_tool(command)
     failed = 0

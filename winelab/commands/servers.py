@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from pathlib import Path
 
 from winelab.core.paths import ROOT, STATE
 from winelab.system.course_servers import (
     LAB_PORT,
     UI_PORT,
+    UI_VARIABLES,
     first_page,
     has_display,
     jupyter_variables,
@@ -16,17 +18,16 @@ from winelab.system.course_servers import (
     ui_command,
     write_settings,
 )
-from winelab.system.environment import venv_environment
+from winelab.system.environment import compiling, venv_environment
 from winelab.system.serve import HOST, Server, serve
 from winelab.tracking.store import prepare
 
 
 def lab(no_browser: bool = False) -> int:
-    """Runs JupyterLab on the course until it is stopped; returns an exit code.
+    """Run JupyterLab on the course until it is stopped; return an exit code.
 
     Raises CourseError when it does not start.
     """
-    prepare(ROOT)
     # Ours, so that the address is known; in a variable, where no list of processes shows it.
     token = secrets.token_hex(16)
     variables = {**venv_environment(ROOT), **jupyter_variables(), "JUPYTER_TOKEN": token}
@@ -36,38 +37,37 @@ def lab(no_browser: bool = False) -> int:
     def plan(port: int) -> Server:
         address = f"http://{HOST}:{port}"
         return Server(
-            "lab",
+            f"lab-{port}",
             lab_command(port, page, not no_browser and has_display()),
             variables,
             f"{address}/api/status",
-            f"JupyterLab: {address}{page}?token={token} - Ctrl-C stops it",
             token=token,
+            ready=f"JupyterLab: {address}{page}?token={token} - Ctrl-C stops it",
         )
 
-    return serve(plan, LAB_PORT)
+    # The first time there is much to do. What JupyterLab can do without waits, or is done beside.
+    return serve(plan, LAB_PORT, meanwhile=partial(prepare, ROOT), beside=compiling(ROOT))
 
 
 def ui() -> int:
-    """Runs MLflow's UI on the course's store until it is stopped; returns an exit code.
+    """Run MLflow's UI on the course's store until it is stopped; return an exit code.
 
     Raises CourseError when it does not start.
     """
     prepare(ROOT)
     mark = secrets.token_hex(16)
-    variables = venv_environment(ROOT)
-    # Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
-    variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
     def plan(port: int) -> Server:
         address = f"http://{HOST}:{port}"
+        # The page opens on language models unless the address says otherwise.
+        page = f"{address}/#/experiments?workflowType=machine_learning"
         return Server(
-            "ui",
+            f"ui-{port}",
             ui_command(port, mark),
-            variables,
+            {**venv_environment(ROOT), **UI_VARIABLES},
             f"{address}/health",
-            # The page opens on language models unless the address says otherwise.
-            f"MLflow UI: {address}/#/experiments?workflowType=machine_learning - Ctrl-C stops it",
             mark=mark,
+            ready=f"MLflow UI: {page} - Ctrl-C stops it",
         )
 
     return serve(plan, UI_PORT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from winelab.core.errors import CourseError
 
@@ -25,6 +26,11 @@ def end_of(message: str, most: int = 300) -> str:
     if len(text) > most:
         text = "... " + text[-most:].partition(" ")[2]
     return text or "(it said nothing)"
+
+
+def end_of_log(log: Path) -> str:
+    """Return the end of a log's file as one line, with the place of all of it."""
+    return f"{end_of(log.read_text(encoding='utf-8', errors='replace'))} (all of it: {log})"
 
 
 def agreed(command: str, question: str) -> bool:

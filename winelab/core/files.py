@@ -1,7 +1,14 @@
-"""Write files whole or not at all."""
+"""Write files whole or not at all, and keep a second process out meanwhile.
+
+Standard library only: this module is read before anything is installed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -25,3 +32,36 @@ def write_bytes(path: Path, content: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file, which is made where it is missing.
+
+    The lock is the system's: it ends with the process, however that ends.
+    Raises OSError when the file cannot be written, and BlockingIOError when another process
+    holds the lock and this one shall not `wait`.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        _lock(file.fileno(), wait)
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int, wait: bool) -> None:
+        while True:
+            try:
+                # Its own way of waiting gives up after ten seconds.
+                return msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except OSError as error:
+                if not wait:
+                    raise BlockingIOError from error
+            time.sleep(0.2)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int, wait: bool) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from winelab.core.mlflow_private import ARTIFACT_ROOT
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = ROOT / "blocks"
 LABS = ROOT / "labs"
@@ -24,6 +26,12 @@ KEPT = Path(STATE, "kept")
 STACK_DATA = Path(STATE, "stack")
 
 
+def block_folders(blocks: Path = BLOCKS) -> dict[int, Path]:
+    """Return the folder of each block by its number, in order; none where there is no block."""
+    folders = sorted(path for path in blocks.glob("[0-9][0-9]_*") if path.is_dir())
+    return {int(path.name[:2]): path for path in folders}
+
+
 def store_uri(root: Path = ROOT) -> str:
     """The tracking URI of the course that lives in `root`: an absolute SQLite address."""
     return f"sqlite:///{(root / STORE.name).as_posix()}"
@@ -37,9 +45,7 @@ def course_environment(root: Path = ROOT) -> dict[str, str]:
     """
     return {
         "MLFLOW_TRACKING_URI": store_uri(root),
-        # Without it a SQLite store puts artifacts into the folder that the process started in.
-        # The name is MLflow's own and private; a test notices when it stops working.
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": (root / ARTIFACTS.name).as_uri(),
+        ARTIFACT_ROOT: (root / ARTIFACTS.name).as_uri(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "PYTHONUTF8": "1",

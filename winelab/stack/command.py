@@ -12,21 +12,21 @@ from pathlib import Path
 from winelab.core.console import say
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT, STACK_DATA
-from winelab.core.processes import patiently, stop_group, until_stopped
+from winelab.core.processes import patiently, until_stopped
 from winelab.stack import local_services
 from winelab.stack.postgres import find
 from winelab.system import environment, packages
-from winelab.system.serve import HOST, free_port, start_server
+from winelab.system.serve import HOST, free_port
 
 HOME = ROOT / "stack"
 COMPOSE = HOME / "compose.yaml"
-PINS = HOME / "requirements.txt"
+PINS = packages.GROUPS["stack"]
 
 SCRIPT = Path("solutions", "13_server.py")
 
 
 def main() -> int:
-    """Runs the stack until it is stopped; returns an exit code.
+    """Run the stack until it is stopped; return an exit code.
 
     Raises CourseError when something is missing, or when a part of it ends by itself.
     """
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def usage(uri: str) -> str:
-    """What is printed once the stack is up: its address, and how block 13 is run on it."""
+    """Return what is printed once the stack is up: its address, and how block 13 runs on it."""
     windows = rf"{environment.VENV}\Scripts\python {str(SCRIPT).replace('/', chr(92))}"
     posix = f"{environment.VENV}/bin/python {SCRIPT.as_posix()}"
     return "\n".join(
@@ -61,7 +61,7 @@ def usage(uri: str) -> str:
 
 
 def locally(folder: Path) -> None:
-    """Runs the stack from installed programs; returns only by an exception."""
+    """Run the stack from installed programs; return only by an exception."""
     # First, so that nothing is installed on a machine that cannot run it anyway.
     find()
     packages.install(PINS, "the stack")
@@ -79,7 +79,7 @@ def locally(folder: Path) -> None:
 
 
 def lacking() -> str:
-    """What this machine lacks for the local stack, in one sentence; empty if nothing."""
+    """Return what this machine lacks for the local stack, in one sentence; empty if nothing."""
     try:
         find()
         if packages.missing(PINS):
@@ -94,28 +94,24 @@ def lacking() -> str:
 
 
 def find_docker() -> str:
-    """The command of Docker, if its engine runs and Compose is there; else empty."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return ""
+    """Return the command of Docker, if its engine runs and Compose is there; else empty."""
+    docker = shutil.which("docker") or ""
     for question in (["compose", "version"], ["version", "--format", "{{.Server.Version}}"]):
         try:
-            done = subprocess.run([docker, *question], capture_output=True, check=False, timeout=30)
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        if done.returncode:
+            subprocess.run([docker, *question], capture_output=True, check=True, timeout=30)
+        except (OSError, subprocess.SubprocessError):
             return ""
     return docker
 
 
 def compose(docker: str, *arguments: str) -> list[str]:
-    """A command of Docker Compose about our stack."""
+    """Return a command of Docker Compose about our stack."""
     env_file = ["--env-file", str(HOME / local_services.SECRETS)]
     return [docker, "compose", "--file", str(COMPOSE), *env_file, *arguments]
 
 
 def in_docker(docker: str) -> None:
-    """Runs the stack in containers; returns only by an exception. Their volumes stay."""
+    """Run the stack in containers; return only by an exception. Their volumes stay."""
     local_services.keep_secrets(HOME)
     port = free_port(local_services.MLFLOW_PORT)
     variables = {**docker_environment(), "STACK_PORT": str(port)}
@@ -124,14 +120,9 @@ def in_docker(docker: str) -> None:
         if subprocess.run(compose(docker, "up", "--build", "--wait"), env=variables).returncode:
             raise CourseError("Docker did not start the stack: what it says stands above.")
         say(usage(f"http://{HOST}:{port}"))
-        log = ROOT / STACK_DATA / "logs" / "docker.log"
-        services = ["postgres", "s3", "mlflow"]
         # Ends when one of them does.
-        waiting = start_server(compose(docker, "wait", *services), variables, HOME, log)
-        try:
-            waiting.wait()
-        finally:
-            stop_group(waiting)
+        wait = compose(docker, "wait", "postgres", "s3", "mlflow")
+        subprocess.run(wait, env=variables, capture_output=True)
         logs = " ".join(compose("docker", "logs"))
         raise CourseError(f"one of the containers ended by itself: `{logs}` says why.")
     finally:
@@ -142,5 +133,5 @@ def in_docker(docker: str) -> None:
 
 
 def docker_environment() -> dict[str, str]:
-    """This process's variables, without those that would win over the file .env."""
+    """Return this process's variables, without those that would win over the file .env."""
     return {name: value for name, value in os.environ.items() if name not in local_services.NAMES}

@@ -1,4 +1,4 @@
-"""PostgreSQL, an S3 server and MLflow before them, from what is installed on this machine."""
+"""Run PostgreSQL, an S3 server and MLflow before them, from what is installed here."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-from winelab.core.console import end_of
+from winelab.core.console import end_of_log
 from winelab.core.errors import CourseError
+from winelab.core.files import locked
 from winelab.core.paths import ROOT
-from winelab.core.processes import stop_group
-from winelab.stack.postgres import Postgres, find, on_free_port
-from winelab.system.environment import lock_at_once, venv_scripts
-from winelab.system.serve import HOST, MARK, answers, start_server, wait_until
+from winelab.stack.postgres import Postgres, find
+from winelab.system.environment import venv_scripts
+from winelab.system.serve import HOST, MARK, Running, Server, start
 
 BUCKET = "mlflow"
 MLFLOW_PORT, S3_PORT = 5500, 9500
@@ -40,7 +38,7 @@ FOREIGN = ("AWS_", "BOTO_", "RCLONE_", "PG", "MLFLOW_")
 
 
 def keep_secrets(folder: Path) -> dict[str, str]:
-    """The passwords of the stack whose data are in `folder`; made up the first time.
+    """Return the passwords of the stack whose data are in `folder`; made up the first time.
 
     They stand in a file that only its owner can read, and nowhere else.
     """
@@ -63,53 +61,39 @@ def keep_secrets(folder: Path) -> dict[str, str]:
 
 
 @dataclass
-class Part:
-    """A server of the stack that runs."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def ended(self) -> bool:
-        """True once it has ended by itself."""
-        return self.process.poll() is not None
-
-
-@dataclass
 class Stack:
     """The stack while it runs."""
 
     folder: Path
     database: Postgres
-    s3: Part
-    mlflow: Part
+    s3: Running
+    mlflow: Running
     keys: dict[str, str] = field(repr=False)
     """What a client of the S3 server needs, as environment variables."""
 
     @property
     def uri(self) -> str:
-        """The address of MLflow's server."""
+        """Return the address of MLflow's server."""
         return f"http://{HOST}:{self.mlflow.port}"
 
     @property
     def endpoint(self) -> str:
-        """The address of the S3 server."""
-        return f"http://{HOST}:{self.s3.port}"
+        """Return the address of the S3 server."""
+        return self.s3.server.address
 
     def check(self) -> None:
-        """Raises CourseError, with the end of its log, when one of the servers has ended."""
+        """Raise CourseError, with the end of its log, when one of the servers has ended."""
         for name, ended, log in (
             ("PostgreSQL", not self.database.running(), self.database.log),
             ("the S3 server", self.s3.ended(), self.s3.log),
             ("MLflow's server", self.mlflow.ended(), self.mlflow.log),
         ):
             if ended:
-                last = end_of(log.read_text(encoding="utf-8", errors="replace"))
-                raise CourseError(f"{name} ended by itself: {last} (all of it: {log})")
+                raise CourseError(f"{name} ended by itself: {end_of_log(log)}")
 
 
 def rclone() -> str:
-    """The path of rclone: the one of .venv, which is pinned, before any other.
+    """Return the path of rclone: the one of .venv, which is pinned, before any other.
 
     Raises CourseError where there is none.
     """
@@ -122,7 +106,7 @@ def rclone() -> str:
 
 @contextlib.contextmanager
 def local(folder: Path) -> Iterator[Stack]:
-    """Runs the stack with its data in `folder`, and stops it at the end of the block.
+    """Run the stack with its data in `folder`, and stop it at the end of the block.
 
     Raises CourseError when something is missing, when a server does not start, or when the
     stack of this folder runs already.
@@ -131,120 +115,87 @@ def local(folder: Path) -> Iterator[Stack]:
     find()
     rclone()
     words = keep_secrets(folder)
+    logs = folder / "logs"
     with ExitStack() as stay:
         stay.enter_context(only_here(folder))
         database = Postgres(folder / "postgres", words["POSTGRES_PASSWORD"])
         # Each is stopped before the one that it needs: MLflow first, PostgreSQL last.
         stay.callback(database.stop)
         database.start()
-        s3 = on_free_port(S3_PORT, lambda port: start_s3(folder, words, port))
-        stay.callback(stop_group, s3.process)
+        (folder / "s3").mkdir(exist_ok=True)
+        s3 = start(lambda port: s3_server(folder, words, port), S3_PORT, folder, logs)
+        stay.callback(s3.stop)
         keys = {
             "AWS_ACCESS_KEY_ID": words["S3_ACCESS_KEY"],
             "AWS_SECRET_ACCESS_KEY": words["S3_SECRET_KEY"],
             # Any will do, but one must be named.
             "AWS_DEFAULT_REGION": "us-east-1",
-            "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{s3.port}",
+            "MLFLOW_S3_ENDPOINT_URL": s3.server.address,
         }
-        make_bucket(keys, folder / "logs" / "bucket.log")
-        mlflow = on_free_port(
-            MLFLOW_PORT, lambda port: start_mlflow(folder, database.url, keys, port)
+        make_bucket(keys, logs / "bucket.log")
+        mlflow = start(
+            lambda port: mlflow_server(database.url, keys, port), MLFLOW_PORT, folder, logs
         )
-        stay.callback(stop_group, mlflow.process)
+        stay.callback(mlflow.stop)
         yield Stack(folder, database, s3, mlflow, keys)
 
 
 @contextlib.contextmanager
 def only_here(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock. Raises CourseError when another process holds it."""
-    with (folder / "running.lock").open("w", encoding="utf-8") as lock:
-        if not lock_at_once(lock.fileno()):
-            raise CourseError(f"the stack in {folder} runs already, in another terminal.")
+    """Hold the folder's lock. Raises CourseError when another process holds it."""
+    with ExitStack() as stay:
+        try:
+            stay.enter_context(locked(folder / "running.lock", wait=False))
+        except BlockingIOError as error:
+            message = f"the stack in {folder} runs already, in another terminal."
+            raise CourseError(message) from error
         yield
 
 
 def variables(**more: str) -> dict[str, str]:
-    """The environment of one of the servers. Secrets go here: a list of processes shows none."""
+    """Return the environment of a server. Secrets go here: a list of processes shows none."""
     kept = {name: v for name, v in os.environ.items() if not name.startswith(FOREIGN)}
     # They speak to each other on this machine alone, whatever proxy is set for the internet.
     local = ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST]))
     return kept | {"NO_PROXY": local, "no_proxy": local} | more
 
 
-def start_part(
-    folder: Path,
-    name: str,
-    command: list[str],
-    settings: dict[str, str],
-    port: int,
-    address: str,
-    ready: Callable[[], bool],
-) -> Part:
-    """Starts one of the servers, and waits until it is ready; what it says goes to a log."""
-    log = folder / "logs" / f"{name}.log"
-    process = start_server(command, variables(**settings), folder, log)
-    try:
-        wait_until(process, ready, address, log)
-    except BaseException:
-        stop_group(process)
-        raise
-    return Part(process, port, log)
-
-
-def start_s3(folder: Path, words: dict[str, str], port: int) -> Part:
-    """Starts the S3 server on this port; the buckets are the folders of `folder`/s3."""
-    buckets = folder / "s3"
-    buckets.mkdir(exist_ok=True)
-    # One field of a list, therefore in quotes.
-    key = f'"{words["S3_ACCESS_KEY"]},{words["S3_SECRET_KEY"]}"'
-    address = f"{HOST}:{port}"
+def s3_server(folder: Path, words: dict[str, str], port: int) -> Server:
+    """Return the S3 server for this port; its buckets are the folders of `folder`/s3."""
     command = [
-        *(rclone(), "serve", "s3", str(buckets), "--addr", address),
+        *(rclone(), "serve", "s3", str(folder / "s3"), "--addr", f"{HOST}:{port}"),
         # No settings file, the person's own least of all.
         *("--config", "", "--cache-dir", str(folder / "cache")),
     ]
-    settings = {"RCLONE_AUTH_KEY": key}
-    return start_part(folder, "s3", command, settings, port, address, lambda: listens(port))
-
-
-def listens(port: int) -> bool:
-    """True if something listens on this port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex((HOST, port)) == 0
+    # One field of a list, therefore in quotes.
+    key = f'"{words["S3_ACCESS_KEY"]},{words["S3_SECRET_KEY"]}"'
+    return Server("s3", command, variables(RCLONE_AUTH_KEY=key), f"http://{HOST}:{port}")
 
 
 def make_bucket(keys: dict[str, str], log: Path) -> None:
-    """Makes MLflow's bucket. Raises CourseError when the S3 server does not take our keys."""
+    """Make MLflow's bucket. Raises CourseError when the S3 server does not take our keys."""
     script = [sys.executable, str(ROOT / "stack" / "make_bucket.py")]
+    settings = variables(S3_BUCKET=BUCKET, **keys)
     with log.open("wb") as output:
-        done = subprocess.run(
-            script,
-            env=variables(S3_BUCKET=BUCKET, **keys),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        done = subprocess.run(script, env=settings, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
-        last = end_of(log.read_text(encoding="utf-8", errors="replace"))
-        raise CourseError(f"the bucket could not be made: {last} (all of it: {log})")
+        raise CourseError(f"the bucket could not be made: {end_of_log(log)}")
 
 
-def start_mlflow(folder: Path, database: str, keys: dict[str, str], port: int) -> Part:
-    """Starts MLflow's server on this port, its runs in `database`, its artifacts in the bucket."""
-    mark, address = secrets.token_hex(16), f"http://{HOST}:{port}/health"
+def mlflow_server(database: str, keys: dict[str, str], port: int) -> Server:
+    """Return MLflow's server for this port, its runs in `database`, its artifacts in the bucket."""
+    mark = secrets.token_hex(16)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)),
         # Proxied: the server fetches and puts each file, and no client needs a key.
         *("--artifacts-destination", f"s3://{BUCKET}", "--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]
-    settings = {
+    settings = variables(
         # Not an option: it holds the password.
-        "MLFLOW_BACKEND_STORE_URI": database,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        MLFLOW_BACKEND_STORE_URI=database,
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        MLFLOW_DISABLE_TELEMETRY="true",
         **keys,
-    }
-    ready = partial(answers, address, mark=mark)
-    return start_part(folder, "mlflow", command, settings, port, address, ready)
+    )
+    return Server("mlflow", command, settings, f"http://{HOST}:{port}/health", mark=mark)

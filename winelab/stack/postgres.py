@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, run by the programs of an installed PostgreSQL: made, started, stopped.
+"""Make, start and stop a PostgreSQL of our own with the programs of an installed one.
 
 Nothing of the machine's own databases is used or touched.
 """
@@ -11,14 +11,13 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from winelab.core.console import end_of
+from winelab.core.console import end_of_log
 from winelab.core.errors import CourseError
-from winelab.system.serve import HOST, free_port, lost
+from winelab.system.serve import HOST, on_free_port
 
 USER = "winelab"
 DATABASE = "mlflow"
@@ -46,11 +45,9 @@ MISSING = (
 # Seconds that PostgreSQL gets for starting, and for stopping.
 LIMIT = 60
 
-T = TypeVar("T")
-
 
 def find() -> Path:
-    """The folder of PostgreSQL's programs, the newest one's where there are several.
+    """Return the folder of PostgreSQL's programs, the newest one's where there are several.
 
     Raises CourseError where there is none.
     """
@@ -71,20 +68,8 @@ def _version(folder: Path) -> float:
     return float(numbers[-1]) if numbers else 0.0
 
 
-def on_free_port(start: int, launch: Callable[[int], T]) -> T:
-    """Launches a server on the first free port; on the next one when that is taken meanwhile."""
-    while True:
-        port = free_port(start)
-        try:
-            return launch(port)
-        except CourseError as error:
-            if not lost(port, str(error)):
-                raise
-            start = port + 1
-
-
-def unprivileged() -> int | None:
-    """Whose rights PostgreSQL's programs get: None for our own, a user's number if we are root.
+def unprivileged() -> Any:
+    """Return the user (`pwd.struct_passwd`) that runs PostgreSQL if we are root, else None.
 
     Raises CourseError where root finds no other user.
     """
@@ -94,7 +79,7 @@ def unprivileged() -> int | None:
 
     for name in ("postgres", "nobody"):
         try:
-            return pwd.getpwnam(name).pw_uid
+            return pwd.getpwnam(name)
         except KeyError:
             continue
     raise CourseError("PostgreSQL does not run as root: start this as an ordinary user.")
@@ -110,16 +95,16 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """The address of MLflow's database, with the password: for psycopg and SQLAlchemy."""
+        """Return the address of MLflow's database, with the password."""
         return f"postgresql://{USER}:{self.password}@{HOST}:{self.port}/{DATABASE}"
 
     @property
     def log(self) -> Path:
-        """What the server writes."""
+        """Return the file that the server writes to."""
         return self.folder / "server.log"
 
     def start(self, port: int = 0) -> None:
-        """Starts it on `port`, or on a free one, and makes MLflow's database if it is not there.
+        """Start it on `port`, or on a free one, and make MLflow's database if it is not there.
 
         Raises CourseError when it does not start.
         """
@@ -134,12 +119,12 @@ class Postgres:
         self._make_database()
 
     def stop(self, mode: str = "fast") -> None:
-        """Stops it if it runs: "fast" in good order, "immediate" as a power cut would."""
+        """Stop it if it runs: "fast" in good order, "immediate" as a power cut would."""
         if self.running():
             self._run("pg_ctl", "stop", "-w", "-t", str(LIMIT), "-m", mode, "-D", str(self._data))
 
     def running(self) -> bool:
-        """True while the server runs."""
+        """Return True while the server runs."""
         if not (self._data / "postmaster.pid").exists():
             return False
         command = [*self._program("pg_ctl"), "status", "-D", str(self._data)]
@@ -162,7 +147,7 @@ class Postgres:
         try:
             word.write_text(self.password, encoding="utf-8")
             if (user := unprivileged()) is not None:
-                shutil.chown(word, user)
+                shutil.chown(word, user.pw_uid)
             # No socket and no other way in than with the password; the same sorting everywhere.
             self._run("initdb", "-D", str(draft), "-U", USER, "--pwfile", str(word),
                       "-A", "scram-sha-256", "-E", "UTF8", "--no-locale")  # fmt: skip
@@ -174,11 +159,10 @@ class Postgres:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _give_away(self) -> None:
-        """Gives the folder to the user that the programs run as, where that is not us."""
-        user = unprivileged()
-        if user is None:
+        """Give the folder to the user that the programs run as, where that is not us."""
+        if (user := unprivileged()) is None:
             return
-        shutil.chown(self.folder, user)
+        shutil.chown(self.folder, user.pw_uid)
         look = ["test", "-w", str(self.folder)]
         if subprocess.run(look, check=False, **self._rights()).returncode:
             raise CourseError(
@@ -206,18 +190,15 @@ class Postgres:
         return [str(shutil.which(name, path=str(find())))]
 
     def _rights(self) -> dict[str, Any]:
-        # In English, for `lost` looks for its words; and a person's own PGPORT is not for us.
+        # In English, for `serve.lost` looks for its words; and a person's own PGPORT is not for us.
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("PG", "LC_", "LANG"))}
         options: dict[str, Any] = {"env": kept | {"LC_ALL": "C"}, "cwd": self.folder}
-        user = unprivileged()
-        if user is not None:
-            import pwd
-
-            options |= {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+        if (user := unprivileged()) is not None:
+            options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         return options
 
     def _run(self, name: str, *arguments: str, log: Path | None = None) -> None:
-        """Runs one of the programs; CourseError with the end of what it said if it fails."""
+        """Run one of the programs. Raises CourseError with the end of what it said."""
         said = self.folder / f"{name}.log"
         with said.open("wb") as output:
             # Not a pipe: the server would hold it open, and nobody would ever see its end.
@@ -231,5 +212,4 @@ class Postgres:
             )
         if done.returncode:
             where = log if log is not None and log.exists() else said
-            last = end_of(where.read_text(encoding="utf-8", errors="replace"))
-            raise CourseError(f"PostgreSQL's {name} failed: {last} (all of it: {where})")
+            raise CourseError(f"PostgreSQL's {name} failed: {end_of_log(where)}")

@@ -1,4 +1,4 @@
-"""A headless Chromium for pictures, PDFs and tests: finds the one installed, and opens it offline.
+"""Find the installed Chromium for pictures, PDFs and tests, and open it headless and offline.
 
 What this module opens is driven by playwright (``browser-requirements.txt``), imported only
 when a browser is really opened.
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT
 from winelab.system import packages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PINS = ROOT / "browser-requirements.txt"
+PINS = packages.GROUPS["browser"]
 VARIABLE = "WINELAB_BROWSER"
 """Names a browser's program, where it is none of those that are looked for."""
 
@@ -44,18 +43,16 @@ OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 
 
 def find() -> str:
-    """The program of a Chromium, Chrome or Edge on this machine.
+    """Return the program of a Chromium, Chrome or Edge on this machine.
 
     Raises CourseError when there is none.
     """
-    named = os.environ.get(VARIABLE)
-    if named:
+    if named := os.environ.get(VARIABLE):
         if not Path(named).is_file():
             raise CourseError(f"{VARIABLE} names {named}, and there is no such file.")
         return named
     for name in NAMES:
-        found = shutil.which(name)
-        if found:
+        if found := shutil.which(name):
             return found
     for place in PLACES.get(sys.platform, ()):
         path = Path(os.path.expandvars(place))
@@ -68,7 +65,7 @@ def find() -> str:
 
 
 def lacking() -> str:
-    """What this machine lacks to drive a browser, in one sentence; empty if nothing."""
+    """Return what this machine lacks to drive a browser, in one sentence; empty if nothing."""
     try:
         find()
     except CourseError as error:
@@ -80,7 +77,7 @@ def lacking() -> str:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """An open headless browser that reaches 127.0.0.1 and nothing else; closed afterwards.
+    """Open a headless browser that reaches 127.0.0.1 and nothing else; closed afterwards.
 
     Raises CourseError when there is no browser, or when playwright cannot be installed.
     """

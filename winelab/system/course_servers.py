@@ -15,9 +15,12 @@ from winelab.system.terminal import VENV_VARIABLE, shell_command
 LAB_PORT = 8888
 UI_PORT = 5000
 
+# Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
+UI_VARIABLES = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 def first_page(workspaces: Path) -> str:
-    """The page that JupyterLab opens: the first lab for a newcomer, else the folder of labs."""
+    """Return the page that JupyterLab opens: a newcomer's first lab, else the folder of labs."""
     first = min(LABS.glob("[0-9]*.ipynb"), default=None)
     # JupyterLab itself opens again what was open the last time.
     known = any(workspaces.glob("*.jupyterlab-workspace"))
@@ -25,7 +28,7 @@ def first_page(workspaces: Path) -> str:
 
 
 def write_settings(folder: Path) -> None:
-    """Writes Jupyter's own settings file; so far the shell of its terminals stands there."""
+    """Write Jupyter's own settings file, which names the shell of its terminals."""
     shell = shell_command(venv_scripts(ROOT))
     settings = {"terminado_settings": {"shell_command": shell}} if shell else {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +37,7 @@ def write_settings(folder: Path) -> None:
 
 
 def jupyter_variables(root: Path = ROOT) -> dict[str, str]:
-    """The variables that keep JupyterLab to the folder `root` and to .venv's own kernel."""
+    """Return the variables that keep JupyterLab to the folder `root` and to .venv's own kernel."""
     home = root / STATE / "jupyter"
     return {
         # The person's own Jupyter settings, kernels and histories are neither used nor touched.
@@ -53,7 +56,7 @@ def jupyter_variables(root: Path = ROOT) -> dict[str, str]:
 
 
 def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list[str]:
-    """The command that starts JupyterLab on this port and the folder `root`, at `start`."""
+    """Return the command that starts JupyterLab on this port and the folder `root`, at `start`."""
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.ip={HOST}",
@@ -78,14 +81,14 @@ def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list
 
 
 def has_display() -> bool:
-    """True if a browser can be expected to open a window here."""
+    """Return True if a browser can be expected to open a window here."""
     # Without a display Python would take a text browser, over the terminal.
     graphical = ("DISPLAY", "WAYLAND_DISPLAY")
     return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in graphical)
 
 
 def ui_command(port: int, mark: str, root: Path = ROOT) -> list[str]:
-    """The command that starts MLflow's UI on this port and `root`'s store, with a mark."""
+    """Return the command that starts MLflow's UI on this port and `root`'s store, with a mark."""
     return [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--host", HOST, "--port", str(port)),

@@ -1,7 +1,4 @@
-"""Starts JupyterLab and MLflow's UI, and stops them with everything that they started.
-
-`free_port`, `start_server`, `wait_until_up` and `stop_group` serve any other server as well.
-"""
+"""Start servers on free ports, and stop them with everything that they started."""
 
 from __future__ import annotations
 
@@ -10,28 +7,29 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
-from winelab.core.console import end_of, say
+from winelab.core.console import end_of_log, say
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT, STATE
-from winelab.core.processes import patiently, stop_group, until_stopped
+from winelab.core.processes import own_group, patiently, stop_group, until_stopped
 
 HOST = "127.0.0.1"
-LAB_PORT = 8888
-UI_PORT = 5000
 MARK = "X-Winelab"
 
 # Seconds. A slow laptop with a virus scanner needs ten times what ours does.
 START_LIMIT = 120
-STOP_LIMIT = 15
+
+T = TypeVar("T")
 
 
 def free_port(start: int, tries: int = 100) -> int:
-    """The first port from `start` on that a server on this machine can take.
+    """Return the first port from `start` on that a server on this machine can take.
 
     Raises CourseError when none of `tries` is free.
     """
@@ -42,7 +40,7 @@ def free_port(start: int, tries: int = 100) -> int:
 
 
 def can_bind(port: int) -> bool:
-    """True if a server can take this port on 127.0.0.1."""
+    """Return True if a server can take this port on 127.0.0.1."""
     with socket.socket() as probe:
         if sys.platform == "win32":
             # Without it Windows lets two programs have one port.
@@ -58,17 +56,35 @@ def can_bind(port: int) -> bool:
     return True
 
 
+def on_free_port(start: int, launch: Callable[[int], T]) -> T:
+    """Return what `launch` makes of the first free port from `start` on.
+
+    When another program takes the port at the same moment, the next one is tried.
+
+    Raises CourseError when no port is free, and whatever else `launch` raises.
+    """
+    while True:
+        port = free_port(start)
+        try:
+            return launch(port)
+        except CourseError as error:
+            if not lost(port, str(error)):
+                raise
+            start = port + 1
+
+
+def lost(port: int, message: str) -> bool:
+    """Return True if a server failed because another program took its port meanwhile."""
+    # By the message too: the other one may be gone by now.
+    words = ("already in use", f"port {port} is not available")
+    return not can_bind(port) or any(word in message for word in words)
+
+
 def start_server(
     command: list[str], environment: dict[str, str], folder: Path, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Starts a server in a process group of its own; what it prints goes to the file `log`."""
+    """Start a server in a process group of its own; what it prints goes to the file `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    apart: dict[str, Any]
-    if sys.platform == "win32":
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    else:
-        # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
-        apart = {"start_new_session": True}
     with log.open("wb") as output:
         return subprocess.Popen(
             command,
@@ -77,7 +93,7 @@ def start_server(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            **apart,
+            **own_group(),
         )
 
 
@@ -89,39 +105,24 @@ def wait_until_up(
     token: str = "",
     mark: str = "",
 ) -> None:
-    """Waits until `address` answers; `token` and `mark` as in `answers`.
-
-    Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
-    """
-    wait_until(process, lambda: answers(address, token, mark), address, log, limit)
-
-
-def wait_until(
-    process: subprocess.Popen[bytes],
-    ready: Callable[[], bool],
-    address: str,
-    log: Path,
-    limit: float = START_LIMIT,
-) -> None:
-    """Waits until `ready` says that the server at `address` is.
+    """Wait until `address` answers; `token` and `mark` as in `answers`.
 
     Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
     """
     end = time.monotonic() + limit
-    while not ready():
+    while not answers(address, token, mark):
         if process.poll() is not None:
-            last = end_of(log.read_text(encoding="utf-8", errors="replace"))
-            raise CourseError(f"the server ended before it answered: {last} (all of it: {log})")
+            raise CourseError(f"the server ended before it answered: {end_of_log(log)}")
         if time.monotonic() > end:
             raise CourseError(f"no answer from {address} within {limit:.0f} s; its log: {log}")
         time.sleep(0.1)
 
 
 def answers(address: str, token: str = "", mark: str = "") -> bool:
-    """True if an address answers with success.
+    """Return True if a server answers at this address: ours, where there is a way to tell.
 
-    Another server may have taken the port meanwhile. A `token` that only ours accepts, or a
-    `mark` that only ours puts into its header MARK, tells them apart.
+    Another one may have taken the port meanwhile. A `token` that only ours accepts, or a `mark`
+    that only ours puts into its header MARK, tells them apart.
     """
     request = urllib.request.Request(address)
     if token:
@@ -130,58 +131,102 @@ def answers(address: str, token: str = "", mark: str = "") -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=5) as response:
-            return bool(response.status == 200 and mark in response.headers.get(MARK, ""))
+            return mark in response.headers.get(MARK, "")
+    except urllib.error.HTTPError:
+        return not (token or mark)
     except (OSError, http.client.HTTPException):
         return False
 
 
 class Server(NamedTuple):
-    """What `serve` starts."""
+    """What `start` starts."""
 
     name: str
+    """Of its log's file."""
     command: list[str]
     variables: dict[str, str]
     address: str
     """Asked until it answers."""
-    ready: str
-    """Printed then."""
     token: str = ""
     mark: str = ""
+    ready: str = ""
+    """The line that tells a person."""
 
 
-def serve(plan: Callable[[int], Server], port: int) -> int:
-    """Runs the server that `plan` makes for a port, until it is stopped; returns an exit code.
+class Running(NamedTuple):
+    """A server that was started."""
 
-    The port is the first free one from `port` on.
+    server: Server
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def ended(self) -> bool:
+        """Return True once it has ended by itself."""
+        return self.process.poll() is not None
+
+    def stop(self) -> None:
+        """Stop it with all that it started; a second Ctrl-C does not leave half of it running."""
+        with patiently():
+            stop_group(self.process)
+
+
+def start(
+    plan: Callable[[int], Server],
+    port: int,
+    folder: Path,
+    logs: Path,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Running:
+    """Start the server that `plan` makes for a port, and return it once it is up.
+
+    Args:
+        plan: called with the first free port from `port` on.
+        folder: where it starts.
+        logs: the folder of its log.
+        meanwhile: called while the server starts.
+
+    Raises CourseError when it does not start; it is stopped then.
+    """
+
+    def launch(port: int) -> Running:
+        server = plan(port)
+        log = logs / f"{server.name}.log"
+        process = start_server(server.command, server.variables, folder, log)
+        running = Running(server, process, port, log)
+        try:
+            meanwhile()
+            wait_until_up(process, server.address, log, token=server.token, mark=server.mark)
+        except BaseException:
+            running.stop()
+            raise
+        return running
+
+    return on_free_port(port, launch)
+
+
+def serve(
+    plan: Callable[[int], Server],
+    port: int,
+    meanwhile: Callable[[], object] = lambda: None,
+    beside: AbstractContextManager[object] | None = None,
+) -> int:
+    """Run the server that `plan` makes for a port, until it is stopped; return an exit code.
+
+    Args:
+        plan, port, meanwhile: as for `start`.
+        beside: entered once the server is up, and left before it stops.
 
     Raises CourseError when the server does not start, or ends by itself.
     """
     with until_stopped():
-        while True:
-            port = free_port(port)
-            server = plan(port)
-            log = ROOT / STATE / "logs" / f"{server.name}-{port}.log"
-            process = start_server(server.command, server.variables, ROOT, log)
-            try:
-                wait_until_up(process, server.address, log, token=server.token, mark=server.mark)
-                say(server.ready)
-                process.wait()
-            except CourseError as error:
-                if not lost(port, str(error)):
-                    raise
-                port += 1
-                continue
-            finally:
-                with patiently():
-                    stop_group(process)
-            last = end_of(log.read_text(encoding="utf-8", errors="replace"))
-            raise CourseError(f"the server ended by itself: {last} (all of it: {log})")
+        running = start(plan, port, ROOT, ROOT / STATE / "logs", meanwhile)
+        try:
+            say(running.server.ready)
+            with beside or nullcontext():
+                running.process.wait()
+        finally:
+            running.stop()
+        raise CourseError(f"the server ended by itself: {end_of_log(running.log)}")
     say("Stopped.")
     return 0
-
-
-def lost(port: int, message: str) -> bool:
-    """True if a server failed because another program took its port after we had looked."""
-    # By the message too: the other one may be gone by now.
-    words = ("already in use", f"port {port} is not available")
-    return not can_bind(port) or any(word in message for word in words)

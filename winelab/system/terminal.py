@@ -12,7 +12,7 @@ VENV_VARIABLE = "WINELAB_VENV"
 
 
 def shell_command(scripts: Path) -> list[str] | None:
-    """The command of a terminal's shell that has .venv's commands first on its PATH.
+    """Return the command of a terminal's shell that has .venv's commands first on its PATH.
 
     PATH alone is not enough: a shell reads the person's settings, and those of conda and
     pyenv put their own Python first. None for a shell that is not known here; it starts as

@@ -1,0 +1,47 @@
+"""What MLflow keeps private and the course needs, in one place: why, and what to do when it goes.
+
+Standard library only at import: this module is read before anything is installed.
+docs/newer-mlflow.md says what notices a change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Without it a SQLite store puts artifacts into the folder that a process started in.
+# When it goes: let the store's Default experiment be made with an artifact_location, and have
+# the blocks that create experiments name one.
+ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+
+
+def active_experiment_id() -> str:
+    """Return the id of the experiment that the next run goes to.
+
+    There is no public way to ask without starting a run. When it goes: start a run, read its
+    experiment_id, and delete the run again.
+    """
+    from mlflow.tracking import fluent
+
+    return str(fluent._get_experiment_id())
+
+
+def autolog_is_off(flavor: str) -> bool:
+    """Return True if autologging of a flavor, such as "sklearn", is turned off.
+
+    There is no public way to ask without a fit, which would make a run. When it goes: fit on ten
+    rows in a store of their own, and count the runs there.
+    """
+    from mlflow.utils.autologging_utils import autologging_is_disabled
+
+    return bool(autologging_is_disabled(flavor))
+
+
+def local_path(place: str) -> Path:
+    """Return the path that a path, or an address such as file:///home/me, stands for.
+
+    MLflow's own reading of it is what a student's files follow, on Windows too. When it goes:
+    urllib.request.url2pathname of the address's path (Path.from_uri from Python 3.13 on).
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(place))
