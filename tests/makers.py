@@ -1,4 +1,4 @@
-"""The makers' packages for tests: without them a test is skipped, or fails where they are required."""
+"""Skip tests that need ruff and mypy where they are not installed, or fail them where required."""
 
 from __future__ import annotations
 
