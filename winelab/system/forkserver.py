@@ -62,6 +62,7 @@ MODULES: dict[Stage, tuple[str, ...]] = {
         *("mlflow.xgboost", "mlflow.lightgbm", "mlflow.models.display_utils"),
         "mlflow.tracing.processor.base_mlflow",
         *("matplotlib.pyplot", "matplotlib.backends.backend_agg"),
+        *("matplotlib.backends.backend_pdf", "fontTools.subset", "PIL.PngImagePlugin"),
         *("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell"),
         *("winelab.checks.checking", "winelab.checks.fixtures", "winelab.checks.isolated_predict"),
         "winelab.tracking.run_tags",
