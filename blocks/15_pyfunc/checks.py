@@ -1,7 +1,7 @@
 """Block 15: the model is a class of the student's own, kept as a file, with the fit beside it."""
 
 from winelab.checks.authoring import Mistake, given, model_folder, required_packages
-from winelab.checks.fixtures import Missing
+from winelab.core.errors import Missing
 
 ARTIFACT = "sklearn_model"
 NEEDED = {"joblib", "pandas", "scikit-learn"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_imports_run_downwards(room: str) -> None:
     for path in sorted((PACKAGE / room).rglob("*.py")):
         wrong = imported(path) - MAY_IMPORT[room] - {room}
         assert not wrong, f"{room}/{path.name} imports {', '.join(sorted(wrong))}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    modules = {f"winelab.{p.parent.name}.{p.stem}": p for p in PACKAGE.glob("*/*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                # A module itself, or a name that is a module: `from winelab.core import paths`.
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        graph[name] = found & set(modules) - {name}
+    assert set(TopologicalSorter(graph).static_order()) == set(modules)
 
 
 def test_every_room_has_its_line_in_the_readme_and_every_module_says_what_it_does() -> None:

@@ -11,8 +11,9 @@ import mlflow
 import pandas as pd
 import pytest
 
-from winelab.checks.fixtures import CheckContext, Missing
+from winelab.checks.fixtures import CheckContext
 from winelab.checks.isolated_predict import predictions
+from winelab.core.errors import Missing
 from winelab.core.paths import store_uri
 from winelab.system import forkserver
 from winelab.tracking.workspace import furnish

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from winelab.checks.authoring import Mistake
-from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Missing
+from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext
 from winelab.checks.report import Report, Verdict
-from winelab.core.errors import CourseError
+from winelab.core.errors import CourseError, Missing
 from winelab.core.paths import BLOCKS, block_folders
 from winelab.tracking import store
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from winelab.core.errors import CourseError
+from winelab.core.errors import Missing
 from winelab.tracking import store
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ EXPERIMENT = "wine-quality"
 """The experiment of the course, from block 2 on."""
 REGISTERED = "wine-quality-elasticnet"
 """The registered model of the course, from block 24 on."""
-
-
-class Missing(CourseError):
-    """Something that a check needs is not there; the message is the student's hint."""
 
 
 class Namespace(dict[str, Any]):

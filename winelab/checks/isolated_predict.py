@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winelab.checks.fixtures import Missing
 from winelab.core.console import last_line
+from winelab.core.errors import Missing
 from winelab.core.files import write_text
 from winelab.system.run_module import run_module
 

@@ -1,7 +1,11 @@
-"""The one exception of the course that is shown as a sentence, without a traceback."""
+"""The exceptions of the course that are shown as a sentence, without a traceback."""
 
 from __future__ import annotations
 
 
 class CourseError(Exception):
     """A mistake of the user's or of a block's author, worded for them."""
+
+
+class Missing(CourseError):
+    """Something that a check needs is not there; the message is the student's hint."""
