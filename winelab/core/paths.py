@@ -33,12 +33,12 @@ def block_folders(blocks: Path = BLOCKS) -> dict[int, Path]:
 
 
 def store_uri(root: Path = ROOT) -> str:
-    """The tracking URI of the course that lives in `root`: an absolute SQLite address."""
+    """Return the tracking URI of the course that lives in `root`: an absolute SQLite address."""
     return f"sqlite:///{(root / STORE.name).as_posix()}"
 
 
 def course_environment(root: Path = ROOT) -> dict[str, str]:
-    """The variables set for every process that the course starts (P8 and P10 of the design).
+    """Return the variables set for every process that the course starts (P8 and P10 of the design).
 
     One store and one artifact folder, whatever folder a process starts in; nothing sent
     out; UTF-8 everywhere.

@@ -217,7 +217,7 @@ def _docstring(block: Block, words: str) -> str:
 
 
 def built_script(text: str) -> bool:
-    """Whether a script was written by the course, and not by a person."""
+    """Return whether a script was written by the course, and not by a person."""
     return BUILT in text.partition('"""\n')[0]
 
 

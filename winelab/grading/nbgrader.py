@@ -76,7 +76,7 @@ def use_labs(config: Any) -> None:
         enabled = True
 
         def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
-            """The cell as the student gets it."""
+            """Return the cell as the student gets it."""
             return as_released(cell), resources
 
     steps = list(GenerateAssignment.preprocessors.default_args[0])
@@ -86,7 +86,7 @@ def use_labs(config: Any) -> None:
 
 
 def as_released(cell: Any) -> Any:
-    """The cell with the lab's text, if it is one whose solution was cleared."""
+    """Return the cell with the lab's text, if it is one whose solution was cleared."""
     mark = cell["metadata"].pop("winelab", None)
     if mark is not None:
         cell["source"] = mark["lab"]

@@ -1,4 +1,4 @@
-"""Sets limits on itself, then becomes another program: the first process inside a sandbox.
+"""Set limits on itself, then become another program: the first process inside a sandbox.
 
 ``python -I -S set_limits.py LIMITS COMMAND...``: LIMITS is a JSON object. POSIX only.
 A function that runs between fork and exec would do the same, but not beside other threads.

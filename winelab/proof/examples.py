@@ -19,7 +19,7 @@ class Example:
 
 
 def examples(lesson: str) -> list[Example]:
-    """All examples of a lesson's text, in order."""
+    """Return all examples of a lesson's text, in order."""
     return [
         Example(match[1], match[2], lesson.count("\n", 0, match.start()) + 1)
         for match in _FENCE.finditer(lesson)
@@ -27,6 +27,6 @@ def examples(lesson: str) -> list[Example]:
 
 
 def output_matches(said: str, printed: str) -> bool:
-    """Whether an example printed what the lesson says; ``...`` stands for anything."""
+    """Return whether an example printed what the lesson says; ``...`` stands for anything."""
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     return doctest.OutputChecker().check_output(said, printed, options)

@@ -16,7 +16,7 @@ MINUTES_TO_LOOK = 3.0
 
 
 def estimate(course: Course, block: Block) -> float:
-    """Minutes for block: reading the lesson, writing the lines it asks for, looking around.
+    """Return the minutes that a block takes: reading, writing what it asks for, looking around.
 
     A line to write is a line of the sections that carry a TODO, in the notebook.
     """

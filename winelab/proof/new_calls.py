@@ -42,7 +42,7 @@ def _program(value: object) -> str:
 
 
 def calls(source: str) -> set[str]:
-    """The functions that `source` calls.
+    """Return the functions that `source` calls.
 
     Imported ones by their full name (``mlflow.log_params``), methods of anything else as
     ``.fit``; also those of a program that stands in it as a text (the code of a model). Left

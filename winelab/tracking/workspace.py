@@ -16,14 +16,13 @@ from winelab.tracking import store
 from winelab.tracking.data import twin_bytes
 
 NAME = "wine-lab"
-"""The folder's name in every room, so that a path in an output can be recognised."""
+"""The folder's name in every workspace, so that a path in an output can be recognised."""
 
 # What a process needs of its system to work at all; all else of the caller's stays out.
 PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "WINDIR",
     "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "TZ",
-    "VIRTUAL_ENV", "WINELAB_FORKSERVER", "WINELAB_SAMPLES", "WINELAB_SAMPLED",
-    "JUPYTER_PATH",
+    "VIRTUAL_ENV", "WINELAB_FORKSERVER", "JUPYTER_PATH",
 )  # fmt: skip
 
 
@@ -42,13 +41,13 @@ def _prepared_store() -> Path:
     return kept
 
 
-def workspace_environment(room: Path, **more: str) -> dict[str, str]:
-    """The environment of a process in the room: the system's, the course's, and `more`.
+def workspace_environment(workspace: Path, **more: str) -> dict[str, str]:
+    """Return a process' environment in the workspace: the system's, the course's, and `more`.
 
     An empty value takes a variable away.
     """
     values = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    values |= course_environment(room) | {"MPLBACKEND": ""} | more
+    values |= course_environment(workspace) | {"MPLBACKEND": ""} | more
     return {name: value for name, value in values.items() if value}
 
 
@@ -59,34 +58,34 @@ def empty_store(target: Path) -> Path:
 
 @contextmanager
 def clean_store() -> Iterator[Path]:
-    """The file of an empty store in a temporary folder, taken away afterwards."""
+    """Yield the file of an empty store in a temporary folder, taken away afterwards."""
     with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
         yield empty_store(Path(folder).resolve() / STORE.name)
 
 
-def furnish(room: Path, table: Path | None = None) -> Path:
-    """Lay out `room` like the course: the wine table, empty labs and solutions, a fresh store.
+def furnish(workspace: Path, table: Path | None = None) -> Path:
+    """Lay out `workspace` like the course: the wine table, empty labs and solutions, a fresh store.
 
     Args:
-        room: an empty folder, or one that does not exist yet.
+        workspace: an empty folder, or one that does not exist yet.
         table: the wine table to put there; the twin by default, whatever data/ holds.
     """
     for name in ("data", "labs", "solutions"):
-        (room / name).mkdir(parents=True)
-    (room / "data" / TABLE.name).write_bytes(table.read_bytes() if table else twin_bytes())
-    target = empty_store(room / STORE.name)
+        (workspace / name).mkdir(parents=True)
+    (workspace / "data" / TABLE.name).write_bytes(table.read_bytes() if table else twin_bytes())
+    target = empty_store(workspace / STORE.name)
     with closing(sqlite3.connect(target)) as database:
         # The Default experiment remembers the folder that the store was made in.
         database.execute(
             "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0",
-            [(room / ARTIFACTS.name / "0").as_uri()],
+            [(workspace / ARTIFACTS.name / "0").as_uri()],
         )
         database.commit()
-    return room
+    return workspace
 
 
 @contextmanager
 def clean_workspace(table: Path | None = None) -> Iterator[Path]:
-    """A furnished room in a temporary folder, taken away afterwards."""
+    """Yield a furnished workspace in a temporary folder, taken away afterwards."""
     with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
         yield furnish(Path(folder).resolve() / NAME, table)
