@@ -255,7 +255,7 @@ def cases(
 
     Args:
         course: the blocks.
-        original: the original UCI table, where it is at hand; its cases are left out without it.
+        original: the original UCI table, where it is at hand; the twin is used without it.
         only: a block's number, for its cases alone.
         quick: leave out what `make check` does not ask.
     """
@@ -265,9 +265,7 @@ def cases(
         if quick:
             continue
         yield from example_cases(block)
-        yield from thorough_cases(course, block)
-        if original:
-            yield original_case(block, original)
+        yield from thorough_cases(course, block, original)
     if only is None and not quick:
         yield any_order(course)
 
@@ -329,13 +327,14 @@ def example_cases(block: Block) -> Iterator[Case]:
         yield Case(block, Part.EXAMPLES, f"lesson.md:{example.line}", (step,))
 
 
-def thorough_cases(course: Course, block: Block) -> Iterator[Case]:
+def thorough_cases(course: Course, block: Block, original: Path | None) -> Iterator[Case]:
     """Yield what a class meets beyond the first run: again, after a crash, in another folder."""
     solved = solved_code(course, block)
     killed = Code(solved.source, (KILLED, *(solved.cells or ())))
+    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if block.number >= FIRST_RMSE else ()
     again = (
         Step(killed, partial(ends_in, words=("died",)), check=False),
-        script_step(block),
+        script_step(block, arguments=settings),
         # On a store that holds a solved run: `make run`, or another day's kernel, has left it.
         Step(lab_code(course, block), is_untouched),
         # The student runs all cells, and again, in one kernel.
@@ -349,36 +348,40 @@ def thorough_cases(course: Course, block: Block) -> Iterator[Case]:
     judge = partial(is_untouched, may_pass=1 if "def main(" in text else 0)
     step = Step(Code(name), judge, files={f"solutions/{name}": text})
     yield Case(block, Part.UNSOLVED, "the script as make watch lays it out", (step,))
+    yield alone_case(
+        block, original, makes_store=block in (course.block(FIRST_RUN), course.blocks[-1])
+    )
 
-    # P9: copied out of the course, and without what `make` sets, a script still runs.
-    alone = f"../elsewhere/{name}"
-    table = ("--data", "../my wines.csv")
-    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if block.number >= FIRST_RMSE else ()
+
+def alone_case(block: Block, original: Path | None, makes_store: bool) -> Case:
+    """Return the script copied out of the course, without what `make` sets (P9), on a named table.
+
+    Args:
+        block: the block.
+        original: the original table, which is named then; the twin where it is not at hand.
+        makes_store: let MLflow make the store. To ask that twice is enough: it takes seconds.
+    """
+    name, table = f"../elsewhere/{block.name}.py", ("--data", "../my wines.csv")
     files: dict[str, str | Path] = {
-        f"elsewhere/{name}": (SOLUTIONS / name).read_text(encoding="utf-8"),
+        f"elsewhere/{block.name}.py": (SOLUTIONS / f"{block.name}.py").read_text(encoding="utf-8"),
         "my wines.csv": Path("data", TABLE.name),
     }
-    if block.number not in (FIRST_RUN, len(course.blocks) - 1):
-        # That MLflow makes a store where there is none is asked twice, and takes seconds.
+    if not makes_store:
         files["elsewhere/mlflow.db"] = Path("mlflow.db")
-    code = Code(alone, arguments=(*table, *settings), folder="elsewhere")
-    steps = [Step(code, passes, environment=AS_A_STRANGER, files=files)]
-    if settings:
-        wrong = Code(alone, arguments=(*table, "--alpha", "strong"), folder="elsewhere")
+
+    def alone(judge: Judge, *arguments: str, check: bool = False) -> Step:
+        code = Code(name, arguments=(*table, *arguments), folder="elsewhere")
+        return Step(code, judge, check=check, environment=AS_A_STRANGER, files=files)
+
+    steps = [alone(passes, check=True)]
+    if block.number >= FIRST_RMSE:
         words = ("SystemExit: 2", "argument --alpha: invalid float value: 'strong'")
-        judge = partial(ends_in, words=words)
-        steps.append(Step(wrong, judge, check=False, environment=AS_A_STRANGER))
-    yield Case(block, Part.ELSEWHERE, "the script alone, with a table named", tuple(steps))
-
-
-def original_case(block: Block, original: Path) -> Case:
-    """Return the solution on the original table, which gives the metrics that are known of it."""
-    steps = [script_step(block)]
-    if block.number == FIRST_RMSE:
+        steps.append(alone(partial(ends_in, words=words), "--alpha", "strong"))
+    if original and block.number == FIRST_RMSE:
         for alpha, figure in ORIGINAL_RMSE.items():
-            step = script_step(block, partial(prints_rmse, figure=figure), ("--alpha", alpha))
-            steps.append(step)
-    return Case(block, Part.ELSEWHERE, "on the original table", tuple(steps), table=original)
+            steps.append(alone(partial(prints_rmse, figure=figure), "--alpha", alpha))
+    what = "on the original table" if original else "with a table named"
+    return Case(block, Part.ELSEWHERE, f"the script alone, {what}", tuple(steps), table=original)
 
 
 def any_order(course: Course) -> Case:

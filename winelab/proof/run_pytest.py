@@ -18,9 +18,6 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
     Raises CourseError where there is no such block.
     """
     cores = min(os.cpu_count() or 1, 8)
-    if full and cores > 1:
-        # Browsers and servers are waited for, which leaves a processor free.
-        cores += 1
     paths = ["tests"] if full else ["tests/course"]
     only = ["--full"] if full else []
     if number is not None:
