@@ -83,14 +83,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep what is asked for, the longest first: at the end no processor waits for another."""
     only = config.getoption("--block")
     full = config.getoption("--full") or only is not None
-    kept = []
+    kept, left_out = [], []
     for item in items:
         number = block_of(item)
         # The reports carry them, also from one process to another.
         item.user_properties += [(BLOCK, number), (PART, part_of(item).name)]
         if only in (None, number) and (full or item.get_closest_marker("quick")):
             kept.append(item)
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        else:
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
     files: dict[Path, float] = {}
     for item in kept:
         files[item.path] = files.get(item.path, 0.0) + weight(item.nodeid)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -22,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from winelab.core.paths import SOLUTIONS
 from winelab.core.processes import stop_group
-from winelab.system.forkserver import SOCKET_VARIABLE
+from winelab.system.forkserver import python_that_forks
 from winelab.system.serve import HOST, free_port, start_server, wait_until_up
 from winelab.tracking.workspace import clean_workspace, empty_store, workspace_environment
 
@@ -53,10 +52,8 @@ def _served(workspace: Path) -> Iterator[str]:
     empty_store(workspace / "server.db")
     port = free_port(5600 + os.getpid() % 300)
     # Forked from a process that has loaded what a server needs, if it can be.
-    forks = os.environ.get(SOCKET_VARIABLE)
-    python = str(Path(forks).parent / "bin" / "python") if forks else sys.executable
     command = [
-        *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)),
+        *(python_that_forks(), "-m", "mlflow", "server", "--host", HOST, "--port", str(port)),
         *("--backend-store-uri", f"sqlite:///{(workspace / 'server.db').as_posix()}"),
         *("--artifacts-destination", (workspace / "served").as_uri(), "--workers", "1"),
     ]

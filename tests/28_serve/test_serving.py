@@ -26,7 +26,7 @@ import pytest
 from winelab.core.paths import SOLUTIONS
 from winelab.core.processes import default_signals
 from winelab.proof.execute import Code, execute
-from winelab.system.forkserver import SOCKET_VARIABLE
+from winelab.system.forkserver import python_that_forks
 from winelab.tracking.workspace import clean_workspace, workspace_environment
 
 BLOCK = "28_serve.py"
@@ -92,8 +92,7 @@ def surroundings(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers of MLflow are forked from a process that has loaded what they need, if it can be."""
-    if server := os.environ.get(SOCKET_VARIABLE):
-        monkeypatch.setattr(sys, "executable", str(Path(server).parent / "bin" / "python"))
+    monkeypatch.setattr(sys, "executable", python_that_forks())
 
 
 def left(workspace: Path) -> list[list[str]]:

@@ -14,8 +14,8 @@ import pytest
 from tools.made_up import Lifeline, needs_fork
 from winelab.core.paths import STORE, TABLE
 from winelab.course.source import course
-from winelab.proof.cases import solved_code
 from winelab.proof.execute import SHOWN_FOLDER, Code, Outcome, Where, _joined, execute
+from winelab.proof.outputs import solved_code
 from winelab.proof.worker import is_deprecation
 from winelab.tracking.workspace import clean_workspace, furnish
 

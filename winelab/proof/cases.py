@@ -22,12 +22,12 @@ from winelab.checks.checking import checks_of
 from winelab.checks.report import Verdict
 from winelab.core.mlflow_private import ARTIFACT_ROOT
 from winelab.core.paths import SOLUTIONS, TABLE
-from winelab.course.compose import solved_cells, unsolved_cells, unsolved_script
+from winelab.course.compose import unsolved_cells, unsolved_script
 from winelab.course.source import Block, Course
-from winelab.proof import outputs
 from winelab.proof.examples import Example, examples, output_matches
 from winelab.proof.execute import TIME_LIMIT, Code, Outcome, Where, execute
 from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.outputs import differences, solved_code
 from winelab.tracking.workspace import clean_workspace
 
 
@@ -207,7 +207,7 @@ def shows(outcome: Outcome, path: Path) -> list[str]:
         return [outcome.error]
     notebook = nbformat.read(path, as_version=4)
     stored = [cell["outputs"] for cell in notebook.cells if cell.cell_type == "code"]
-    return outputs.differences(stored, outcome.outputs)
+    return differences(stored, outcome.outputs)
 
 
 def ends_in(outcome: Outcome, words: tuple[str, ...]) -> list[str]:
@@ -276,12 +276,6 @@ def lab_code(course: Course, block: Block) -> Code:
     return Code(f"{block.name}.ipynb", tuple(cell.source for cell in cells))
 
 
-def solved_code(course: Course, block: Block, times: int = 1) -> Code:
-    """Return the solution's cells, without its check; all of them several `times`."""
-    cells = solved_cells(course, block.number)
-    return Code(f"{block.name}.ipynb", tuple(cell.source for cell in cells) * times)
-
-
 def script_step(block: Block, judge: Judge = passes, arguments: tuple[str, ...] = ()) -> Step:
     """Return a run of the built script, as `python solutions/NN_slug.py` would."""
     name = f"{block.name}.py"
@@ -295,7 +289,7 @@ def quick_cases(course: Course, block: Block) -> Iterator[Case]:
     yield Case(block, Part.UNSOLVED, "the lab as it is opened", (lab,), quick=True)
     yield Case(block, Part.SOLVED, "the script", (script_step(block),), quick=True)
     stored = SOLUTIONS / f"{block.name}.ipynb"
-    code = outputs.solved_code(course, block)
+    code = solved_code(course, block, check=True)
     notebook = Step(code, partial(shows, path=stored), Where.KERNEL, check=False)
     yield Case(block, Part.OUTPUTS, "the solved notebook", (notebook,), quick=True)
 

@@ -30,10 +30,10 @@ BY_NATURE = (
 PICTURES = ("image/png", "image/svg+xml")
 
 
-def solved_code(course: Course, block: Block) -> Code:
-    """Return the solved notebook's code cells, the check among them."""
-    cells = [cell.source for cell in solved_cells(course, block.number)]
-    return Code(f"{block.name}.ipynb", (*cells, check_source(block.number)))
+def solved_code(course: Course, block: Block, times: int = 1, check: bool = False) -> Code:
+    """Return the solution's cells, all of them several `times`; with the `check` below them."""
+    cells = tuple(cell.source for cell in solved_cells(course, block.number)) * times
+    return Code(f"{block.name}.ipynb", (*cells, *[check_source(block.number)] * check))
 
 
 def comparable(cell: list[Any]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def differences(stored: Sequence[list[Any]], fresh: Sequence[list[Any]]) -> list
 def with_outputs(course: Course, block: Block) -> Any:
     """Return the solved notebook with fresh outputs. Raises CourseError when it does not run."""
     notebook = solved_notebook(course, block.number)
-    code = solved_code(course, block)
+    code = solved_code(course, block, check=True)
     with clean_workspace() as workspace:
         outcome = execute(code, workspace, Where.KERNEL)
     if outcome.error:

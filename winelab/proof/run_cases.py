@@ -19,7 +19,8 @@ from importlib import import_module
 
 from winelab.core.console import last_line
 from winelab.course.source import Course, course
-from winelab.proof.cases import DEPRECATED, Case, Part, Step, cases, passes, reasons, solved_code
+from winelab.proof.cases import DEPRECATED, Case, Part, Step, cases, passes, reasons
+from winelab.proof.outputs import solved_code
 from winelab.system import forkserver
 from winelab.tracking.workspace import clean_workspace
 

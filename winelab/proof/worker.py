@@ -16,6 +16,7 @@ from typing import Any
 
 from winelab.checks.checking import note, run_checks
 from winelab.checks.fixtures import CheckContext
+from winelab.core.files import write_text
 from winelab.proof.run_code import run_cells, run_script
 
 
@@ -63,9 +64,7 @@ def main() -> None:
     """Read the job, run it, write the result whole."""
     job_file, result_file = map(Path, sys.argv[1:3])
     result = run_job(json.loads(job_file.read_text(encoding="utf-8")))
-    draft = result_file.with_suffix(".draft")
-    draft.write_text(json.dumps(result), encoding="utf-8")
-    draft.replace(result_file)
+    write_text(result_file, json.dumps(result))
 
 
 if __name__ == "__main__":

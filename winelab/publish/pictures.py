@@ -127,7 +127,7 @@ def prepared(spec: ScreenshotSpec, course: Course) -> Iterator[tuple[Path, str]]
     with clean_workspace() as workspace, serving(spec, workspace, course) as address:
         # Meanwhile the server loads what it needs.
         for number, *arguments in spec.ran:
-            code, where = solved_code(course, course.block(int(number))), Where.KERNEL
+            code, where = solved_code(course, course.block(int(number)), check=True), Where.KERNEL
             if arguments:
                 script = Path(code.source).with_suffix(".py").name
                 shutil.copy(ROOT / "solutions" / script, workspace / "solutions")

@@ -90,6 +90,12 @@ def _stubs(folder: Path) -> Path:
     return folder / "bin"
 
 
+def python_that_forks() -> str:
+    """Return the Python whose MLflow is forked from the server; this one where there is none."""
+    server = os.environ.get(SOCKET_VARIABLE)
+    return str(_stubs(Path(server).parent) / "python") if server else sys.executable
+
+
 def write_stubs(folder: Path) -> None:
     """Write what leads to the fork server: a kernelspec for Jupyter, and programs for runs.
 
@@ -206,9 +212,8 @@ def _run_child(request: dict[str, Any], streams: list[int]) -> None:
             inline = INLINE if request.get("module") == "ipykernel_launcher" else ""
             if backend := os.environ.get("MPLBACKEND") or inline:
                 sys.modules["matplotlib"].rcParams["backend"] = backend
-        if SOCKET_VARIABLE in os.environ:
-            # What this run starts by `sys.executable` is forked as well.
-            sys.executable = str(_stubs(Path(os.environ[SOCKET_VARIABLE]).parent) / "python")
+        # What this run starts by `sys.executable` is forked as well.
+        sys.executable = python_that_forks()
         if "script" in request:
             sys.argv = [request["script"], *request["argv"]]
             sys.path[0] = str(Path(request["script"]).parent)
