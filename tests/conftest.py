@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ahead import CasesAhead
 from progress import Progress, weight
 from table import BLOCK, PART, BlockTable
 from xdist.scheduler import LoadScopeScheduling
@@ -34,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         # The controller starts it; the workers inherit its address in their environment.
         stay.enter_context(forkserver.fork_server())
+        if not config.getoption("numprocesses"):
+            config.pluginmanager.register(CasesAhead(), CasesAhead.NAME)
         config.pluginmanager.register(BlockTable(), "block-table")
         config.pluginmanager.register(Progress(), "block-progress")
 

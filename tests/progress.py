@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 
 import pytest
-from table import named
+from table import named, seconds_of
 
 from winelab.core.files import write_text
 from winelab.core.paths import ROOT, STATE
@@ -78,7 +78,7 @@ class Progress:
         return "", "", ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + seconds_of(report)
         if report.failed:
             self.failed += 1
             reason = str(getattr(report.longrepr, "reprcrash", None) or report.longrepr)

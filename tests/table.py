@@ -12,8 +12,9 @@ from rich.table import Table
 from winelab.course.source import course
 from winelab.proof.cases import Part
 
-BLOCK, PART = "block", "part"
-"""What a test's report carries: the number of its block, or None; the name of a Part."""
+BLOCK, PART, SECONDS = "block", "part", "seconds"
+"""What a test's report carries: the number of its block, or None; the name of a Part; where the
+test only waited for its case, how long that took."""
 
 
 def block_and_part(report: pytest.TestReport) -> tuple[int | None, Part]:
@@ -21,6 +22,12 @@ def block_and_part(report: pytest.TestReport) -> tuple[int | None, Part]:
     said = dict(report.user_properties)
     number = said.get(BLOCK)
     return (None if number is None else int(str(number))), Part[str(said.get(PART, "PROMISES"))]
+
+
+def seconds_of(report: pytest.TestReport) -> float:
+    """Return how long a test worked."""
+    said = dict(report.user_properties).get(SECONDS)
+    return float(str(said)) if said is not None and report.when == "call" else report.duration
 
 
 def named(report: pytest.TestReport) -> str:
@@ -62,7 +69,7 @@ class BlockTable:
         if number is None:
             return
         row = self.rows[number]
-        row.seconds += report.duration
+        row.seconds += seconds_of(report)
         if report.failed:
             row.failed[part] += 1
         elif report.when == "call" and report.passed:

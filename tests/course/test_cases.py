@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from ahead import CasesAhead, timed_reasons
+from table import SECONDS
 
 from winelab.checks.checking import checks_of
 from winelab.course.source import Block
-from winelab.proof.cases import Case, reasons
+from winelab.proof.cases import Case
 
 
-def test_case(case: Case) -> None:
-    found = reasons(case)
+def test_case(
+    case: Case, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    ahead = request.config.pluginmanager.get_plugin(CasesAhead.NAME)
+    found, seconds = ahead.found[request.node.nodeid].result() if ahead else timed_reasons(case)
+    record_property(SECONDS, seconds)
     assert not found, f"{case.name_in_full}:\n" + "\n".join(found)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from winelab.core.paths import ROOT, course_environment
 from winelab.course.source import read_course
+from winelab.system.forkserver import fork_server
 
 
 def pytest_arguments(number: int | None, full: bool) -> list[str]:
@@ -17,9 +18,13 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
 
     Raises CourseError where there is no such block.
     """
-    cores = min(os.cpu_count() or 1, 8)
-    paths = ["tests"] if full else ["tests/course"]
-    only = ["--full"] if full else []
+    color = f"--color={'yes' if sys.stdout.isatty() else 'no'}"
+    if full and number is None:
+        # How the tests are handed out, the longest first, is said in tests/conftest.py.
+        cores = min(os.cpu_count() or 1, 8)
+        spread = ["-n", str(cores), "--dist=loadscope", "--no-loadscope-reorder"]
+        return ["tests", "-q", "--full", *spread, color]
+    paths, only = ["tests/course"], []
     if number is not None:
         name = read_course().block(number).name
         paths = ["tests/course", "tests/browser"]
@@ -27,17 +32,17 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
         if (ROOT / "tests" / name).is_dir():
             paths.append(f"tests/{name}")
         only = ["--block", str(number)]
-        # A third process would start for nothing: one block is soon done.
-        cores = min(cores, 2)
-    # How the tests are handed out, the longest first, is said in tests/conftest.py.
-    spread = ["-n", str(cores if cores > 1 else 0), "--dist=loadscope", "--no-loadscope-reorder"]
-    return [*paths, "-q", *spread, *only, f"--color={'yes' if sys.stdout.isatty() else 'no'}"]
+    # One process: the cases run beside it (see tests/ahead.py), and it would start for nothing.
+    return [*paths, "-q", "-n", "0", *only, color]
 
 
 def main(number: int | None = None, full: bool = False) -> int:
     """Run the tests and print the table; return pytest's exit code."""
     command = [sys.executable, "-m", "pytest", *pytest_arguments(number, full)]
-    with tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
+    # Before pytest, so that it loads MLflow while pytest gathers the tests.
+    with fork_server(), tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
         # A test that forgot to say where it writes must not write into the course's store.
         environment = os.environ | course_environment(Path(elsewhere))
+        # The folders of what is running when Ctrl-C ends it all lie there too.
+        environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), elsewhere)
         return subprocess.call(command, cwd=ROOT, env=environment)
