@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from winelab.proof.cases import Case, Part, cases
 from winelab.system import forkserver
 from winelab.tracking.data import which_table
 
-CASES = "test_cases.py"
+CASES, PROMISES = "test_cases.py", "test_promises.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     stay = ExitStack()
     config.add_cleanup(stay.close)
     if not hasattr(config, "workerinput"):
+        # A shell starts a command in the background with Ctrl-C turned off: what the tests start
+        # would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         # The controller starts it; the workers inherit its address in their environment.
         stay.enter_context(forkserver.fork_server())
         if not config.getoption("numprocesses"):
@@ -100,11 +104,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in kept:
         files[item.path] = files.get(item.path, 0.0) + weight(item.nodeid)
 
-    def length(item: pytest.Item) -> float:
-        return weight(item.nodeid) if item.path.name == CASES else files[item.path]
+    ahead = config.pluginmanager.has_plugin(CasesAhead.NAME)
+
+    def turn(item: pytest.Item) -> tuple[bool, float, str]:
+        length = weight(item.nodeid) if item.path.name == CASES else files[item.path]
+        # What is only read fills the seconds in which MLflow is loaded for the cases.
+        return not (ahead and item.path.name == PROMISES), -length, str(item.path)
 
     # Sorting keeps the order of equals: a file's tests stay together, in their order.
-    items[:] = sorted(kept, key=lambda item: (-length(item), str(item.path)))
+    items[:] = sorted(kept, key=turn)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
