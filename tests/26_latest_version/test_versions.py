@@ -10,7 +10,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -18,11 +17,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sklearn.linear_model import LinearRegression
+from tools.made_up import loaded, mlflow_at
 
 from winelab.core.paths import SOLUTIONS
-from winelab.core.processes import stop_group
 from winelab.system.forkserver import python_that_forks
-from winelab.system.serve import HOST, free_port, start_server, wait_until_up
+from winelab.system.serve import HOST, Server, free_port
 from winelab.tracking.workspace import clean_workspace, empty_store, workspace_environment
 
 SCRIPT = "26_latest_version.py"
@@ -40,11 +40,7 @@ def workspace() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def solution(workspace: Path) -> ModuleType:
     """The built script as a module: `main` is not run."""
-    spec = spec_from_file_location("block_26", workspace / "solutions" / SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(workspace / "solutions" / SCRIPT)
 
 
 def _served(workspace: Path) -> Iterator[str]:
@@ -60,13 +56,13 @@ def _served(workspace: Path) -> Iterator[str]:
     variables = workspace_environment(workspace, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     # Both would tell the server where to write.
     del variables["MLFLOW_TRACKING_URI"], variables["_MLFLOW_SERVER_ARTIFACT_ROOT"]
-    log = workspace / "server.log"
-    process = start_server(command, variables, workspace, log)
+    server = Server("server", port, command, variables, "/health")
+    server.start(workspace, logs=workspace)
     try:
-        wait_until_up(process, f"http://{HOST}:{port}/health", log)
-        yield f"http://{HOST}:{port}"
+        server.wait_until_up()
+        yield server.address
     finally:
-        stop_group(process)
+        server.stop()
 
 
 @pytest.fixture(scope="module", params=["SQLite", "server"])
@@ -82,21 +78,20 @@ def uri(request: pytest.FixtureRequest, workspace: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(uri: str, solution: ModuleType) -> Iterator[MlflowClient]:
     """A client of the store, where the registered model is named in the settings of the script."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    client = MlflowClient(uri, uri)
-    client.create_registered_model(solution.registered_name)
-    client.create_registered_model("another-model")
-    yield client
-    mlflow.set_tracking_uri(before)
+    with mlflow_at(uri):
+        client = MlflowClient(uri, uri)
+        client.create_registered_model(solution.registered_name)
+        client.create_registered_model("another-model")
+        yield client
 
 
 @pytest.fixture(scope="module")
 def grown(client: MlflowClient, solution: ModuleType) -> dict[int, dict[str, object]]:
     """What different ways find when there are 1, 2 and 11 versions, by their number."""
     # A model that lies in the store: a server looks.
+    fitted = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     with mlflow.start_run():
-        model = mlflow.sklearn.log_model(_fitted(), name="model", pip_requirements=["scikit-learn"])
+        model = mlflow.sklearn.log_model(fitted, name="model", pip_requirements=["scikit-learn"])
 
     def add(name: str, count: int) -> None:
         for _ in range(count):
@@ -115,12 +110,6 @@ def grown(client: MlflowClient, solution: ModuleType) -> dict[int, dict[str, obj
             "kind": {type(version) for version in versions},
         }
     return found
-
-
-def _fitted() -> object:
-    from sklearn.linear_model import LinearRegression
-
-    return LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
 
 
 def test_newest_version_is_the_highest_number(grown: dict[int, dict[str, object]]) -> None:
@@ -156,27 +145,19 @@ class TestWithElevenVersions:
         assert int(client.search_model_versions(f"name='{name}'")[0].version) == 2
         assert solution.newest_version(client) == 11
 
-    def test_without_a_champion_the_program_ends_with_a_sentence(
-        self, client: MlflowClient, solution: ModuleType
-    ) -> None:
-        with pytest.raises(SystemExit, match=r"No model has passed the gate of 0\.7"):
-            solution.find_champion(client)
-
-    def test_the_champion_is_found_by_its_alias(
+    def test_the_champion_is_found_by_its_alias_and_not_by_a_search(
         self, client: MlflowClient, solution: ModuleType
     ) -> None:
         name = solution.registered_name
+        with pytest.raises(SystemExit, match=r"No model has passed the gate of 0\.7"):
+            solution.find_champion(client)
         client.set_registered_model_alias(name, "champion", "2")
         champion = solution.find_champion(client)
         assert int(champion.version) == 2
         assert champion.aliases == ["champion"]
-        loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
-        assert loaded.predict([[3.0]]) == pytest.approx([3.0])
-
-    def test_a_search_does_not_know_the_aliases(
-        self, client: MlflowClient, solution: ModuleType
-    ) -> None:
-        found = client.search_model_versions(f"name='{solution.registered_name}'")
+        model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+        assert model.predict([[3.0]]) == pytest.approx([3.0])
+        found = client.search_model_versions(f"name='{name}'")
         assert len(found) == 11
         assert all(version.aliases == [] for version in found)
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import pytest
 
@@ -70,6 +76,37 @@ def made_up(root: Path, outline: str, *blocks: tuple[str, str] | str) -> Course:
 def task(todo: str = "do it.") -> str:
     """The lines of a task with its two hints, to stand in a section of code.py."""
     return f"#: {todo}\n#: hint: A nudge.\n#: hint: The call.\n"
+
+
+def loaded(script: Path) -> ModuleType:
+    """A script as a module, wherever it lies: its `main` is not run."""
+    spec = spec_from_file_location(script.stem, script)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def mlflow_at(uri: str) -> Iterator[None]:
+    """Let MLflow in this process work on a store as from its start; put back what it was."""
+    import mlflow
+    from mlflow.tracking import fluent
+
+    before = mlflow.get_tracking_uri()
+    with mock.patch.dict(os.environ):
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
+            os.environ.pop(name, None)
+        fluent._active_experiment_id = None
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            while mlflow.active_run():
+                mlflow.end_run()
+            mlflow.set_tracking_uri(before)
+            # That of a store which may be gone.
+            fluent._active_experiment_id = None
 
 
 class Lifeline:

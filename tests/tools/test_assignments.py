@@ -23,7 +23,7 @@ from winelab.course.compose import solved_cells
 from winelab.course.notebook import lab_notebook
 from winelab.course.source import Block, Course
 from winelab.grading import assignments, nbgrader
-from winelab.grading.assignments import read_blocks, source_notebook, write_course
+from winelab.grading.assignments import source_notebook, write_course
 from winelab.proof.execute import Code, execute
 from winelab.tracking.workspace import clean_workspace
 
@@ -134,15 +134,6 @@ def test_solved_it_has_all_points_untouched_none(whole: Course, number: int) -> 
     assert all(untouched.values()), "a check without its hint"
 
 
-def test_half_right_has_some(whole: Course) -> None:
-    notebook = source_notebook(whole, 3)
-    for cell in notebook["cells"]:
-        cell["source"] = cell["source"].replace('run_name="elasticnet"', "")
-    said = points(notebook, 3)
-    assert [name for name, hint in said.items() if hint] == ["test_it_has_a_name"]
-    assert "say run_name=" in said["test_it_has_a_name"]
-
-
 # --- the functions -------------------------------------------------------------------------------
 
 
@@ -188,20 +179,6 @@ def test_while_it_is_graded_a_notebook_has_a_room_of_its_own(tmp_path: Path) -> 
     assert ROOT not in room.parents
     assert not room.exists(), "the room is left behind"
     assert not list(tmp_path.iterdir())
-
-
-def test_blocks_are_named_by_numbers_and_ranges(whole: Course) -> None:
-    assert read_blocks("3,14", whole) == [3, 14]
-    assert read_blocks(" 14 3-5, 4", whole) == [3, 4, 5, 14]
-    assert read_blocks("", whole) == list(range(len(whole.blocks)))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"), [("x", "names no"), ("99", "There is no block"), ("3-", "names no")]
-)
-def test_what_names_no_blocks_is_one_sentence(whole: Course, wrong: str, words: str) -> None:
-    with pytest.raises(CourseError, match=words):
-        read_blocks(wrong, whole)
 
 
 def test_an_edited_source_is_not_overwritten(whole: Course, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import threading
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.console import Console
 from winelab.checks.report import Verdict
 from winelab.commands import cli
 from winelab.core.errors import CourseError
-from winelab.grading import command, sandbox
+from winelab.grading import command
 from winelab.grading.result import Grade, HandIn
 
 NOW = datetime(2026, 11, 21, 10, 30, 5)
@@ -26,6 +27,10 @@ def graded(hand_in: HandIn) -> Grade:
     text = hand_in.file.read_text(encoding="utf-8")
     verdicts = tuple(Verdict(f"c{at}", "line", mark == "1", "hint") for at, mark in enumerate(text))
     return Grade(hand_in, verdicts, "" if verdicts else "It did not run to its end.")
+
+
+# Walls that need not stand, since nothing is run.
+WALLS = SimpleNamespace(walled=True, guarantees=lambda: ["it ran nothing", "and so on"])
 
 
 @pytest.fixture
@@ -40,8 +45,7 @@ def hw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(command, "REPORTS", tmp_path / "grades")
     monkeypatch.setattr(command, "grade_one", graded)
-    monkeypatch.setattr(sandbox, "guarantees", lambda: ["it ran nothing", "and so on"])
-    monkeypatch.setattr(sandbox, "walled", lambda: True)
+    monkeypatch.setattr(command, "best_backend", lambda: WALLS)
     return folder
 
 
@@ -111,7 +115,7 @@ def test_without_a_sandbox_it_asks_before_it_runs_anything(
     hw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(sandbox, "walled", lambda: False)
+    monkeypatch.setattr(WALLS, "walled", False)
     monkeypatch.setattr(command, "agreed", lambda name, question: asked.append(question))
     assert command.main(str(hw)) == 1
     assert len(asked) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import threading
@@ -22,9 +21,9 @@ from winelab.course.source import course
 from winelab.grading import grader
 from winelab.grading.backends import LimitsAlone
 from winelab.grading.grader import grade_one
-from winelab.grading.limits import MB, Denial, Limits
+from winelab.grading.limits import MB, Limit, Limits
 from winelab.grading.result import Grade, HandIn
-from winelab.grading.sandbox_worker import code_cells, denial_of
+from winelab.grading.sandbox_worker import code_cells, denied
 
 PATIENT = 600.0
 """Seconds, where it is not the time that is tried: the machine may be busy."""
@@ -153,28 +152,27 @@ def test_the_untouched_lab_has_its_todos_with_hints(tmp_path: Path) -> None:
     assert "checks are run by the grader" in grade.printed
 
 
-@pytest.mark.parametrize("form", ["version 3", "byte-order mark", "CRLF", "lists of lines"])
+TWO = notebook("x = 1\ny = 2", "z = 3")
+FORMS = {
+    "version 3": {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": [
+        {"cell_type": "heading", "level": 1, "source": ["Mine"]},
+        {"cell_type": "code", "language": "python", "input": ["x = 1\n", "y = 2"]},
+        {"cell_type": "code", "language": "python", "input": "z = 3", "outputs": []},
+    ]}]},
+    "lists of lines": {"cells": [
+        {"cell_type": "code", "source": ["x = 1\n", "y = 2"]},
+        {"cell_type": "code", "source": ["z = 3"]},
+    ]},
+    "byte-order mark": b"\xef\xbb\xbf" + TWO,
+    "CRLF": TWO.replace(rb"\n", rb"\r\n").replace(b", ", b",\r\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_notebooks_of_any_form_are_read(form: str) -> None:
-    content = notebook("x = 1\ny = 2", "z = 3")
-    if form == "version 3":
-        cells = [
-            {"cell_type": "heading", "level": 1, "source": ["Mine"]},
-            {"cell_type": "code", "language": "python", "input": ["x = 1\n", "y = 2"], },
-            {"cell_type": "code", "language": "python", "input": "z = 3", "outputs": []},
-        ]  # fmt: skip
-        content = json.dumps(
-            {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells}]}
-        ).encode()
-    elif form == "byte-order mark":
-        content = b"\xef\xbb\xbf" + content
-    elif form == "CRLF":
-        content = content.replace(rb"\n", rb"\r\n").replace(b", ", b",\r\n")
-    else:
-        content = json.dumps(
-            {"cells": [{"cell_type": "code", "source": ["x = 1\n", "y = 2"]},
-                       {"cell_type": "code", "source": ["z = 3"]}]}
-        ).encode()  # fmt: skip
-    assert [source for source, _ in code_cells(content)] == ["x = 1\ny = 2", "z = 3"]
+    found = FORMS[form]
+    cells = code_cells(found if isinstance(found, bytes) else json.dumps(found).encode())
+    assert [source for source, _ in cells] == ["x = 1\ny = 2", "z = 3"]
 
 
 # --- hand-ins that fail, or do harm -------------------------------------------------------------
@@ -219,32 +217,16 @@ NOTEBOOKS = {
     "an end of its process": (notebook("1", "import os; os._exit(0)"), "in code cell 2"),
 }  # fmt: skip
 HARM: dict[str, tuple[str, dict[str, Any], str]] = {
-    # What it does, the limits of this trial, and words of the sentence.
-    "a loop": ("while True: pass", {"seconds": 3}, "did not end within 3 s"),
-    "a loop that is deaf": (
-        "import signal\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nwhile True: pass",
-        {"seconds": 3}, "did not end within 3 s",
-    ),
+    # What it does, the limits of this trial, and words of the sentence. More of what is ended, and
+    # of what is not reached, is in test_sandbox.py: here is each way of saying so.
     "a thread that never ends": (
         "import threading\ndef f():\n  while True: pass\nthreading.Thread(target=f).start()",
         {"seconds": 3}, "did not end within 3 s",
-    ),
-    "a fork bomb": (
-        "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", {"processes": 60},
-        "more processes than the 60",
-    ),
-    "forks": (
-        "import os, time\nfor _ in range(99):\n  if os.fork() == 0: time.sleep(600)",
-        {"processes": 40}, "processes",
     ),
     "threads": (
         "import threading, time\n"
         "for _ in range(999): threading.Thread(target=time.sleep, args=[600]).start()",
         {"processes": 60}, "started more than the 60 processes",
-    ),
-    "a file without end": (
-        "f = open('x', 'wb')\nwhile True: f.write(b'x' * 1_000_000)", {"disk": 40 * MB},
-        "more to disk than the 40 MB|wrote more than 40 MB",
     ),
     "a sparse file": (
         "open('x', 'wb').truncate(10 * 2**30)", {"disk": 40 * MB}, "more to disk than the 40 MB",
@@ -253,24 +235,12 @@ HARM: dict[str, tuple[str, dict[str, Any], str]] = {
         "n = 0\nwhile True:\n  n += 1\n  open(f'/tmp/{n}', 'w').close()", {"files": 2000},
         "2000 files",
     ),
+    "a full disk that it does not mind": (
+        "try:\n  f = open('x', 'wb')\n  while True: f.write(b'x' * 1_000_000)\n"
+        "except OSError: pass\nimport time; time.sleep(600)", {"disk": 20 * MB, "seconds": 30},
+        "wrote more than 20 MB",
+    ),
     "50 GB of memory at once": ("x = b'x' * (50 * 2**30)", {}, "more memory than the 3 GB"),
-    "memory that grows": (
-        "import time\nx = []\nwhile True: x.append(b'x' * 20_000_000); time.sleep(0.01)",
-        {"memory": 400 * MB}, "more than 400 MB of memory|more memory than the 400 MB",
-    ),
-    "output without end": ("while True: print('x' * 10_000)",
-        {"output": MB},
-        "printed more than 1 MB",
-    ),
-    "a process that is left": (
-        "import subprocess, sys\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "raise ValueError('left')", {}, "ValueError: left",
-    ),
-    "an end of everything": (
-        "import os\nfor p in (-1, 1, os.getppid()):\n  try: os.kill(p, 9)\n  except OSError: pass\n"
-        "raise ValueError('here')", {}, "ValueError: here",
-    ),
     "a daemon, and its parent gone": (
         "import os, time\nif os.fork():\n  os._exit(0)\nos.setsid()\ntime.sleep(600)", {},
         "ended its own process",
@@ -279,10 +249,15 @@ HARM: dict[str, tuple[str, dict[str, Any], str]] = {
         "import os, shutil\nfrom pathlib import Path\n"
         "shutil.rmtree(Path.home() / 'wine-lab')\nos.getcwd()", {}, "FileNotFoundError",
     ),
-    "a full disk that it does not mind": (
-        "try:\n  f = open('x', 'wb')\n  while True: f.write(b'x' * 1_000_000)\n"
-        "except OSError: pass\nimport time; time.sleep(600)", {"disk": 20 * MB, "seconds": 30},
-        "wrote more than 20 MB",
+    "a change of the tools": (
+        f"open({str(ROOT / 'winelab' / '__init__.py')!r}, 'a')", {}, "outside of its own folder",
+    ),
+    "the network, by name": (
+        "import urllib.request\nurllib.request.urlopen('http://example.org')", {},
+        "asked the network, which is not there",
+    ),
+    "the network, by requests": (
+        "import requests\nrequests.get('https://example.org')", {}, "asked the network",
     ),
 }  # fmt: skip
 
@@ -316,43 +291,9 @@ def test_a_cell_that_fails_ends_the_run_and_what_is_there_is_checked(tmp_path: P
     assert "Traceback" in grade.printed and "1 / 0" in grade.printed
 
 
-REACHES = {
-    # What it tries, and words of the sentence.
-    "the solutions": ("print(open({solution!r}).read())", "FileNotFoundError"),
-    "the checks": ("print(open({checks!r}).read())", "FileNotFoundError"),
-    "the report": ("open({report!r}, 'w').write('100 %')", "FileNotFoundError"),
-    "the tools": ("open({tool!r}, 'a').write('x = 1')", "outside of its own folder"),
-    "another hand-in": ("print(open({other!r}).read())", "FileNotFoundError"),
-    "the network, by name": (
-        "import urllib.request\nurllib.request.urlopen('http://example.org')",
-        "asked the network, which is not there",
-    ),
-    "the network, by number": (
-        "import socket\nsocket.create_connection(('192.0.2.1', 80))", "asked the network",
-    ),
-    "the network, by requests": (
-        "import requests\nrequests.get('https://example.org')", "asked the network",
-    ),
-}  # fmt: skip
-
-
-@walled
-@pytest.mark.parametrize("what", REACHES)
-def test_what_it_must_not_reach_is_not_there(tmp_path: Path, what: str) -> None:
-    code, words = REACHES[what]
-    block = course().block(0)
-    tool, report, other = (
-        ROOT / "winelab" / "core" / "errors.py", tmp_path / "report.csv", tmp_path / "other.py",
-    )  # fmt: skip
-    report.write_text("untouched", encoding="utf-8")
-    other.write_text("untouched", encoding="utf-8")
-    before = [file.read_bytes() for file in (tool, report, other)]
-    places = {"checks": block.folder / "checks.py", "solution": SOLUTIONS / f"{block.name}.py"}
-    places |= {"tool": tool, "report": report, "other": other}
-    grade = graded(tmp_path, code.format(**{name: str(path) for name, path in places.items()}))
-    one_clear_sentence(grade)
-    assert words in grade.problem
-    assert [file.read_bytes() for file in (tool, report, other)] == before
+@pytest.mark.parametrize("limit", Limit)
+def test_each_limit_has_its_sentence(limit: Limit) -> None:
+    assert not {"{", "}"} & set(Limits().fill(limit.value, where=" here"))
 
 
 def test_a_store_that_it_deletes_is_a_todo(tmp_path: Path) -> None:
@@ -361,43 +302,6 @@ def test_a_store_that_it_deletes_is_a_todo(tmp_path: Path) -> None:
     assert grade.problem == ""
     assert nothing_earned(grade) and grade.verdicts
     assert any("There is no store" in verdict.hint for verdict in grade.verdicts)
-
-
-# --- what is no file of its own -----------------------------------------------------------------
-
-
-def _link(file: Path) -> None:
-    secret = file.with_name("secret.py")
-    secret.write_text("print('read')", encoding="utf-8")
-    file.symlink_to(secret)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (_link, "symbolic link"),
-        (getattr(os, "mkfifo", None), "no plain file"),
-        (Path.mkdir, "no plain file"),
-        (lambda file: None, "cannot be read"),
-    ],
-    ids=["link", "pipe", "folder", "nothing"],
-)
-def test_only_a_plain_file_is_taken(tmp_path: Path, make: Any, words: str) -> None:
-    make(tmp_path / "mine.py")
-    grade = grade_one(HandIn("Ada", 0, tmp_path / "mine.py"))
-    one_clear_sentence(grade)
-    assert words in grade.problem
-    assert grade.printed == ""
-
-
-def test_a_file_that_is_too_long_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grader, "LONGEST", MB)
-    grade = graded(tmp_path, b"#" * (2 * MB))
-    one_clear_sentence(grade)
-    assert "2 MB" in grade.problem
 
 
 def test_a_block_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -479,7 +383,9 @@ def test_several_at_once_do_not_meet(tmp_path: Path) -> None:
     """Two good ones, and two that would take all there is."""
     files = {
         "good.ipynb": notebook(*RIGHT),
-        "bomb.py": HARM["a fork bomb"][0].encode(),
+        # No more than 128, on whatever machine.
+        "bomb.py": b"import os, time\nfor _ in range(7):\n  try: os.fork()\n  except OSError: pass"
+        b"\ntime.sleep(600)",
         "loop.py": b"while True: pass",
         "also_good.ipynb": notebook(*RIGHT),
     }
@@ -494,7 +400,8 @@ def test_several_at_once_do_not_meet(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         good, bomb, loop, also = pool.map(one, files)
     assert (good.score, also.score) == (1.0, 1.0)
-    assert "processes" in bomb.problem and "did not end" in loop.problem
+    assert "more processes than the 60" in bomb.problem
+    assert "did not end within 3 s" in loop.problem
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -518,18 +425,15 @@ def test_without_walls_hand_ins_are_graded_too(
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("error", "words"),
     [
         (ConnectionRefusedError(111, "Connection refused"), None),
-        (ValueError("x"), None),
-        (OSError(101, "Network is unreachable"), Denial.NETWORK),
-        (MemoryError(), Denial.MEMORY),
-        (OSError(28, "No space left on device"), Denial.DISK),
+        (OSError(28, "No space left on device"), "wrote more to disk"),
         (PermissionError(13, "Permission denied"), None),
     ],
 )
-def test_an_error_tells_what_was_missing(error: BaseException, kind: Denial | None) -> None:
+def test_an_error_tells_what_was_missing(error: BaseException, words: str | None) -> None:
     try:
         raise RuntimeError("on top") from error
     except RuntimeError as above:
-        assert denial_of(above) == kind
+        assert denied(above).startswith(words) if words else denied(above) == ""

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import stat
 import sys
-import time
 import unicodedata
 import zipfile
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from winelab.core.errors import CourseError
 from winelab.core.paths import LABS, SOLUTIONS
 from winelab.grading import handins
-from winelab.grading.handins import Named, find, owner_of, read_name, slugs
-from winelab.grading.result import HandIn
+from winelab.grading.grader import grade_one
+from winelab.grading.handins import Named, find, read_name, slugs
+from winelab.grading.result import HandIn, read_file
 
 NFC = unicodedata.normalize("NFC", "María Pérez")
 NFD = unicodedata.normalize("NFD", "María Pérez")
 EMPTY = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 
 
-def put(folder: Path, *names: str, text: str = "") -> None:
-    """Write files below `folder`; each holds its own name, so that no two are equal."""
+def contents(names: Iterable[str], text: str) -> dict[str, bytes]:
+    """What these files hold: its own name, so that no two are equal; a zip what lies in it."""
+    found, zips = {}, defaultdict(list)
     for name in names:
+        outer, in_zip, inner = name.partition(".zip/")
+        if in_zip:
+            zips[f"{outer}.zip"].append(inner)
+        else:
+            found[name] = (text or f"# {name}").encode()
+    for name, entries in zips.items():
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for entry, content in contents(entries, text).items():
+                archive.writestr(entry, content)
+        found[name] = packed.getvalue()
+    return found
+
+
+def put(folder: Path, *names: str, text: str = "") -> None:
+    """Write files below `folder`, those of "a.zip/b.py" into a zip file."""
+    for name, content in contents(names, text).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text or f"# {name}", encoding="utf-8")
+        path.write_bytes(content)
 
 
-def zipped(path: Path, entries: dict[str, str]) -> Path:
-    """Write a zip file with these entries."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in entries.items():
-            archive.writestr(name, text)
-    return path
+@pytest.fixture
+def hw(tmp_path: Path) -> Path:
+    """The folder of a class, not made yet."""
+    return tmp_path / "hw"
 
 
 def search(folder: Path) -> tuple[list[tuple[str, int]], str]:
     """What is found in `folder`, as student and block, and all remarks in one text."""
-    desk = folder.parent / "desk" / f"{time.monotonic_ns()}"
-    desk.mkdir(parents=True)
+    desk = folder.parent / "desk"
+    desk.mkdir(exist_ok=True)
     hand_ins, remarks = find(folder, desk)
     return [(hand_in.student, hand_in.block) for hand_in in hand_ins], "\n".join(remarks)
 
@@ -72,7 +91,7 @@ NAMES: dict[tuple[int | None, str | None], list[str]] = {
     (14, None): ["14_15"],
     (None, None): [
         "Untitled", "autolog", "15_autolog", "2026-11-21", "model2", "99", "homework", "labour",
-        "03_run 14_autolog",
+        "03_run 14_autolog", "_" * 65_000,
     ],
     (None, "a"): ["a (1)", "a - Copy", "a - Copy (3)", "a-Copy2", "Kopie von a"],
 }  # fmt: skip
@@ -81,7 +100,7 @@ NAMES: dict[tuple[int | None, str | None], list[str]] = {
 @pytest.mark.parametrize(("number", "rest"), NAMES)
 def test_a_name_says_the_block_and_whose_it_is(number: int | None, rest: str | None) -> None:
     for stem in NAMES[number, rest]:
-        said = read_name(stem, slugs())
+        said = read_name(stem)
         assert said.block == number, stem
         assert rest in (said.rest, None), stem
 
@@ -89,35 +108,12 @@ def test_a_name_says_the_block_and_whose_it_is(number: int | None, rest: str | N
 def test_each_block_is_known_by_its_own_name_in_every_form() -> None:
     for number, slug in slugs().items():
         for stem in (f"{number:02d}_{slug}", f"{number:02d}-{slug} (3)", f"jo_{number:02d}_{slug}"):
-            assert read_name(stem, slugs()).block == number, stem
+            assert read_name(stem).block == number, stem
 
 
 def test_a_number_elsewhere_in_the_name_is_taken_but_not_for_sure() -> None:
-    assert read_name("maria 14", slugs()) == Named(14, "maria", sure=False)
-    assert read_name("maria 14 15", slugs()).block is None
-
-
-OWNERS = {
-    "Maria Pérez_123456_assignsubmission_file_/14.ipynb": ("Maria Pérez", "14.ipynb"),
-    "Maria Pérez_123456_assignsubmission_file/14.ipynb": ("Maria Pérez", "14.ipynb"),
-    "Maria Pérez_123456_assignsubmission_file_14_autolog.ipynb": (
-        "Maria Pérez",
-        "14_autolog.ipynb",
-    ),
-    "course/Maria_1_assignsubmission_file_/a/14.ipynb": ("Maria", "14.ipynb"),
-    "perezmaria_LATE_12345_67890_14_autolog-2.ipynb": ("perezmaria", "14_autolog-2.ipynb"),
-    "perezmaria_12345_67890_14_autolog.ipynb": ("perezmaria", "14_autolog.ipynb"),
-    "perezmaria_12345_67890_labs.zip/14.ipynb": ("perezmaria", "14.ipynb"),
-    "Maria/week2/14_autolog.ipynb": ("Maria", "14_autolog.ipynb"),
-    "Maria.zip/14_autolog.ipynb": ("Maria", "14_autolog.ipynb"),
-    "14_autolog.ipynb": ("", "14_autolog.ipynb"),
-}
-
-
-@pytest.mark.parametrize("place", OWNERS)
-def test_a_place_says_whose_it_is(place: str) -> None:
-    owner = owner_of(tuple(place.split("/")))
-    assert (owner.name, owner.file) == OWNERS[place]
+    assert read_name("maria 14") == Named(14, "maria", sure=False)
+    assert read_name("maria 14 15").block is None
 
 
 # --- a folder ------------------------------------------------------------------------------------
@@ -159,6 +155,25 @@ CLASSES: dict[str, tuple[list[str], list[tuple[str, int]], list[str]]] = {
         [f"Maria/{at:03d}/14_autolog.py" for at in range(7)], [("Maria", 14)] * 5,
         ["has 7 versions of block 14", "has 7 versions of block 14"],
     ),
+    "of Moodle": (
+        ["Maria Pérez_12_assignsubmission_file_/14.ipynb", "Tom_13_assignsubmission_file/14.py",
+         "Jo_14_assignsubmission_file_14_autolog.py", "a/Ann_1_assignsubmission_file_/b/14.py"],
+        [("Ann", 14), ("Jo", 14), ("Maria Pérez", 14), ("Tom", 14)], [],
+    ),
+    "a zip file of all, of Moodle": (
+        ["CS-Assignment 4.zip/Maria Pérez_12_assignsubmission_file_/14.py",
+         "CS-Assignment 4.zip/Tom_13_assignsubmission_file_/14.py"],
+        [("Maria Pérez", 14), ("Tom", 14)], [],
+    ),
+    "of Canvas": (
+        ["tom_123_456_3.py", "maria_LATE_124_457_14_autolog-2.py", "ann_12345_67890_labs.zip/3.py"],
+        [("ann", 3), ("maria", 14), ("tom", 3)], ["maria: late"],
+    ),
+    "zip files of students": (
+        ["Maria/week.zip/a/14.py", "Maria/week.zip/a/.DS_Store", "Tom.zip/14.py",
+         "Jo_7_assignsubmission_file_week.zip/14.py", "Ann.zip/inner.zip/14.py"],
+        [("Ann", 14), ("Jo", 14), ("Maria", 14), ("Tom", 14)], [],
+    ),
     "files that say no student": (
         ["14_autolog.ipynb", "3.py"], [("hw", 3), ("hw", 14)],
         ['14_autolog.ipynb, 3.py: nothing says whose it is; shown as "hw"'],
@@ -168,12 +183,11 @@ CLASSES: dict[str, tuple[list[str], list[tuple[str, int]], list[str]]] = {
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
 @pytest.mark.parametrize("what", CLASSES)
-def test_a_class_in_a_folder_or_in_a_zip_file(tmp_path: Path, what: str, packed: bool) -> None:
+def test_a_class_in_a_folder_or_in_a_zip_file(hw: Path, what: str, packed: bool) -> None:
     names, wanted, words = CLASSES[what]
-    hw = tmp_path / "hw"
     put(hw, *names)
     if packed:
-        hw = Path(shutil.make_archive(str(tmp_path / "hw"), "zip", hw))
+        hw = Path(shutil.make_archive(str(hw), "zip", hw))
     found, remarks = search(hw)
     assert found == wanted
     lines = remarks.splitlines()
@@ -182,16 +196,14 @@ def test_a_class_in_a_folder_or_in_a_zip_file(tmp_path: Path, what: str, packed:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has one folder for both spellings")
-def test_accents_composed_or_not_are_one_student(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_accents_composed_or_not_are_one_student(hw: Path) -> None:
     put(hw, f"{NFC}/3.py", f"{NFD}/14.py")
     found, remarks = search(hw)
     assert found == [(NFC, 3), (NFC, 14)]
     assert remarks == ""
 
 
-def test_content_tells_where_the_name_does_not(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_content_tells_where_the_name_does_not(hw: Path) -> None:
     put(hw, "Maria/x.ipynb")
     shutil.copy(LABS / "14_autolog.ipynb", hw / "Maria" / "Untitled.ipynb")
     shutil.copy(SOLUTIONS / "03_run.py", hw / "Maria" / "mine.py")
@@ -216,16 +228,14 @@ def test_the_name_wins_over_the_content_and_it_is_said(tmp_path: Path) -> None:
     "text",
     ["", "[]", "nul", '{"cells": 3}', '{"metadata": 1, "cells": []}', "[" * 100_000, "\udcff"],
 )
-def test_a_broken_notebook_is_found_by_its_name(tmp_path: Path, text: str) -> None:
-    hw = tmp_path / "hw"
+def test_a_broken_notebook_is_found_by_its_name(hw: Path, text: str) -> None:
     put(hw, "Maria/3.ipynb")
     (hw / "Maria" / "3.ipynb").write_bytes(text.encode("utf-8", "surrogateescape"))
     (hw / "Maria" / "x.ipynb").write_bytes(text.encode("utf-8", "surrogateescape") + b" ")
     assert search(hw)[0] == [("Maria", 3)]
 
 
-def test_a_copy_of_the_whole_course_counts_by_its_labs_alone(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_a_copy_of_the_whole_course_counts_by_its_labs_alone(hw: Path) -> None:
     course = hw / "Maria" / "wine-lab"
     put(course, "winelab/3.py", "blocks/14.py", "solutions/03_run.py", "tests/4.py")
     (course / "labs").mkdir()
@@ -238,8 +248,7 @@ def test_a_copy_of_the_whole_course_counts_by_its_labs_alone(tmp_path: Path) -> 
     assert "1 untouched notebooks" in remarks
 
 
-def test_versions_are_all_found_equal_ones_once(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_versions_are_all_found_equal_ones_once(hw: Path) -> None:
     put(hw, "Maria/14_autolog.ipynb", "Maria/14_autolog.py", "Maria/14_autolog (1).ipynb")
     put(hw, "Maria/old/14.ipynb", "Maria/old/14 - Copy.ipynb", text=EMPTY)
     found, remarks = search(hw)
@@ -248,8 +257,7 @@ def test_versions_are_all_found_equal_ones_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes links for administrators only")
-def test_links_are_not_followed(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_links_are_not_followed(hw: Path, tmp_path: Path) -> None:
     put(tmp_path, "secret/14.py")
     put(hw, "Maria/3.py")
     (hw / "Maria" / "more").symlink_to(tmp_path / "secret")
@@ -261,8 +269,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="such names exist on Linux only")
-def test_a_name_that_is_no_text_can_be_shown(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_a_name_that_is_no_text_can_be_shown(hw: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(hw) + b"/M\xff\nx\x1b[31m"))
     put(folder, "3.py")
     [(student, block)] = search(hw)[0]
@@ -271,49 +278,50 @@ def test_a_name_that_is_no_text_can_be_shown(tmp_path: Path) -> None:
     assert student.isprintable()
 
 
+def _link(file: Path) -> None:
+    (file.parent / "secret.py").write_text("print('read')", encoding="utf-8")
+    file.symlink_to("secret.py")
+
+
+def _too_large(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.truncate(20_000_001)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_link, "it is a link"),
+        (getattr(os, "mkfifo", None), "or a device"),
+        (Path.mkdir, "a folder"),
+        (lambda file: None, "cannot be read"),
+        (_too_large, "larger than 20,000,000 bytes"),
+    ],
+    ids=["link", "pipe", "folder", "nothing", "too large"],
+)
+def test_only_a_plain_file_is_read(tmp_path: Path, make: Any, words: str) -> None:
+    """Also where something else is put in its place after it was found."""
+    file = tmp_path / "3.py"
+    make(file)
+    with pytest.raises(CourseError, match=words):
+        read_file(file)
+    assert words in handins.read_content(file).unread
+    # And in the grade's one sentence.
+    assert grade_one(HandIn("Ada", 3, file)).problem.startswith("3.py: ")
+
+
 # --- zip files -----------------------------------------------------------------------------------
 
 
-def test_one_zip_of_all_from_moodle_and_from_canvas(tmp_path: Path) -> None:
-    moodle = zipped(
-        tmp_path / "CS-Assignment 4.zip",
-        {
-            "Maria Pérez_12_assignsubmission_file_/14.py": "1",
-            "Tom_13_assignsubmission_file_/14.py": "2",
-        },
-    )
-    canvas = zipped(
-        tmp_path / "submissions.zip", {"tom_123_456_3.py": "1", "maria_LATE_124_457_3-2.py": "2"}
-    )
-    assert search(moodle)[0] == [("Maria Pérez", 14), ("Tom", 14)]
-    assert search(canvas)[0] == [("maria", 3), ("tom", 3)]
-    # The same where it lies in the folder.
-    folder = tmp_path / "hw"
-    folder.mkdir()
-    moodle.rename(folder / moodle.name)
-    assert search(folder)[0] == [("Maria Pérez", 14), ("Tom", 14)]
-
-
 def test_a_zip_of_a_folder_of_students(tmp_path: Path) -> None:
-    file = zipped(tmp_path / "hw1.zip", {"hw1/Maria/3.py": "1", "hw1/Tom/3.py": "2"})
-    assert search(file)[0] == [("Maria", 3), ("Tom", 3)]
+    put(tmp_path, "hw1.zip/hw1/Maria/3.py", "hw1.zip/hw1/Tom/3.py")
+    assert search(tmp_path / "hw1.zip")[0] == [("Maria", 3), ("Tom", 3)]
 
 
-def test_zips_of_students(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
-    zipped(hw / "Maria" / "week.zip", {"a/14.py": "1", "a/.DS_Store": ""})
-    zipped(hw / "Tom.zip", {"14.py": "2"})
-    zipped(hw / "Jo_7_assignsubmission_file_week.zip", {"14.py": "3"})
-    inner = zipped(tmp_path / "inner.zip", {"14.py": "4"}).read_bytes()
-    with zipfile.ZipFile(hw / "Ann.zip", "w") as archive:
-        archive.writestr("inner.zip", inner)
-    assert search(hw) == ([("Ann", 14), ("Jo", 14), ("Maria", 14), ("Tom", 14)], "")
-
-
-def test_nothing_is_written_outside_of_the_desk(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_nothing_is_written_outside_of_the_desk(hw: Path, tmp_path: Path) -> None:
     names = ("../../evil.py", "/tmp/evil/3.py", "C:\\evil\\3.py", "..\\evil.py", "a/../../3.py")
-    zipped(hw / "Tom.zip", {"3.py": "1", **dict.fromkeys(names, "x")})
+    put(hw, "Tom.zip/3.py", *(f"Tom.zip/{name}" for name in names))
     found, remarks = search(hw)
     assert found == [("Tom", 3)]
     assert remarks.count("leads out of the zip file") == len(names)
@@ -322,11 +330,10 @@ def test_nothing_is_written_outside_of_the_desk(tmp_path: Path) -> None:
     assert not outside
 
 
-def test_a_link_in_a_zip_is_left_out(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
+def test_a_link_in_a_zip_is_left_out(hw: Path) -> None:
     link = zipfile.ZipInfo("14.py")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    zipped(hw / "Tom.zip", {"3.py": "1"})
+    put(hw, "Tom.zip/3.py")
     with zipfile.ZipFile(hw / "Tom.zip", "a") as archive:
         archive.writestr(link, "/etc/passwd")
     found, remarks = search(hw)
@@ -334,29 +341,26 @@ def test_a_link_in_a_zip_is_left_out(tmp_path: Path) -> None:
     assert "symbolic link" in remarks
 
 
-def test_a_zip_that_swells_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_that_swells_is_stopped(hw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handins, "MOST_BYTES", 2_000_000)
-    hw = tmp_path / "hw"
-    zipped(hw / "Tom.zip", {"3.py": "1", "14.py": "x" * 9_000_000})
+    put(hw, "Ann.zip/3.py")
+    put(hw, "Tom.zip/14.py", text="x" * 9_000_000)
     found, remarks = search(hw)
-    assert found == [("Tom", 3)]
+    assert found == [("Ann", 3)]
     assert "14.py: left out, it is larger than 2,000,000 bytes" in remarks
-    assert all(p.stat().st_size <= 2_000_000 for p in (tmp_path / "desk").rglob("*.py"))
+    assert all(p.stat().st_size <= 2_000_000 for p in (hw.parent / "desk").rglob("*.py"))
 
 
-def test_all_zips_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_zips_together_have_a_limit(hw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handins, "MOST_UNPACKED", 1_000)
-    hw = tmp_path / "hw"
-    for student in ("Ann", "Tom"):
-        zipped(hw / f"{student}.zip", {"3.py": student * 250})
+    put(hw, "Ann.zip/3.py", "Tom.zip/3.py", text="x" * 750)
     assert search(hw)[0] == [("Ann", 3)]
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken", None])
-def test_a_broken_zip_stops_nobody(tmp_path: Path, content: bytes | None) -> None:
-    hw = tmp_path / "hw"
-    put(hw, "Maria/3.py")
-    file = zipped(hw / "Tom.zip", {"3.py": "x" * 1000})
+def test_a_broken_zip_stops_nobody(hw: Path, content: bytes | None) -> None:
+    put(hw, "Maria/3.py", "Tom.zip/3.py", text="x" * 1000)
+    file = hw / "Tom.zip"
     # A whole one, of which the packed bytes make no sense.
     spoilt = file.read_bytes()[:34] + b"\xff" * 4 + file.read_bytes()[38:]
     file.write_bytes(spoilt if content is None else content)
@@ -367,7 +371,7 @@ def test_a_broken_zip_stops_nobody(tmp_path: Path, content: bytes | None) -> Non
 
 def test_names_that_finder_writes_are_read_as_meant(tmp_path: Path) -> None:
     hw = tmp_path / "hw.zip"
-    zipped(hw, {"Zoe/3.py": "1", "Tom/3.py": "2"})
+    put(tmp_path, "hw.zip/Zoe/3.py", "hw.zip/Tom/3.py", text="1")
     # Python marks UTF-8 names, Finder does not: put two bytes of an accent in by hand.
     hw.write_bytes(hw.read_bytes().replace(b"Zoe/", b"\xc3\xa9o/"))
     assert search(hw)[0] == [("Tom", 3), ("éo", 3)]
@@ -391,10 +395,8 @@ def test_what_cannot_be_graded_is_one_sentence(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_the_files_are_the_ones_that_were_found(tmp_path: Path) -> None:
-    hw = tmp_path / "hw"
-    put(hw, "Maria/3.py", text="print(1)")
-    zipped(hw / "Tom.zip", {"a/3 (1).ipynb": EMPTY})
+def test_the_files_are_the_ones_that_were_found(hw: Path, tmp_path: Path) -> None:
+    put(hw, "Maria/3.py", "Tom.zip/a/3 (1).ipynb", text=EMPTY)
     desk = tmp_path / "desk"
     desk.mkdir()
     maria, tom = find(hw, desk)[0]

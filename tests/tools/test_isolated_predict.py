@@ -11,6 +11,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from tools.made_up import mlflow_at
 from winelab.checks.fixtures import CheckContext
 from winelab.checks.isolated_predict import predictions
 from winelab.core.errors import Missing
@@ -35,10 +36,8 @@ mlflow.models.set_model(Sum())
 def store(tmp_path: Path) -> Iterator[Path]:
     """A workspace whose store MLflow writes to."""
     workspace = furnish(tmp_path / "wine-lab")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_uri(workspace))
-    yield workspace
-    mlflow.set_tracking_uri(before)
+    with mlflow_at(store_uri(workspace)):
+        yield workspace
 
 
 def log(workspace: Path, body: str) -> str:

@@ -44,72 +44,61 @@ def mistaken(course: Course, **what: Any) -> list[str]:
     return mistaken_cells(course, course.block(0), mistake)
 
 
-def test_without_an_edit_it_is_the_solution(course: Course) -> None:
-    assert [cell.source for cell in solved_cells(course, 0)] == SOLUTION
-    assert mistaken(course) == SOLUTION
-
-
 HEAD, TRAIN, SHOW = SOLUTION
 
 
-@pytest.mark.parametrize(
-    ("what", "cells"),
-    [
-        pytest.param(
-            {"swap": {"log": ("log(1)", "log(2)"), "show": ("()", "(3)")}},
-            [HEAD, "with run():\n    fit(x, x)\n    log(2)", "show(3)"],
-            id="words are swapped",
-        ),
-        pytest.param(
-            {"code": {"fit": "if x:\n    fit()"}},
-            [HEAD, "with run():\n    if x:\n        fit()\n    log(1)", SHOW],
-            id="a section is replaced, with its indentation",
-        ),
-        pytest.param(
-            {"code": {"run": ""}}, [HEAD, "fit(x, x)\nlog(1)", SHOW], id="no head, no indentation"
-        ),
-        pytest.param({"code": {"show": ""}}, [HEAD, TRAIN], id="a cell whose sections are gone"),
-        pytest.param(
-            {"code": {"show": "show(1)"}, "swap": {"show": ("1", "2")}},
-            [HEAD, TRAIN, "show(2)"],
-            id="what was replaced is swapped",
-        ),
-        pytest.param({"twice": "train"}, [HEAD, TRAIN, TRAIN, SHOW], id="a cell runs twice"),
-        pytest.param({"skip": ("imports", "result")}, [TRAIN], id="cells are left out"),
-        pytest.param({"skip": ("*",)}, [], id="all cells are left out"),
-        pytest.param(
-            {"before": "early()", "after": "late()", "skip": ("train", "imports")},
-            ["early()", SHOW, "late()"],
-            id="code before and after",
-        ),
-    ],
-)
-def test_a_mistake_is_made_in_the_solution_which_stays_as_it_was(
-    course: Course, what: dict[str, Any], cells: list[str]
-) -> None:
-    assert mistaken(course, **what) == cells
-    assert mistaken(course) == SOLUTION
+MADE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    # The edit, and the cells that come of it.
+    "words are swapped": (
+        {"swap": {"log": ("log(1)", "log(2)"), "show": ("()", "(3)")}},
+        [HEAD, "with run():\n    fit(x, x)\n    log(2)", "show(3)"],
+    ),
+    "a section is replaced, with its indentation": (
+        {"code": {"fit": "if x:\n    fit()"}},
+        [HEAD, "with run():\n    if x:\n        fit()\n    log(1)", SHOW],
+    ),
+    "no head, no indentation": ({"code": {"run": ""}}, [HEAD, "fit(x, x)\nlog(1)", SHOW]),
+    "a cell whose sections are gone": ({"code": {"show": ""}}, [HEAD, TRAIN]),
+    "what was replaced is swapped": (
+        {"code": {"show": "show(1)"}, "swap": {"show": ("1", "2")}},
+        [HEAD, TRAIN, "show(2)"],
+    ),
+    "a cell runs twice": ({"twice": "train"}, [HEAD, TRAIN, TRAIN, SHOW]),
+    "cells are left out": ({"skip": ("imports", "result")}, [TRAIN]),
+    "all cells are left out": ({"skip": ("*",)}, []),
+    "code before and after": (
+        {"before": "early()", "after": "late()", "skip": ("train", "imports")},
+        ["early()", SHOW, "late()"],
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        pytest.param({"swap": {"log": ("log(9)", "x")}}, "log(9)", id="words that are not there"),
-        pytest.param({"swap": {"fit": ("x", "y")}}, "2 times", id="words that stand twice"),
-        pytest.param({"swap": {"nowhere": ("a", "b")}}, "nowhere", id="swap in no section"),
-        pytest.param({"code": {"nowhere": "a"}}, "nowhere", id="code for no section"),
-        pytest.param({"twice": "nowhere"}, "nowhere", id="no cell to run twice"),
-        pytest.param({"skip": ("nowhere",)}, "nowhere", id="no cell to leave out"),
-        pytest.param(
-            {"code": {"show": ""}, "skip": ("result",)}, "result", id="a cell that is gone"
-        ),
-    ],
-)
+@pytest.mark.parametrize("what", MADE)
+def test_a_mistake_is_made_in_the_solution_which_stays_as_it_was(course: Course, what: str) -> None:
+    edit, cells = MADE[what]
+    assert mistaken(course, **edit) == cells
+    assert mistaken(course) == [cell.source for cell in solved_cells(course, 0)] == SOLUTION
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    # The edit, and what is said of it.
+    "words that are not there": ({"swap": {"log": ("log(9)", "x")}}, "log(9)"),
+    "words that stand twice": ({"swap": {"fit": ("x", "y")}}, "2 times"),
+    "swap in no section": ({"swap": {"nowhere": ("a", "b")}}, "nowhere"),
+    "code for no section": ({"code": {"nowhere": "a"}}, "nowhere"),
+    "no cell to run twice": ({"twice": "nowhere"}, "nowhere"),
+    "no cell to leave out": ({"skip": ("nowhere",)}, "nowhere"),
+    "a cell that is gone": ({"code": {"show": ""}, "skip": ("result",)}, "result"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
 def test_a_mistake_that_does_not_fit_the_solution_is_refused_by_its_name(
-    course: Course, what: dict[str, Any], words: str
+    course: Course, what: str
 ) -> None:
+    edit, words = REFUSED[what]
     with pytest.raises(CourseError) as caught:
-        mistaken(course, **what)
+        mistaken(course, **edit)
     assert str(caught.value).startswith("00_block/checks.py: ")
     assert "a slip" in str(caught.value)
     assert words in str(caught.value)

@@ -5,35 +5,25 @@ Tests against the original are skipped where it is not at hand (see the fixture 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tools.made_up import loaded
 from winelab.core.paths import DATA, TABLE
 from winelab.tracking import data
 
 NETS = [f"ElasticNet, alpha={alpha}, l1_ratio=0.5" for alpha in ("0.5", "0.1", "0.01")]
 LINEAR = [*NETS, "least squares"]
 FOREST = "random forest of 200 trees"
-
-
-def loaded(path: Path) -> ModuleType:
-    """A script as a module, wherever it lies."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 twin = loaded(DATA / "make_twin.py")
@@ -148,7 +138,11 @@ def test_the_card_says_what_the_table_is_and_has_its_figures(
         assert cells[str(name)][2] == f"{score:.3f}", name
 
 
-def assert_forest_leads_by_repeated_rows(table: pd.DataFrame) -> None:
+@pytest.mark.parametrize("name", ["table", "uci"])
+def test_the_forest_leads_by_repeated_rows_as_the_card_says(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    table = request.getfixturevalue(name)
     x_train, x_test, y_train, y_test = twin.split(table)
     known = set(x_train.assign(q=y_train).itertuples(index=False, name=None))
     rows = x_test.assign(q=y_test).itertuples(index=False, name=None)
@@ -165,15 +159,7 @@ def assert_forest_leads_by_repeated_rows(table: pd.DataFrame) -> None:
     assert lead["new"] < 0.02
 
 
-def test_the_forest_leads_by_repeated_rows_as_the_card_says(table: pd.DataFrame) -> None:
-    assert_forest_leads_by_repeated_rows(table)
-
-
 # --------------------------------------------------------------------- with the original
-
-
-def test_the_forest_leads_by_repeated_rows_on_the_original_too(uci: pd.DataFrame) -> None:
-    assert_forest_leads_by_repeated_rows(uci)
 
 
 def test_the_summary_and_the_card_are_the_original_s(

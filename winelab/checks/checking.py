@@ -97,9 +97,13 @@ def _verdict(function: Callable[..., None], context: CheckContext) -> Verdict:
     # A function of the student's may call exit().
     except (Exception, SystemExit) as error:
         hint = _explain(error)
+    return verdict_on(function, " ".join(hint.split()))
+
+
+def verdict_on(function: Callable[..., None], hint: str = "") -> Verdict:
+    """Return the verdict on a check: done where there is no hint."""
     line = _first_line(function.__doc__ or function.__name__)
-    is_given = bool(getattr(function, "given", False))
-    return Verdict(function.__name__, line, not hint, " ".join(hint.split()), is_given)
+    return Verdict(function.__name__, line, not hint, hint, getattr(function, "given", False))
 
 
 def _explain(error: BaseException) -> str:
@@ -164,11 +168,9 @@ def _show(report: Report) -> None:
         print(report)
 
 
-def _callers_variables() -> dict[str, Any] | None:
+def _callers_variables() -> dict[str, Any]:
     """The global names of the place that called `check` or `require`."""
-    frame = inspect.currentframe()
-    caller = frame and frame.f_back and frame.f_back.f_back
-    return dict(caller.f_globals) if caller else None
+    return dict(sys._getframe(2).f_globals)
 
 
 def check(number: int) -> None:

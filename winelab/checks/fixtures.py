@@ -39,7 +39,7 @@ class CheckContext:
     """One look at the student's work: the block, the variables, and what was found so far."""
 
     number: int
-    variables: Mapping[str, Any] | None
+    variables: Mapping[str, Any]
     found: dict[str, Any] = field(default_factory=dict)
     """What each fixture gave; its error, where there was one."""
 
@@ -58,8 +58,6 @@ class CheckContext:
 
 def namespace(context: CheckContext) -> Namespace:
     """Return the variables of the notebook or script."""
-    if context.variables is None:
-        raise Missing("this looks at variables: run check() in the notebook, below your cells.")
     return Namespace(context.variables)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 
-from winelab.checks.checking import checks_of
+from winelab.checks.checking import checks_of, verdict_on
 from winelab.core.errors import CourseError
 from winelab.core.files import write_text
 from winelab.core.paths import LABS, ROOT
@@ -35,6 +35,12 @@ c.CourseDirectory.course_id = {name!r}
 # Put the labs' text where the solutions were, and give a cell two minutes.
 use_labs(c)
 '''
+
+BEGIN = """\
+# The course's folder and its store, wherever this notebook lies.
+from winelab.grading.nbgrader import begin
+
+begin({number})"""
 
 _PICTURE = re.compile(r"!\[([^\]]*)\]\((\.\./[^)]+\.png)\)")
 
@@ -59,7 +65,7 @@ def source_notebook(course: Course, number: int) -> Any:
     cells: list[Any] = []
     for cell in notebook["cells"]:
         if cell is first:
-            cells.append(_begin(block))
+            cells.append(_locked(f"b{number:02d}-begin", BEGIN.format(number=number)))
         answer = solved.get(cell["id"], "")
         if cell["cell_type"] == "markdown":
             cell = _with_pictures(cell)
@@ -93,28 +99,20 @@ def _locked(name: str, source: str, **values: Any) -> Any:
     return cell
 
 
-def _begin(block: Block) -> Any:
-    return _locked(
-        f"b{block.number:02d}-begin",
-        "# The course's folder and its store, wherever this notebook lies.\n"
-        f"from winelab.grading.nbgrader import begin\n\nbegin({block.number})",
-    )
-
-
 def _tests(block: Block) -> list[Any]:
     """Return a locked cell for each check of the block's own, worth a point."""
     return [
         _locked(
             # The id outlives a change of the checks' order.
-            f"b{block.number:02d}-{check.__name__}",
-            f"# 1 point: {(check.__doc__ or '').strip().splitlines()[0]}\n"
+            f"b{block.number:02d}-{check.name}",
+            f"# 1 point: {check.line}\n"
             "from winelab.checks.checking import require\n\n"
-            f'require({block.number}, "{check.__name__}")',
+            f'require({block.number}, "{check.name}")',
             grade=True,
             points=1,
         )
-        for check in checks_of(block.folder).functions
-        if not getattr(check, "given", False)
+        for check in map(verdict_on, checks_of(block.folder).functions)
+        if not check.given
     ]
 
 
@@ -133,22 +131,6 @@ def _with_pictures(cell: Any) -> Any:
     outside = r"(?<!!)\[([^\]]+)\]\((?:\.\./[^)]*|[\w.-]+\.(?:ipynb|py|md))\)"
     cell["source"] = re.sub(outside, r"\1", text)
     return cell
-
-
-def read_blocks(text: str, course: Course) -> list[int]:
-    """Return the numbers in a text such as "3,14" or "3-5"; all blocks for "".
-
-    Raises CourseError for what is no number of a block.
-    """
-    if not text.strip():
-        return [block.number for block in course.blocks]
-    numbers: list[int] = []
-    for part in re.split(r"[\s,]+", text.strip()):
-        match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part)
-        if not match:
-            raise CourseError(f'"{part}" names no blocks: write numbers, such as 3,14 or 3-5.')
-        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
-    return sorted({course.block(number).number for number in numbers})
 
 
 def write_course(folder: Path, course: Course, numbers: list[int]) -> list[Path]:
@@ -193,7 +175,7 @@ def main(folder: str, blocks: str) -> int:
             "Name the folder of your nbgrader course: make nbgrader COURSE=folder BLOCKS=3,14."
         )
     course = read_course()
-    numbers = read_blocks(blocks, course)
+    numbers = sorted({block.number for block in course.find(blocks.strip() or "all")})
     where = Path(folder).expanduser()
     if where.is_file():
         raise CourseError(f"{where} is a file: name a folder.")

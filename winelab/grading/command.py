@@ -25,11 +25,11 @@ from winelab.core.errors import CourseError
 from winelab.core.files import write_bytes
 from winelab.core.paths import ROOT
 from winelab.course.source import read_course
-from winelab.grading import sandbox
 from winelab.grading.grader import grade_one
 from winelab.grading.handins import find, key, shown
 from winelab.grading.report import Gradebook, csv_text, hardest, html_text, per_cent
 from winelab.grading.result import Grade, HandIn
+from winelab.grading.sandbox import best_backend
 
 REPORTS = ROOT / "grades"
 """Where reports go when no place is named; not under version control."""
@@ -60,8 +60,9 @@ def main(submissions: str, report: str = "", yes: bool = False) -> int:
         hand_ins, remarks = find(folder, Path(desk).resolve())
         target = place_for(report, folder, started)
         _note(remarks, console)
-        first, second, *more = sandbox.guarantees()
-        if sandbox.walled():
+        backend = best_backend()
+        first, second, *more = backend.guarantees()
+        if backend.walled:
             console.print(f"[dim]{escape(first)}[/]")
         else:
             console.print(f"[bold red]{escape(first)}[/]\n{escape(second)}")

@@ -24,32 +24,32 @@ import json
 import os
 import secrets
 import signal
-import stat
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from winelab.checks.checking import checks_of
+from winelab.checks.checking import checks_of, verdict_on
 from winelab.checks.report import Verdict
 from winelab.core.errors import CourseError
-from winelab.core.paths import TABLE, course_environment
+from winelab.core.paths import course_environment
 from winelab.course.source import Block, course
 from winelab.grading.backends import HOME, cache_folder
-from winelab.grading.limits import MB, Denial, Limits, size
-from winelab.grading.result import Grade, HandIn
+from winelab.grading.limits import Limits, clean
+from winelab.grading.result import Grade, HandIn, read_file
 from winelab.grading.sandbox import Sandbox, best_backend
-from winelab.tracking.workspace import NAME, clean_store, furnish
+from winelab.tracking.data import twin_bytes
+from winelab.tracking.workspace import NAME, clean_store
 
 PRINTED = 4000
 """Characters of the output that a grade keeps."""
-LONGEST = 25 * MB
-"""Bytes of a hand-in that is read: a notebook with many pictures has five."""
-WORDS = 200
-"""Characters of an error's last line that are shown."""
+SENTENCE = 430
+"""Characters of the sentence that says how a hand-in ended."""
 
 # -P: a file in the working folder is not taken for a module of the course.
 _WORKER = [
@@ -81,7 +81,7 @@ def grade_one(hand_in: HandIn, limits: Limits | None = None) -> Grade:
     except CourseError as error:
         problem = str(error)
     except Exception as error:
-        words = _clean(str(error)) or "no message"
+        words = clean(str(error)) or "no message"
         problem = f"The grader failed on it ({type(error).__name__}: {words})."
     seconds = time.monotonic() - started
     return Grade(hand_in, verdicts, problem, printed[-PRINTED:], seconds)
@@ -90,52 +90,23 @@ def grade_one(hand_in: HandIn, limits: Limits | None = None) -> Grade:
 # --- before it runs -----------------------------------------------------------------------------
 
 
-def read_hand_in(file: Path) -> bytes:
-    """Return the bytes of a hand-in.
-
-    Raises CourseError for what is no file of its own: a link, a device, or one that is too long.
-    """
-    if file.is_symlink():
-        raise CourseError("The file is a symbolic link, which is not followed: hand in the file.")
-    # Neither follow a link that has just been put there, nor wait for somebody to fill a pipe.
-    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise CourseError("This is no plain file, but a folder or a device.")
-        with open(file, "rb", opener=lambda name, flags: os.open(name, flags | careful)) as opened:
-            content = opened.read(LONGEST + 1)
-    except OSError as error:
-        raise CourseError(f"The file cannot be read ({error.strerror}).") from None
-    if len(content) > LONGEST:
-        raise CourseError(
-            f"The file has {file.stat().st_size / MB:.0f} MB; a hand-in may have "
-            f"{size(LONGEST)}. Clear its outputs, and hand it in again."
-        )
-    return content
-
-
 _preparing = threading.Lock()
-_prepared: dict[str, str] = {}
 
 
-def _prepare() -> dict[str, str]:
+@cache
+def _prepared() -> dict[str, str]:
     """Make what every hand-in needs, once: the wine table, an empty store, a list of fonts."""
-    with _preparing:
-        if not _prepared:
-            best_backend()
-            course()
-            # Making matplotlib's list takes longer than most blocks.
-            fonts = cache_folder() / "matplotlib"
-            if not any(fonts.glob("fontlist*.json")):
-                command = [sys.executable, "-c", "import matplotlib.font_manager"]
-                environment = os.environ | {"MPLCONFIGDIR": str(fonts)}
-                subprocess.run(command, env=environment, capture_output=True, check=False)
-            with clean_store() as store:
-                # All that a workspace is laid out with, made or read where it is allowed.
-                table = furnish(store.parent / NAME) / "data" / TABLE.name
-                _prepared["table"] = base64.b64encode(table.read_bytes()).decode()
-            _prepared["fonts"] = str(fonts)
-        return _prepared
+    best_backend()
+    course()
+    # Making matplotlib's list takes longer than most blocks.
+    fonts = cache_folder() / "matplotlib"
+    if not any(fonts.glob("fontlist*.json")):
+        command = [sys.executable, "-c", "import matplotlib.font_manager"]
+        environment = os.environ | {"MPLCONFIGDIR": str(fonts)}
+        subprocess.run(command, env=environment, capture_output=True, check=False)
+    # Inside, an empty store can be copied, and not made.
+    with clean_store():
+        return {"table": base64.b64encode(twin_bytes()).decode(), "fonts": str(fonts)}
 
 
 def _variables(home: Path, source: str) -> dict[str, str]:
@@ -172,38 +143,41 @@ def _variables(home: Path, source: str) -> dict[str, str]:
 
 def _graded(hand_in: HandIn, limits: Limits) -> tuple[tuple[Verdict, ...], str, str]:
     """Return the verdicts, the problem, and what was printed."""
+    with _preparing:
+        prepared = _prepared()
     block = course().block(hand_in.block)
-    content = read_hand_in(hand_in.file)
+    try:
+        content = read_file(hand_in.file)
+    except CourseError as error:
+        raise CourseError(f"{hand_in.file.name}: {error}.") from None
     notebook = hand_in.file.suffix.lower() == ".ipynb"
     job = {
         "notebook": notebook,
         "name": block.name,
         "number": block.number,
+        "limits": asdict(limits),
         "content": base64.b64encode(content).decode(),
-        **_prepare(),
+        **prepared,
     }
     with Sandbox(limits) as box:
         box.start(_WORKER, _variables(box.home, f"{block.name}.{'ipynb' if notebook else 'py'}"))
-        where = ""
+        where = problem = ""
         try:
             key = _tell(box, job)
             while "ended" not in (message := _heard(box, key, "at", "ended")):
-                where = f" in code cell {_clean(message['at'], 5)}"
-            ended = {name: _clean(value) for name, value in dict(message["ended"]).items()}
-        except (_EndedError, ValueError, TypeError):
-            return (), _how_it_went(box, where), box.printed()
-        if ended.get("refused"):
-            return (), ended["refused"], ""
-        problem = _worded(ended, limits, notebook)
-        try:
+                where = f" in code cell {clean(message['at'], 5)}"
+            problem = clean(message["ended"], SENTENCE)
+            if "unread" in message:
+                return (), problem, ""
+            where = " when it was checked"
             key = _tell(box, {"checks": (block.folder / "checks.py").read_text(encoding="utf-8")})
             message = _heard(box, key, "verdicts", "failed")
             if "failed" in message:
-                raise ValueError(_clean(message["failed"]))
+                raise ValueError(message["failed"])
             verdicts = _believed(block, message["verdicts"])
         except (_EndedError, ValueError, TypeError, KeyError) as error:
-            how = _how_it_went(box, " when it was checked", _clean(error))
-            return (), " ".join(filter(None, [problem, how])), box.printed()
+            how = _how_it_went(box, where, clean(error))
+            return (), f"{problem} {how}".strip(), box.printed()
         box.stop()
         return verdicts, problem, box.printed()
 
@@ -235,37 +209,14 @@ def _believed(block: Block, told: list[dict[str, Any]]) -> tuple[Verdict, ...]:
     functions = checks_of(block.folder).functions
     if [verdict["name"] for verdict in told] != [function.__name__ for function in functions]:
         raise ValueError("its verdicts are not about this block's checks")
-    found = []
-    for function, verdict in zip(functions, told, strict=True):
-        done, hint = verdict["done"] is True, _clean(verdict["hint"], 1000)
-        line = next(line.strip() for line in (function.__doc__ or "").splitlines() if line.strip())
-        given = bool(getattr(function, "given", False))
-        found.append(Verdict(function.__name__, line, done, "" if done else hint, given))
-    return tuple(found)
+    hints = [
+        "" if verdict["done"] is True else clean(verdict["hint"], 1000) or "there is no hint."
+        for verdict in told
+    ]
+    return tuple(map(verdict_on, functions, hints))
 
 
 # --- what is said -------------------------------------------------------------------------------
-
-
-def _clean(text: object, most: int = WORDS) -> str:
-    """Return what a hand-in may have said, as one line that can be shown."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
-    return words if len(words) <= most else words[: most - 3] + "..."
-
-
-def _worded(ended: dict[str, str], limits: Limits, notebook: bool) -> str:
-    """Return how the code ended, in a sentence; "" for a normal end."""
-    if not (error := ended.get("error", "")):
-        return ""
-    where = ended.get("where") or "It"
-    rest = f"; the {'cells' if notebook else 'lines'} after it did not run."
-    if "exit" in ended:
-        how = f"with {ended['exit']}" if ended["exit"] else "by exit() or sys.exit()"
-        return f"{where} ended the run {how}{rest}"
-    denial = Denial.__members__.get(ended.get("denial", ""))
-    if denial:
-        return f"{where} {limits.fill(denial.value)} ({error}){rest}"
-    return f"{where} ended in {error}{rest}"
 
 
 def _how_it_went(box: Sandbox, where: str, said: str = "") -> str:

@@ -7,7 +7,6 @@ silently.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -26,7 +25,8 @@ from pathlib import Path, PurePosixPath
 from winelab.core.errors import CourseError
 from winelab.core.paths import SOLUTIONS, block_folders
 from winelab.course.notebook import fingerprint
-from winelab.grading.result import HandIn
+from winelab.grading.result import MOST_BYTES, HandIn, read_file
+from winelab.tracking.data import sha256
 
 KINDS = (".ipynb", ".py")
 ARCHIVES = (".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -40,8 +40,6 @@ JUNK = {
 A_COURSE = {"labs", "winelab", "blocks"}
 OF_THE_COURSE = {"solutions", "blocks", "winelab", "tests", "slides", "stack", "docs", "data"}
 
-MOST_BYTES = 20_000_000
-"""A hand-in larger than this is left out: a notebook with all its pictures has a tenth."""
 MOST_UNPACKED = 2_000_000_000
 """Bytes that may come out of all zip files together."""
 MOST_MEMBERS = 100_000
@@ -111,32 +109,28 @@ class Named:
     """Whether it says so in a usual form; where not, it is remarked on."""
 
 
-def without_copy_marks(stem: str) -> str:
-    """Return a stem without the marks of copies: "14_autolog" of "14_autolog - Copy (2)"."""
-    before = None
-    while stem != before:
-        before, stem = stem, _COPY.sub("", stem).strip()
-    return stem
-
-
-def read_name(stem: str, known: dict[int, str]) -> Named:
+def read_name(stem: str) -> Named:
     """Return what a file's name, without its suffix, says about block and student.
 
     A number with its block's slug says it; so does a number at the very beginning, or after a
     word such as "lab". A number elsewhere does, if there is no other, and is not sure.
     """
-    stem = without_copy_marks(unicodedata.normalize("NFC", stem))
+    # In a zip file a name may be endless, and to look through it, too.
+    stem, before = unicodedata.normalize("NFC", stem[:255]), ""
+    # "14_autolog - Copy (2)" has two marks.
+    while stem != before:
+        stem, before = _COPY.sub("", stem).strip(), stem
 
     def matches(pattern: str) -> list[re.Match[str]]:
         found = re.finditer(pattern, stem, re.IGNORECASE)
-        return [match for match in found if int(match["block"]) in known]
+        return [match for match in found if int(match["block"]) in slugs()]
 
     def named(match: re.Match[str], sure: bool = True) -> Named:
         # A version's number behind it is the system's, as Canvas' "-2" and Jupyter's "-Copy1".
         after = re.sub(r"^-\d{1,2}$", "", stem[match.end() :])
         return Named(int(match["block"]), _person(f"{stem[: match.start()]} {after}"), sure)
 
-    full = [match for pattern in _with_slugs(known) for match in matches(pattern)]
+    full = [match for pattern in _with_slugs() for match in matches(pattern)]
     if full:
         return named(full[0]) if len({int(match["block"]) for match in full}) == 1 else Named(None)
     numbers = re.findall(_ALONE, stem)
@@ -145,12 +139,12 @@ def read_name(stem: str, known: dict[int, str]) -> Named:
         if len(found) == 1 and (sure or len(numbers) == 1):
             after = "_".join(re.split(r"[\s_.-]+", stem[found[0].end() :].casefold().strip(" _.-")))
             # "15_autolog": number and slug of two blocks; the name does not say which it is.
-            return Named(None) if after in known.values() else named(found[0], sure)
+            return Named(None) if after in slugs().values() else named(found[0], sure)
     return Named(None, _person(stem))
 
 
-def _with_slugs(known: dict[int, str]) -> Iterator[str]:
-    for number, slug in known.items():
+def _with_slugs() -> Iterator[str]:
+    for number, slug in slugs().items():
         words = re.escape(slug).replace("_", r"[\s_.-]*")
         # Below ten with or without the zero.
         zero = "0?" if number < 10 else ""
@@ -192,12 +186,10 @@ def owner_of(place: Place) -> Owner:
     for at, part in enumerate(place):
         for pattern in _SYSTEMS:
             if match := pattern.fullmatch(part):
-                said = match.groupdict()
-                file = said["file"] if at == len(place) - 1 else ""
-                late = bool(said.get("late"))
-                return Owner(
-                    said["student"].strip(), file or place[-1], said["id"], late, place[:at]
-                )
+                said = match.groupdict(default="")
+                own = said["file"] if at == len(place) - 1 else ""
+                name, late = said["student"].strip(), bool(said.get("late"))
+                return Owner(name, own or place[-1], said["id"], late, place[:at])
     first = place[0] if len(place) > 1 else ""
     return Owner(re.sub(r"\.zip$", "", first, flags=re.IGNORECASE), place[-1])
 
@@ -223,12 +215,10 @@ def read_content(file: Path) -> Content:
     Never raises: a hand-in may hold anything.
     """
     try:
-        if file.stat().st_size > MOST_BYTES:
-            return Content(unread=f"left out, it is larger than {MOST_BYTES:,} bytes")
-        data = file.read_bytes()
-    except OSError as error:
-        return Content(unread=f"cannot be read ({error.strerror})")
-    digest = hashlib.sha256(data).hexdigest()
+        data = read_file(file)
+    except CourseError as error:
+        return Content(unread=str(error))
+    digest = sha256(data)
     if file.suffix.lower() == ".py":
         match = re.match(r"\W{0,4}Wine Lab, block (\d+):", data[:200].decode("utf-8", "replace"))
         return Content(digest, int(match[1]) if match else None)
@@ -245,9 +235,9 @@ def read_content(file: Path) -> Content:
 
 
 @cache
-def _own_solutions(folder: Path = SOLUTIONS) -> dict[str, str]:
+def _own_solutions() -> dict[str, str]:
     """Return the digest of each script of the course's own, and its name."""
-    return {hashlib.sha256(p.read_bytes()).hexdigest(): p.name for p in sorted(folder.glob("*.py"))}
+    return {sha256(path.read_bytes()): path.name for path in sorted(SOLUTIONS.glob("*.py"))}
 
 
 # --- folders and zip files ----------------------------------------------------------------------
@@ -259,9 +249,9 @@ class Found:
 
     place: Place
     file: Path
-    """Where it lies; in a zip file, where it is written if it can be graded."""
+    """Where it lies; of an entry that is not unpacked, the zip file."""
     member: zipfile.ZipInfo | None = None
-    """Its entry in the zip file."""
+    """Its entry in the zip file, until it is unpacked."""
 
     @property
     def suffix(self) -> str:
@@ -313,7 +303,8 @@ class _Reader:
     def __init__(self, desk: Path) -> None:
         self.desk = desk
         self.remarks: list[str] = []
-        self.unpacked = 0
+        self.bytes = 0
+        """What has come out of all zip files."""
 
     def remark(self, place: Place, words: str) -> None:
         """Say something of a file."""
@@ -334,16 +325,12 @@ class _Reader:
             for path in (Path(where, name) for name in (*folders, *names)):
                 if path.is_symlink() or path.is_file():
                     found.append(Found(place(path), path))
-        for entry in _worth_a_look(sorted(found, key=lambda entry: entry.place)):
-            yield from self.file(entry, 1)
+        yield from self.opened(sorted(found, key=lambda entry: entry.place))
 
     def zip(self, file: Path, place: Place, depth: int = 1) -> Iterator[Found]:
-        """Yield what is in a zip file, as if it were a folder; only what can be graded is written.
+        """Yield what is in a zip file, as if it were a folder.
 
-        Args:
-            file: the zip file.
-            place: its own place; empty for the one of the whole class.
-            depth: how many zip files it lies in, itself included.
+        Its own place is empty for the one of the whole class; `depth` counts it, too.
         """
         where = place or (file.name,)
         if depth > DEEPEST:
@@ -358,52 +345,48 @@ class _Reader:
                 found = []
                 for member in members:
                     if inner := _place(member):
-                        found.append(Found(inner, file, member))
+                        found.append(Found((*place, *inner), file, member))
                         continue
                     name = f"its entry {shown(member.filename)!r}"
                     self.remark(where, f"{name} was left out, since it leads out of the zip file")
-                for entry in _worth_a_look(found):
-                    whole = Found((*place, *entry.place), file, entry.member)
-                    yield from self.file(whole, depth + 1, archive)
+                yield from self.opened(found, archive, depth)
         # What zipfile and its decompressors raise for a file that is broken.
         except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as no:
             self.remark(where, f"this zip file cannot be read ({no})")
 
-    def file(
-        self, entry: Found, depth: int, archive: zipfile.ZipFile | None = None
+    def opened(
+        self, found: list[Found], archive: zipfile.ZipFile | None = None, depth: int = 0
     ) -> Iterator[Found]:
-        """Yield the file; what is in it, if it is a zip."""
-        file: Path | None = entry.file
-        if entry.is_link:
-            self.remark(entry.place, "left out, it is a symbolic link")
-        elif entry.suffix not in (*KINDS, ".zip"):
-            yield entry
-        elif entry.member and entry.member.flag_bits & 1:
-            self.remark(entry.place, "left out, it is encrypted")
-        else:
-            if archive and entry.member:
-                file = self.written(archive, entry.member, entry)
-            if file and entry.suffix == ".zip":
-                yield from self.zip(file, entry.place, depth)
-            elif file:
-                yield Found(entry.place, file)
+        """Yield what is worth a look, unpacked if it can be graded; for a zip, what is in it."""
+        for entry in _worth_a_look(found):
+            if entry.is_link:
+                self.remark(entry.place, "left out, it is a symbolic link")
+            elif entry.suffix not in (*KINDS, ".zip"):
+                yield entry
+            elif file := self.unpacked(entry, archive) if archive else entry.file:
+                if entry.suffix == ".zip":
+                    yield from self.zip(file, entry.place, depth + 1)
+                else:
+                    yield Found(entry.place, file)
 
-    def written(
-        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, entry: Found
-    ) -> Path | None:
-        """Write an entry to the desk, in a folder of its own; None where it is too large."""
+    def unpacked(self, entry: Found, archive: zipfile.ZipFile) -> Path | None:
+        """Write an entry to the desk, in a folder of its own; None where that must not be."""
+        assert entry.member is not None
+        if entry.member.flag_bits & 1:
+            self.remark(entry.place, "left out, it is encrypted")
+            return None
         most = MOST_BYTES if entry.suffix in KINDS else MOST_UNPACKED
-        most = min(most, MOST_UNPACKED - self.unpacked)
+        most = min(most, MOST_UNPACKED - self.bytes)
         # No system minds this name, whatever the zip's maker called it.
         stem = re.sub(r"[^A-Za-z0-9._ ()-]", "_", PurePosixPath(entry.place[-1]).stem)[:80]
         file = Path(tempfile.mkdtemp(dir=self.desk), f"{stem}{entry.suffix}")
         size = 0
-        with archive.open(member) as source, file.open("wb") as out:
+        with archive.open(entry.member) as source, file.open("wb") as out:
             # The sizes in a zip are what its maker says: count what really comes out.
             while size <= most and (piece := source.read(1 << 20)):
                 size += len(piece)
                 out.write(piece)
-        self.unpacked += size
+        self.bytes += size
         if size <= most:
             return file
         file.unlink()
@@ -482,19 +465,23 @@ _SUMS = {
 }
 
 
+_Versions = dict[tuple[str, int], list[tuple[str, str, Found]]]
+"""By the `key` of a student's name, and block: the name as it was written, digest, and file."""
+
+
 def _sort_out(found: list[Found], folder: str, reader: _Reader) -> list[HandIn]:
     """Return the files that are hand-ins; the rest becomes remarks."""
-    names = _names(found, reader)
-    versions: dict[tuple[str, int], list[tuple[HandIn, str, Place]]] = defaultdict(list)
+    numbered = _with_numbers(found, reader)
+    versions: _Versions = defaultdict(list)
     sums: dict[str, dict[str, list[str]]] = {what: defaultdict(list) for what in _SUMS}
     for entry in found:
         owner = owner_of(entry.place)
-        student = names.get((key(owner.name), owner.ident), owner.name)
+        student = numbered.get((key(owner.name), owner.ident), owner.name)
         if entry.suffix not in KINDS:
             what = "packed" if entry.suffix in ARCHIVES else "other"
             sums[what][student or folder].append(owner.file)
             continue
-        said = read_name(PurePosixPath(owner.file).stem, slugs())
+        said = read_name(PurePosixPath(owner.file).stem)
         content = read_content(entry.file)
         block = _block(said, content, entry, reader)
         if block is None:
@@ -510,14 +497,30 @@ def _sort_out(found: list[Found], folder: str, reader: _Reader) -> list[HandIn]:
             reader.remark(entry.place, f"is solutions/{solution} of the course, to the letter")
         if owner.late:
             sums["late"][student].append(str(block))
-        hand_in = HandIn(student, block, entry.file)
-        versions[key(student), block].append((hand_in, content.digest, entry.place))
+        versions[key(student), block].append((student, content.digest, entry))
     for what, students in sums.items():
         for who, files in sorted(students.items()):
             each = ", ".join(sorted(set(files), key=int)) if what == "late" else ""
             words = {"who": who, "some": _listed(files), "all": each, "count": len(files)}
             reader.remarks.append(_SUMS[what].format(**words))
     return _pick(versions, reader)
+
+
+def _with_numbers(found: list[Found], reader: _Reader) -> dict[tuple[str, str], str]:
+    """Return, of students who share a name, each one's name with the number that a system gave."""
+    idents: dict[str, set[tuple[str, Place]]] = defaultdict(set)
+    for owner in (owner_of(entry.place) for entry in found):
+        if owner.ident:
+            idents[owner.name].add((owner.ident, owner.within))
+    names: dict[tuple[str, str], str] = {}
+    for name, seen in idents.items():
+        # Moodle gives a student another number in each assignment: only within one folder or
+        # zip file do two numbers mean two people.
+        if len(seen) > len({within for _, within in seen}):
+            names |= {(key(name), ident): f"{name} ({ident})" for ident, _ in seen}
+            words = "several students share this name; their numbers tell them apart."
+            reader.remarks.append(f"{name}: {words}")
+    return names
 
 
 def _block(said: Named, content: Content, entry: Found, reader: _Reader) -> int | None:
@@ -541,52 +544,37 @@ def _block(said: Named, content: Content, entry: Found, reader: _Reader) -> int 
     return block
 
 
-def _pick(
-    versions: dict[tuple[str, int], list[tuple[HandIn, str, Place]]], reader: _Reader
-) -> list[HandIn]:
+def _pick(versions: _Versions, reader: _Reader) -> list[HandIn]:
     """Return each hand-in once: of equal files one, and no more than `MOST_VERSIONS`."""
-    # One spelling a student: the one that most of the files have.
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for (who, _), several in versions.items():
-        spellings[who].update(hand_in.student for hand_in, _, _ in several)
-    name = {who: max(sorted(counts), key=counts.__getitem__) for who, counts in spellings.items()}
-    for who, counts in sorted(spellings.items()):
-        if len(counts) > 1:
-            both = " and ".join(sorted(counts))
-            reader.remarks.append(f"{both} are taken for one student, {name[who]}.")
+    names = _spellings(versions, reader)
     picked = []
     for (who, block), several in sorted(versions.items()):
-        several.sort(key=lambda version: (version[0].file.suffix.lower() != ".ipynb", version[2]))
-        kept: dict[str, tuple[Path, Place]] = {}
-        for hand_in, digest, place in several:
-            if digest in kept:
-                same = "/".join(kept[digest][1])
-                reader.remark(place, f"left out, it is the same file as {same}")
-            else:
-                kept[digest] = hand_in.file, place
-        for at, (file, place) in enumerate(kept.values()):
+        several.sort(key=lambda version: (version[2].suffix != ".ipynb", version[2].place))
+        kept: dict[str, Found] = {}
+        for _, digest, entry in several:
+            first = kept.setdefault(digest, entry)
+            if first is not entry:
+                same = "/".join(first.place)
+                reader.remark(entry.place, f"left out, it is the same file as {same}")
+        for at, entry in enumerate(kept.values()):
             if at < MOST_VERSIONS:
-                picked.append(HandIn(name[who], block, file))
+                picked.append(HandIn(names[who], block, entry.file))
                 continue
-            count = f"{name[who]} has {len(kept)} versions of block {block}"
-            reader.remark(place, f"left out, {count} and {MOST_VERSIONS} are graded")
+            count = f"{names[who]} has {len(kept)} versions of block {block}"
+            reader.remark(entry.place, f"left out, {count} and {MOST_VERSIONS} are graded")
     return picked
 
 
-def _names(found: list[Found], reader: _Reader) -> dict[tuple[str, str], str]:
-    """Return a name for students whom a system knows by number: with it, if two share a name."""
-    idents: dict[str, set[tuple[str, Place]]] = defaultdict(set)
-    for owner in (owner_of(entry.place) for entry in found):
-        if owner.ident:
-            idents[owner.name].add((owner.ident, owner.within))
-    names: dict[tuple[str, str], str] = {}
-    for name, seen in idents.items():
-        # Moodle gives a student another number in each assignment: only within one folder or
-        # zip file do two numbers mean two people.
-        if len(seen) > len({within for _, within in seen}):
-            names |= {(key(name), ident): f"{name} ({ident})" for ident, _ in seen}
-            words = "several students share this name; their numbers tell them apart."
-            reader.remarks.append(f"{name}: {words}")
+def _spellings(versions: _Versions, reader: _Reader) -> dict[str, str]:
+    """Return one spelling for each student: the one that most of the files have."""
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for (who, _), several in versions.items():
+        spellings[who].update(student for student, _, _ in several)
+    names = {who: max(sorted(counts), key=counts.__getitem__) for who, counts in spellings.items()}
+    for who, counts in sorted(spellings.items()):
+        if len(counts) > 1:
+            both = " and ".join(sorted(counts))
+            reader.remarks.append(f"{both} are taken for one student, {names[who]}.")
     return names
 
 

@@ -13,6 +13,12 @@ def size(count: int) -> str:
     return f"{count / GB:g} GB" if count >= GB else f"{count / MB:g} MB"
 
 
+def clean(text: object, most: int = 200) -> str:
+    """Return what a hand-in may have said, as one line that can be shown."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * most]).split())
+    return words if len(words) <= most else words[: most - 3] + "..."
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a command may take.
@@ -52,15 +58,3 @@ class Limit(Enum):
     DISK = "wrote more than {disk} or {files} files{where}, and was stopped"
     OUTPUT = "printed more than {output}{where}, and was stopped"
     LINES = "wrote into the grader's own line{where}, and was stopped"
-
-
-class Denial(Enum):
-    """What the sandbox denied, by the error inside; the value follows "Line 3" or the like."""
-
-    NETWORK = "asked the network, which is not there while a hand-in is graded"
-    MEMORY = "asked for more memory than the {memory} that a hand-in may have"
-    DISK = "wrote more to disk than the {disk} that a hand-in may have"
-    PROCESSES = "started more than the {processes} processes that a hand-in may have"
-    OUTSIDE = "tried to reach what is outside of its own folder"
-    INPUT = "waits for something to be typed, and nobody is there"
-    DISPLAY = "wants to open a window, and there is no screen"

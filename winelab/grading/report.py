@@ -88,10 +88,6 @@ class Gradebook:
             for name in sorted({student for student, _ in cells}, key=_sorting)
         ]
 
-    def count(self, level: Level) -> int:
-        """Return how many hand-ins have this level."""
-        return sum(grade.level is level for grade in self.grades)
-
 
 def _sorting(name: str) -> tuple[str, str]:
     plain = unicodedata.normalize("NFKD", name)

@@ -1,12 +1,18 @@
-"""Describe what became of one hand-in: the record that `grader` makes and `report` shows."""
+"""Describe one hand-in, and what became of it: what `grader` makes and `report` shows."""
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from winelab.checks.report import Verdict
+from winelab.core.errors import CourseError
+
+MOST_BYTES = 20_000_000
+"""A hand-in larger than this is left out: a notebook with all its pictures has a tenth."""
 
 
 class Level(Enum):
@@ -32,6 +38,26 @@ class HandIn:
     """As it is shown: the folder's name, or what the file's name says in a flat folder."""
     block: int
     file: Path
+
+
+def read_file(file: Path) -> bytes:
+    """Return the bytes of what was handed in.
+
+    Raises CourseError, which says so in a few words, for what cannot be read, is too large, or is
+    no file of its own: a link or a device.
+    """
+    # Neither follow a link that has just been put there, nor wait for somebody to fill a pipe.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            raise CourseError("left out, it is a link, a folder or a device")
+        with open(file, "rb", opener=lambda name, flags: os.open(name, flags | careful)) as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise CourseError(f"cannot be read ({error.strerror})") from None
+    if len(content) > MOST_BYTES:
+        raise CourseError(f"left out, it is larger than {MOST_BYTES:,} bytes")
+    return content
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ class Sandbox:
     afterwards with all processes.
     """
 
+    _process: subprocess.Popen[bytes]
+    """The command, once it is started."""
+
     def __init__(self, limits: Limits | None = None, backend: Backend | None = None) -> None:
         self.limits = limits or Limits()
         self.backend = backend or best_backend()
@@ -71,7 +74,6 @@ class Sandbox:
         self.code: int | None = None
         """Its exit code, once it has ended by itself; below 0 or above 128 for a signal."""
         self.home = HOME
-        self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -117,15 +119,17 @@ class Sandbox:
             bufsize=0,
             **own_group(),
         )
-        for work in (self._read_lines, self._read_output, self._watch):
-            # Daemons: a process that has run away may hold a pipe open, and must not hold us.
-            thread = threading.Thread(target=_quietly, args=[work], daemon=True)
+        # Daemons: a process that has run away may hold a pipe open, and must not hold us.
+        self._threads = [
+            threading.Thread(target=_quietly, args=[work], daemon=True)
+            for work in (self._read_lines, self._read_output, self._watch)
+        ]
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
 
     def send(self, line: bytes) -> None:
         """Send a line to the command's standard input; one that has ended misses it."""
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process.stdin is not None
         rest = memoryview(line + b"\n")
         with suppress(OSError, ValueError):
             while rest:
@@ -147,32 +151,31 @@ class Sandbox:
 
     def wait(self, seconds: float) -> None:
         """Wait until it has ended by itself or was ended, at most some seconds; then end it."""
-        assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=seconds)
         self.stop()
 
     def stop(self, reason: Limit | None = None) -> None:
         """End it, with all that it started. It may be called again, and from any thread."""
-        process = self._process
-        if process is None:
+        if not self._threads:
+            # It was never started.
             return
         with self._lock:
             first = not self._over.is_set()
             if first:
-                self.code = process.poll()
+                self.code = self._process.poll()
                 self.stopped = reason if self.code is None else None
             self._over.set()
         if first:
-            self._kill(process)
+            self._kill(self._process)
         if threading.current_thread() in self._threads:
             return
         for thread in self._threads:
             thread.join(timeout=5)
         # One that a thread still reads is left to it.
         if not any(thread.is_alive() for thread in self._threads):
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe:
                     with suppress(OSError):
                         pipe.close()
 
@@ -209,7 +212,7 @@ class Sandbox:
     # --- what runs beside it
 
     def _read_lines(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process.stdout is not None
         buffer = b""
         try:
             while piece := os.read(self._process.stdout.fileno(), 65536):
@@ -223,7 +226,7 @@ class Sandbox:
             self._lines.put(None)
 
     def _read_output(self) -> None:
-        assert self._process is not None and self._process.stderr is not None
+        assert self._process.stderr is not None
         total = 0
         while piece := os.read(self._process.stderr.fileno(), 65536):
             total += len(piece)
@@ -236,7 +239,6 @@ class Sandbox:
 
     def _watch(self) -> None:
         """Look at it every moment, and end it where it takes more than it may."""
-        assert self._process is not None
         while not self._over.wait(INTERVAL):
             # What it has left may hold its pipes open: with the command, all ends.
             over = self._process.poll() is not None
@@ -262,7 +264,6 @@ class Sandbox:
         return Limit.DISK if used > NEAR * limits.disk or files > limits.files else None
 
     def _tree(self) -> list[psutil.Process]:
-        assert self._process is not None
         with suppress(psutil.Error):
             first = psutil.Process(self._process.pid)
             return [first, *first.children(recursive=True)]
@@ -331,13 +332,3 @@ def _problems(backend: Backend) -> str:
         return last_line(box.printed())[:200] or "no answer"
     broken, holes = json.loads(line)
     return ", ".join([*broken, *holes] if backend.walled else broken)
-
-
-def walled() -> bool:
-    """Return whether commands are kept from other files, other processes and the network."""
-    return best_backend().walled
-
-
-def guarantees() -> list[str]:
-    """Return what this machine really guarantees, a sentence each; first the sum."""
-    return best_backend().guarantees()

@@ -1,7 +1,8 @@
 """Run one hand-in inside the sandbox: its code, and after it the block's checks.
 
-It speaks with `grader` in lines of JSON: a job comes in; "at" says which cell runs, "ended" how
-the code ended; then the checks come in, and "verdicts" go out. See `grader` for what is believed.
+It speaks with `grader` in lines of JSON: a job comes in; "at" says which cell runs, "ended" in a
+sentence how the code ended; then the checks come in, and "verdicts" go out. See `grader` for what
+is believed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import importlib.util
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
 import sys
@@ -26,50 +26,51 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from winelab.grading.limits import Denial
+from winelab.core.errors import CourseError
+from winelab.grading.limits import Limits, clean
 from winelab.proof.run_code import End, new_main, run_script
 from winelab.tracking.workspace import NAME, furnish
 
 # --- how a hand-in's code can end ---------------------------------------------------------------
 
-# By what the last line of a traceback says; "refused" is an answer of this machine, not of the net.
-_SIGNS = {
-    Denial.MEMORY: r"\w*MemoryError\b",
-    Denial.NETWORK: r".*(Network is unreachable|No route to host|Name or service not known"
-    r"|nodename nor servname|Temporary failure in name resolution|NameResolutionError"
-    r"|getaddrinfo failed)",
-    Denial.DISK: r".*(No space left on device|Dis[ck] quota exceeded|File too large"
-    r"|database or disk is full)",
-    Denial.PROCESSES: r"BlockingIOError|.*can't start new thread",
-    Denial.INPUT: r"EOFError: .*reading a line",
-    Denial.DISPLAY: r"TclError: .*display",
+# What the sandbox denied, by what the last line of a traceback says; "refused" is an answer of this
+# machine, not of the net.
+_DENIED = {
+    r"\w*MemoryError\b": "asked for more memory than the {memory} that a hand-in may have",
+    r".*(Network is unreachable|No route to host|Name or service not known|nodename nor servname"
+    r"|Temporary failure in name resolution|NameResolutionError|getaddrinfo failed)": "asked the "
+    "network, which is not there while a hand-in is graded",
+    r".*(No space left on device|Dis[ck] quota exceeded|File too large|database or disk is full)": (
+        "wrote more to disk than the {disk} that a hand-in may have"
+    ),
+    r"BlockingIOError|.*can't start new thread": (
+        "started more than the {processes} processes that a hand-in may have"
+    ),
+    r"EOFError: .*reading a line": "waits for something to be typed, and nobody is there",
+    r"TclError: .*display": "wants to open a window, and there is no screen",
 }
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def denial_of(error: BaseException | None) -> Denial | None:
-    """Return what the sandbox denied, or None where the error is the hand-in's own affair.
+def denied(error: BaseException | None) -> str:
+    """Return what the sandbox denied, to follow "Line 3"; "" for the hand-in's own affair.
 
-    Looks at the error and at those that it came from.
+    Looks at the error and at those that it came from. The limits' names stand in braces.
     """
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
         error = error.__cause__ or error.__context__
     for one in seen:
-        for denial, pattern in _SIGNS.items():
+        for pattern, words in _DENIED.items():
             if re.match(pattern, last_line(one)):
-                return denial
-        named = getattr(one, "filename", None)
+                return words
+        file = Path(str(getattr(one, "filename", None) or ""))
         # Its own file, whose rights it has changed itself, is its own affair.
-        if getattr(one, "errno", None) in _REFUSED and named and not _at_home(str(named)):
-            return Denial.OUTSIDE
-    return None
-
-
-def _at_home(name: str) -> bool:
-    # Not by way of the working folder, which may be gone.
-    return not Path(name).is_absolute() or Path(name).is_relative_to(Path.home())
+        elsewhere = file.is_absolute() and not file.is_relative_to(Path.home())
+        if elsewhere and getattr(one, "errno", None) in _REFUSED:
+            return "tried to reach what is outside of its own folder"
+    return ""
 
 
 def last_line(error: BaseException) -> str:
@@ -81,27 +82,22 @@ def last_line(error: BaseException) -> str:
     return re.sub(r"^(?:\w+\.)+(?=\w+(?::|$))", "", line)
 
 
-def told(end: End, where: str) -> dict[str, str]:
-    """Return what the grader is to know: "error", "denial", "where", and "exit" for an exit.
+def worded(end: End, where: str, rest: str, limits: Limits) -> str:
+    """Return how the code ended, in a sentence; "" for a normal end.
 
-    Args:
-        end: how the code ended.
-        where: the cell or line that it ended in, such as "Code cell 3 of 9".
+    `where` is such as "Code cell 3 of 9", and the `rest`, "cells" or "lines", did not run.
     """
     if end.error is None:
-        return {}
-    denial = denial_of(end.error)
-    found = {"error": last_line(end.error), "denial": denial.name if denial else "", "where": where}
+        return ""
+    error, words = clean(last_line(end.error)), denied(end.error)
+    how = f"{limits.fill(words)} ({error})" if words else f"ended in {error}"
     if isinstance(end.error, SystemExit):
-        found["exit"] = "" if end.error.code is None else str(end.error.code)
-    return found
+        code = "" if end.error.code is None else clean(end.error.code)
+        how = f"ended the run {f'with {code}' if code else 'by exit() or sys.exit()'}"
+    return f"{where} {how}; the {rest} after it did not run."
 
 
 # --- reading what was handed in -----------------------------------------------------------------
-
-
-class UnreadableError(Exception):
-    """The file is no notebook or script; the message is the sentence to show."""
 
 
 _NO_NOTEBOOK = {
@@ -115,14 +111,12 @@ _NO_NOTEBOOK = {
 def code_cells(content: bytes) -> list[tuple[str, bool]]:
     """Return the sources of a notebook's code cells, and whether each is marked as meant to fail.
 
-    Any format from 3 on, with or without a byte-order mark. Raises UnreadableError.
+    Any format from 3 on, with or without a byte-order mark. Raises CourseError for another file.
     """
-    if not content.strip():
-        raise UnreadableError("The file is empty.")
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
         if not isinstance(notebook, dict) or not ({"cells", "worksheets"} & set(notebook)):
-            raise UnreadableError("The file is no notebook: it is JSON, and has no cells.")
+            raise CourseError("The file is no notebook: it is JSON, and has no cells.")
         sheets = notebook.get("worksheets", [notebook])
         found = []
         for cell in (cell for sheet in sheets for cell in sheet["cells"]):
@@ -131,30 +125,28 @@ def code_cells(content: bytes) -> list[tuple[str, bool]]:
                 text = source if isinstance(source, str) else "".join(source)
                 tags = (cell.get("metadata") or {}).get("tags") or []
                 found.append((text.replace("\r\n", "\n"), "raises-exception" in tags))
-    except UnreadableError:
+    except CourseError:
         raise
     except Exception as error:
         words = next(words for kind, words in _NO_NOTEBOOK.items() if isinstance(error, kind))
-        raise UnreadableError(f"The file is no notebook: {words}.") from None
+        raise CourseError(f"The file is no notebook: {words}.") from None
     if not any(source.strip() for source, _ in found):
-        raise UnreadableError("The notebook has no code in it.")
+        raise CourseError("The notebook has no code in it.")
     spec = (notebook.get("metadata") or {}).get("kernelspec") or {}
     language = str(spec.get("language") or "python") if isinstance(spec, dict) else "python"
     if not language.lower().startswith("python"):
-        raise UnreadableError(f"The notebook is written in {language[:20]}, not in Python.")
+        raise CourseError(f"The notebook is written in {language[:20]}, not in Python.")
     return found
 
 
 def check_script(content: bytes) -> None:
-    """Raise UnreadableError where a script is no text that Python takes."""
-    if not content.strip():
-        raise UnreadableError("The file is empty.")
+    """Raise CourseError where a script is no text that Python takes."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-        raise UnreadableError("The script is no text in UTF-8, which Python wants: save it so.")
+        raise CourseError("The script is no text in UTF-8, which Python wants: save it so.")
     try:
         importlib.util.decode_source(content)
     except (UnicodeError, SyntaxError):
-        raise UnreadableError(
+        raise CourseError(
             "The script is not in UTF-8, which Python wants, and names no other encoding: "
             "save it as UTF-8."
         ) from None
@@ -166,12 +158,8 @@ def check_script(content: bytes) -> None:
 def run_notebook(content: bytes, starts: Callable[[int], None]) -> tuple[End, str]:
     """Run all code cells in IPython, as Jupyter's "Run all" does: an error ends it.
 
-    Args:
-        content: the file.
-        starts: called with each code cell's number, from 1 on, before it runs.
-
-    Returns:
-        How it ended, and in which cell. Raises UnreadableError.
+    Calls `starts` with each code cell's number, from 1 on, before it runs. Returns how it ended,
+    and in which cell. Raises CourseError for what is no notebook.
     """
     cells = code_cells(content)
     from IPython.core.interactiveshell import InteractiveShell
@@ -205,8 +193,7 @@ def run_notebook(content: bytes, starts: Callable[[int], None]) -> tuple[End, st
 def run_whole_script(content: bytes, path: Path) -> tuple[End, str]:
     """Run a script as ``python SCRIPT`` does, until its threads have ended.
 
-    Returns:
-        How it ended, and at which line. Raises UnreadableError.
+    Returns how it ended, and at which line. Raises CourseError for what is no script.
     """
     check_script(content)
     # A traceback shows its lines from the file.
@@ -281,8 +268,7 @@ def verdicts(
 ) -> list[dict[str, Any]]:
     """Run a block's checks on the variables and on the store of this process.
 
-    Returns:
-        For each check its "name", whether it is "done", and its "hint".
+    Returns each check's "name", whether it is "done", and its "hint".
     """
     from winelab.checks.checking import run_checks
     from winelab.checks.fixtures import CheckContext
@@ -321,16 +307,11 @@ def _silence() -> None:
 
 def _settle(job: dict[str, Any]) -> Path:
     """Lay out the workspace, and make the home's few folders; returns the workspace."""
-    home = Path.home()
-    table = home / f"{secrets.token_hex(4)}.csv"
-    table.write_bytes(base64.b64decode(job["table"]))
-    workspace = furnish(home / NAME, table)
-    table.unlink()
     for name in ("TMPDIR", "MPLCONFIGDIR"):
         Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
     for kept in Path(job["fonts"]).glob("*.json"):
         shutil.copyfile(kept, Path(os.environ["MPLCONFIGDIR"]) / kept.name)
-    return workspace
+    return furnish(Path.home() / NAME, base64.b64decode(job["table"]))
 
 
 def _not_here(*_: object, **__: object) -> None:
@@ -360,17 +341,19 @@ def main() -> None:
     folder = workspace / ("labs" if job["notebook"] else "solutions")
     os.chdir(folder)
     try:
+        if not content.strip():
+            raise CourseError("The file is empty.")
         if job["notebook"]:
             end, where = run_notebook(content, lambda number: tell(at=number))
         else:
             end, where = run_whole_script(content, folder / f"{name}.py")
-        ended = told(end, where)
-    except UnreadableError as error:
-        ended = {"refused": str(error)}
+    except CourseError as error:
+        tell(ended=str(error), unread=True)
+        os._exit(0)
+    rest = "cells" if job["notebook"] else "lines"
+    ended = worded(end, where, rest, Limits(**job["limits"]))
     _silence()
     tell(ended=ended)
-    if "refused" in ended:
-        os._exit(0)
     restore()
     more = json.loads(jobs.readline())
     key = more["key"]

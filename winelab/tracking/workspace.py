@@ -63,16 +63,16 @@ def clean_store() -> Iterator[Path]:
         yield empty_store(Path(folder).resolve() / STORE.name)
 
 
-def furnish(workspace: Path, table: Path | None = None) -> Path:
+def furnish(workspace: Path, table: bytes | None = None) -> Path:
     """Lay out `workspace` like the course: the wine table, empty labs and solutions, a fresh store.
 
     Args:
         workspace: an empty folder, or one that does not exist yet.
-        table: the wine table to put there; the twin by default, whatever data/ holds.
+        table: the wine table's file to put there; the twin by default, whatever data/ holds.
     """
     for name in ("data", "labs", "solutions"):
         (workspace / name).mkdir(parents=True)
-    (workspace / "data" / TABLE.name).write_bytes(table.read_bytes() if table else twin_bytes())
+    (workspace / "data" / TABLE.name).write_bytes(table or twin_bytes())
     target = empty_store(workspace / STORE.name)
     with closing(sqlite3.connect(target)) as database:
         # The Default experiment remembers the folder that the store was made in.
@@ -88,4 +88,5 @@ def furnish(workspace: Path, table: Path | None = None) -> Path:
 def clean_workspace(table: Path | None = None) -> Iterator[Path]:
     """Yield a furnished workspace in a temporary folder, taken away afterwards."""
     with tempfile.TemporaryDirectory(prefix="winelab-", ignore_cleanup_errors=True) as folder:
-        yield furnish(Path(folder).resolve() / NAME, table)
+        content = table.read_bytes() if table else None
+        yield furnish(Path(folder).resolve() / NAME, content)
