@@ -19,7 +19,7 @@ lab: ## open the course in JupyterLab (the first time: set it up)
 ui: ## open MLflow's UI on the course's runs
 	@$(WINELAB) ui
 
-stack: ## run MLflow on PostgreSQL and S3, for block 13 (Docker, or installed programs)
+stack: ## run MLflow on PostgreSQL and S3, for block 13 (in Docker, or without)
 	@$(WINELAB) stack
 
 run: ## run the script of a block: make run BLOCK=5

@@ -1,33 +1,17 @@
-"""A browser for tests: where there is none they are skipped, or fail where it is required."""
+"""A browser's page for tests, which tells what it showed where a test fails."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from winelab.system.browser import lacking
-
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-REQUIRED = "WINELAB_BROWSER_TESTS"
-"""Set to "required", as CI does, it makes a failure of a missing browser."""
-
 # Seconds that a page may take to show something: this machine may be busy with other tests.
 LIMIT = 240
-
-
-def required_browser() -> None:
-    """Skips the test where no browser can be driven; fails it where one is required."""
-    if reason := lacking():
-        if os.environ.get(REQUIRED) == "required":
-            pytest.fail(f"{REQUIRED}=required, and: {reason}", pytrace=False)
-        pytest.skip(reason)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from makers import required_makers
+from required import required_makers
 
 from winelab.commands.lint import CHECKS, run_tool
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -22,9 +21,9 @@ from typing import Any
 
 import psutil
 import pytest
+from course_copy import end, processes, started_here, still_there
 
 from winelab.core.paths import SOLUTIONS
-from winelab.core.processes import default_signals
 from winelab.proof.execute import Code, execute
 from winelab.system.forkserver import python_that_forks
 from winelab.tracking.workspace import clean_workspace, workspace_environment
@@ -81,41 +80,14 @@ def surroundings(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     # From inside of the workspace, as its script is: pyenv's shims look at the working folder.
     monkeypatch.chdir(workspace)
     yield
-    for _ in range(50):
-        # One that was interrupted ends by itself, a moment later.
-        if not left(workspace):
-            return
-        time.sleep(0.1)
-    assert left(workspace) == []
+    # One that was interrupted ends by itself, a moment later.
+    assert still_there(processes(workspace)) == []
 
 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers of MLflow are forked from a process that has loaded what they need, if it can be."""
     monkeypatch.setattr(sys, "executable", python_that_forks())
-
-
-def left(workspace: Path) -> list[list[str]]:
-    """The command lines of the server processes of this workspace that still run."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = " ".join(process.cmdline())
-            names = ("mlflow models serve", "scoring_server", "http.server", "fork_stub.py")
-            here = str(workspace) in process.environ().get("MLFLOW_TRACKING_URI", "")
-            serves = any(name in words for name in names)
-            if serves and here and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.cmdline())
-    return found
-
-
-def started_here() -> list[psutil.Process]:
-    """The processes below this one, but for the test run's own."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "winelab.system.forkserver" not in process.cmdline()
-    ]
 
 
 def mlflow_serve(alias: str = "champion") -> list[str]:
@@ -213,12 +185,9 @@ def test_a_server_that_cannot_start_ends_in_a_sentence_and_its_log_says_why(
         if wrong == "files":
             (workspace / "mlruns").rename(away)
         try:
-            with (
-                pytest.raises(
-                    RuntimeError, match=r"ended before it answered; read why in .*missing"
-                ),
-                script["serving"](mlflow_serve("nobody" if wrong == "alias" else "champion"), log),
-            ):
+            command = mlflow_serve("nobody" if wrong == "alias" else "champion")
+            sentence = r"ended before it answered; read why in .*missing"
+            with pytest.raises(RuntimeError, match=sentence), script["serving"](command, log):
                 pytest.fail("it came up all the same")
         finally:
             if away.exists():
@@ -243,28 +212,25 @@ def test_it_is_stopped_with_its_child(
 ) -> None:
     import requests
 
-    processes: list[psutil.Process] = []
+    started: list[psutil.Process] = []
     with (
         pytest.raises(error) if error else nullcontext(),
         script["serving"](family(workspace), workspace / "output" / "family.log") as address,
     ):
         assert requests.get(f"{address}/ping", timeout=5).ok
-        processes.extend(started_here())
+        started.extend(started_here())
         if error:
             raise error
     # The moment that the `with` ends, not a little later.
-    assert [process for process in processes if process.is_running()] == []
-    assert len(processes) == 2
+    assert [process for process in started if process.is_running()] == []
+    assert len(started) == 2
 
 
 def test_one_that_has_ended_by_itself_is_no_trouble(
     script: dict[str, Any], workspace: Path
 ) -> None:
     with script["serving"](family(workspace), workspace / "output" / "ended.log"):
-        processes = started_here()
-        for process in processes:
-            process.kill()
-        psutil.wait_procs(processes, timeout=10)
+        end(started_here())
 
 
 @posix
@@ -279,13 +245,12 @@ def test_a_script_that_is_interrupted_while_it_serves(workspace: Path, reached: 
     driver = workspace / "output" / "driver.py"
     driver.write_text(DRIVER, encoding="utf-8")
     served = mlflow_serve() if everyone else family(workspace)
-    with default_signals():
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", driver, workspace / "solutions" / BLOCK, log, *served],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", driver, workspace / "solutions" / BLOCK, log, *served],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     with process:
         try:
             assert process.stdout is not None

@@ -17,7 +17,8 @@ from winelab.commands import doctor
 from winelab.commands.doctor import Finding
 from winelab.core.paths import ROOT
 from winelab.system import environment, packages
-from winelab.tracking import data, store
+from winelab.tracking import data
+from winelab.tracking.workspace import empty_store
 
 
 @pytest.fixture
@@ -30,22 +31,19 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(root: Path) -> Path:
-    """A tracking store as the course makes it."""
-    store.prepare(root)
-    return root / "mlflow.db"
+    """An empty tracking store in a course."""
+    return empty_store(root / "mlflow.db")
 
 
 def wrong(finding: Finding, *words: str) -> None:
     """Asserts that a finding is a mistake that says these words, and what to do."""
-    assert not finding.ok
-    line = doctor.line_of(finding, colours=False)
     assert finding.fix
-    assert [word for word in words if word not in line] == []
+    assert [word for word in words if word not in finding.line(colours=False)] == []
 
 
 def right(finding: Finding, *words: str) -> None:
     """Asserts that a finding is none, and says these words."""
-    assert finding.ok, finding
+    assert not finding.fix, finding
     assert [word for word in words if word not in finding.text] == []
 
 
@@ -62,9 +60,9 @@ def test_the_report_runs_without_any_package() -> None:
 @pytest.mark.parametrize(
     ("findings", "code", "last"),
     [
-        ([Finding(True, "a")], 0, "All that the course needs is there."),
-        ([Finding(False, "a", "b", matters=False)], 0, "All that the course needs is there."),
-        ([Finding(True, "a"), Finding(False, "a", "b"), Finding(False, "c", "d")], 1, "2 to mend."),
+        ([Finding("a")], 0, "All that the course needs is there."),
+        ([Finding("a", "b", matters=False)], 0, "All that the course needs is there."),
+        ([Finding("a"), Finding("a", "b"), Finding("c", "d")], 1, "2 to mend."),
     ],
 )
 def test_the_exit_code_counts_what_matters(
@@ -80,14 +78,14 @@ def test_the_exit_code_counts_what_matters(
 
 
 def test_a_line_has_its_fix_beside_it() -> None:
-    assert doctor.line_of(Finding(False, "no table", "get it"), False) == "!!  no table -> get it"
-    assert doctor.line_of(Finding(True, "fine"), True) == "\033[32mok \033[0m fine"
+    assert Finding("no table", "get it").line(colours=False) == "!!  no table -> get it"
+    assert Finding("fine").line(colours=True) == "\033[32mok \033[0m fine"
 
 
 def test_a_python_that_does_not_fit(root: Path) -> None:
-    right(doctor.python(root, (3, 11), done=False), "3.11 fits")
-    right(doctor.python(root, (3, 10), done=False), "3.10 does not fit (3.11 to 3.14)", "uv")
-    right(doctor.python(root, (3, 10), done=True), ".venv")
+    right(doctor.python(root, 11, done=False), "3.11 fits")
+    right(doctor.python(root, 10, done=False), "3.10 does not fit (3.11 to 3.14)", "uv")
+    right(doctor.python(root, 10, done=True), ".venv")
 
 
 def test_a_missing_uv(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +99,8 @@ def test_a_missing_uv(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_tool_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    finding = doctor.tool("make", "without it: this")
-    wrong(finding, "make", "without it: this")
-    assert not finding.matters
+    wrong(doctor.tool("make", "without it: this"), "make", "without it: this")
+    assert not doctor.tool("make", "").matters
 
 
 def test_a_taken_port_is_named() -> None:
@@ -131,13 +128,11 @@ def test_the_states_of_a_venv(root: Path) -> None:
     make = [environment.this_python(), "-m", "venv", "--without-pip", str(root / ".venv")]
     subprocess.run(make, check=True)
     wrong(doctor.venv(root, done=False), "never finished")
-    python = environment.venv_version(root)
-    environment.write_stamp(root, {**environment.stamp_of(root, python), "root": "/elsewhere"})
+    environment.write_stamp(root)
+    right(doctor.venv(root, environment.is_current(root)), environment.venv_version(root))
+    (root / "requirements.txt").write_text("other\n", encoding="utf-8")
     assert not environment.is_current(root)
     wrong(doctor.venv(root, done=False), "another folder or other pins")
-    environment.write_stamp(root, environment.stamp_of(root, python))
-    assert environment.is_current(root)
-    right(doctor.venv(root, done=True), python)
     environment.venv_python(root).unlink()
     wrong(doctor.venv(root, done=False), "broken")
 
@@ -163,8 +158,6 @@ def test_packages_that_differ_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
         done = subprocess.CompletedProcess([], code, out, error)
         monkeypatch.setattr(doctor, "ask_venv", lambda python, root, text: done)
 
-    answers(0, "", "")
-    right(doctor.pins(ROOT), "installed")
     answers(0, "a 1\nb 2\nc 3\nd is missing\n", "")
     wrong(doctor.pins(ROOT), "4 package(s)", "a 1, b 2, c 3 ...", "make setup")
     answers(1, "", "Traceback\nModuleNotFoundError: No module named 'packaging'\n")
@@ -176,20 +169,15 @@ def test_no_store_is_fine_and_none_is_made(root: Path) -> None:
     assert not (root / "mlflow.db").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no database, but some other file" * 20])
-def test_a_file_that_is_no_store(root: Path, content: bytes) -> None:
-    (root / "mlflow.db").write_bytes(content)
-    wrong(doctor.store(root / "mlflow.db", None), "cannot be read", "make reset")
-    assert (root / "mlflow.db").read_bytes() == content
-
-
-@pytest.mark.parametrize("part", [2, 200], ids=["half of it", "one page"])
-def test_a_store_that_is_damaged_inside(database: Path, part: int) -> None:
-    content = bytearray(database.read_bytes())
-    size = len(content) // part
-    content[-size:] = b"\x17" * size
-    database.write_bytes(bytes(content))
+@pytest.mark.parametrize("left", [0, 0.5, 0.995], ids=["nothing", "half of it", "all but a page"])
+@pytest.mark.parametrize("rest", [b"", b"\x17"], ids=["missing", "damaged"])
+def test_a_file_that_is_no_store(database: Path, left: float, rest: bytes) -> None:
+    content = database.read_bytes()
+    whole = round(len(content) * left)
+    spoiled = content[:whole] + rest * (len(content) - whole)
+    database.write_bytes(spoiled)
     wrong(doctor.store(database, None), "cannot be read", "make reset")
+    assert database.read_bytes() == spoiled
 
 
 def test_a_store_of_this_and_of_another_mlflow(database: Path) -> None:

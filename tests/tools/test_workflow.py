@@ -1,4 +1,7 @@
-"""GitHub's workflow, which no test can run: its form, its pins, and that all it calls is there."""
+"""GitHub's workflow, which no test can run: its form, its pins, and that all it calls is there.
+
+The form of Docker's Compose file, which is not run either, is held against its schema here too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,12 +35,13 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 
 
-def test_github_would_read_it() -> None:
+@pytest.mark.parametrize(
+    ("schema", "file"), [("github-workflows", FILE), ("compose-spec", ROOT / "stack/compose.yaml")]
+)
+def test_who_reads_it_would_understand_it(schema: str, file: Path) -> None:
     pytest.importorskip("check_jsonschema", reason="stack/requirements.txt is not installed")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
-    done = subprocess.run(
-        [*command, "vendor.github-workflows", str(FILE)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 

@@ -22,87 +22,101 @@ from winelab.system.packages import GROUPS
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as a shell reports it."""
 
-# Each command: the function that does it, its options, and what it is for (in `COMMAND -h`).
+
+def block_number(text: str) -> int | None:
+    """Return the number of a block that exists, or None for the empty text that make passes.
+
+    Raises ArgumentTypeError for anything else.
+    """
+    if not text.strip():
+        return None
+    if not re.fullmatch(r"\d+", text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no block number")
+    number = int(text)
+    numbers = list(block_folders(BLOCKS))
+    if number not in numbers:
+        known = f"blocks go from {min(numbers)} to {max(numbers)}" if numbers else "no block yet"
+        raise argparse.ArgumentTypeError(f"there is no block {number}: {known}")
+    return number
+
+
+_FOLDER = {"metavar": "FOLDER", "default": ""}
 # An option's name, or its `dest`, is the parameter that it is passed as.
-_BLOCK = {"block": {"dest": "number", "type": "block", "metavar": "N", "help": "only this one"}}
-_YES = {"yes": {"action": "store_true", "help": "do not ask"}}
-COMMANDS: dict[str, tuple[str, dict[str, dict[str, Any]], str]] = {
-    "help": ("commands.cli:show_help", {}, "print the commands"),
-    "lab": (
-        "commands.servers:lab",
-        {"no_browser": {"action": "store_true"}},
-        "open the course in JupyterLab; Ctrl-C stops it",
-    ),
-    "ui": ("commands.servers:ui", {}, "open MLflow's UI on the course's store; Ctrl-C stops it"),
-    "stack": ("stack.command:main", {}, "run MLflow on PostgreSQL and S3; Ctrl-C stops it"),
-    "run": ("commands.run:main", _BLOCK, "run the script of a block in the course's store"),
+OPTIONS: dict[str, dict[str, Any]] = {
+    "all": {"action": "store_true", "help": "remove .venv too"},
+    "block": {"dest": "number", "type": block_number, "metavar": "N", "help": "only this one"},
+    "blocks": {"metavar": "3,14", "default": ""},
+    "course": _FOLDER,
+    "full": {"action": "store_true", "help": "prove everything"},
+    "no_browser": {"action": "store_true"},
+    "report": _FOLDER,
+    "script": {"metavar": "FILE", "default": "", "help": "a file of your own"},
+    "submissions": _FOLDER,
+    "twin": {"action": "store_true", "help": "put the table back that ships"},
+    "versions": {"dest": "named", "nargs": "+", "metavar": "VERSION", "default": []},
+    "with": {"dest": "groups", "nargs": "+", "choices": [*GROUPS], "default": []},
+    "yes": {"action": "store_true", "help": "do not ask"},
+}
+# Each command: the function that does it, its options, and what it is for (in `COMMAND -h`).
+COMMANDS = {
+    "help": ("commands.cli:show_help", "", "print the commands"),
+    "lab": ("commands.servers:lab", "no_browser", "open the course in JupyterLab; Ctrl-C stops it"),
+    "ui": ("commands.servers:ui", "", "open MLflow's UI on the course's store; Ctrl-C stops it"),
+    "stack": ("stack.command:main", "", "run MLflow on PostgreSQL and S3; Ctrl-C stops it"),
+    "run": ("commands.run:main", "block", "run the script of a block in the course's store"),
     "watch": (
         "commands.watch:main",
-        {**_BLOCK, "script": {"metavar": "FILE", "default": "", "help": "a file of your own"}},
+        "block script",
         "run a student's own script at each save, and check it",
     ),
-    "hint": ("commands.hint:main", _BLOCK, "show the next hint for a block"),
-    "solution": ("commands.solution:main", _BLOCK, "show what a block changes in the script"),
-    "catchup": ("commands.catchup:main", _BLOCK, "add the runs that a class has before this block"),
-    "progress": ("commands.progress:main", {}, "show which blocks are done"),
+    "hint": ("commands.hint:main", "block", "show the next hint for a block"),
+    "solution": ("commands.solution:main", "block", "show what a block changes in the script"),
+    "catchup": (
+        "commands.catchup:main",
+        "block",
+        "add the runs that a class has before this block",
+    ),
+    "progress": ("commands.progress:main", "", "show which blocks are done"),
     "data": (
         "commands.housekeeping:data",
-        {"twin": {"action": "store_true", "help": "put the table back that ships"}},
+        "twin",
         "get the original wine table, or put the one back that ships with the course",
     ),
-    "doctor": ("commands.doctor:main", {}, "say what is right and wrong on this machine"),
-    "check": (
-        "proof.run_pytest:main",
-        {**_BLOCK, "full": {"action": "store_true", "help": "prove everything"}},
-        "prove that the blocks work",
-    ),
-    "build": ("course.build:main", {}, "build labs/ and solutions/ from blocks/"),
-    "outputs": ("proof.outputs:main", _BLOCK, "execute the solved notebooks, keep their outputs"),
-    "grade": (
-        "grading.command:main",
-        {
-            "submissions": {"metavar": "FOLDER", "default": ""},
-            "report": {"metavar": "FOLDER", "default": ""},
-            **_YES,
-        },
-        "grade a folder of hand-ins",
-    ),
+    "doctor": ("commands.doctor:main", "", "say what is right and wrong on this machine"),
+    "check": ("proof.run_pytest:main", "block full", "prove that the blocks work"),
+    "build": ("course.build:main", "", "build labs/ and solutions/ from blocks/"),
+    "outputs": ("proof.outputs:main", "block", "execute the solved notebooks, keep their outputs"),
+    "grade": ("grading.command:main", "submissions report yes", "grade a folder of hand-ins"),
     "nbgrader": (
         "grading.assignments:main",
-        {
-            "course": {"metavar": "FOLDER", "default": ""},
-            "blocks": {"metavar": "3,14", "default": ""},
-        },
+        "course blocks",
         "write blocks as assignments of an nbgrader course",
     ),
     "matrix": (
         "proof.matrix:main",
-        {
-            **_BLOCK,
-            "versions": {"dest": "named", "nargs": "+", "metavar": "VERSION", "default": []},
-        },
+        "block versions",
         "run the course on other versions of MLflow, and say what breaks; Ctrl-C stops it",
     ),
-    "slides": ("publish.slides:main", {}, "build the slides to HTML and PDF"),
-    "pictures": ("publish.pictures:main", _BLOCK, "take the pictures of the lessons again"),
-    "lint": ("commands.lint:main", {}, "mend the code's style, and say what is left to mend"),
-    "bench": ("commands.bench:main", {}, "measure what takes time"),
+    "slides": ("publish.slides:main", "", "build the slides to HTML and PDF"),
+    "pictures": ("publish.pictures:main", "block", "take the pictures of the lessons again"),
+    "lint": ("commands.lint:main", "", "mend the code's style, and say what is left to mend"),
+    "bench": ("commands.bench:main", "", "measure what takes time"),
     "setup": (
         "commands.housekeeping:setup",
-        {"with": {"dest": "groups", "nargs": "+", "choices": [*GROUPS], "default": []}},
+        "with",
         "make .venv, or bring it up to date; also with what some commands install at first use",
     ),
     "reset": (
         "commands.housekeeping:reset",
-        _YES,
+        "yes",
         "put the tracking store aside and start with a fresh one",
     ),
     "clean": (
         "commands.housekeeping:clean",
-        {"all": {"action": "store_true", "help": "remove .venv too"}},
+        "all",
         "remove what the course made and can make again; never the store, never your files",
     ),
-    "store": ("tracking.store:prepare", {}, "make the tracking store if there is none"),
+    "store": ("tracking.store:prepare", "", "make the tracking store if there is none"),
 }
 
 WITHOUT_VENV = ("help", "doctor", "clean")
@@ -138,10 +152,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", dest="name")
     for name, (_, options, what_for) in COMMANDS.items():
         command = commands.add_parser(name, description=what_for)
-        for option, settings in options.items():
-            if settings.get("type") == "block":
-                settings = {**settings, "type": block_number}
-            command.add_argument(f"--{option.replace('_', '-')}", **settings)
+        for option in options.split():
+            command.add_argument(f"--{option.replace('_', '-')}", **OPTIONS[option])
     return top
 
 
@@ -161,23 +173,6 @@ class Parser(argparse.ArgumentParser):
             flags=re.DOTALL,
         )
         self.exit(2, f"winelab: {message}\n")
-
-
-def block_number(text: str) -> int | None:
-    """Return the number of a block that exists, or None for the empty text that make passes.
-
-    Raises ArgumentTypeError for anything else.
-    """
-    if not text.strip():
-        return None
-    if not re.fullmatch(r"\d+", text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no block number")
-    number = int(text)
-    numbers = list(block_folders(BLOCKS))
-    if number not in numbers:
-        known = f"blocks go from {min(numbers)} to {max(numbers)}" if numbers else "no block yet"
-        raise argparse.ArgumentTypeError(f"there is no block {number}: {known}")
-    return number
 
 
 def run(name: str, options: dict[str, Any], arguments: list[str]) -> int:
@@ -208,16 +203,11 @@ def run_in_venv(arguments: list[str]) -> int:
             continue
 
 
-def help_text() -> str:
-    """Return the commands of the Makefile, one a line, from their `##` comments."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    found = re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, re.MULTILINE)
-    lines = [f"  make {name:<10} {text}" for name, text in found]
-    return "\n".join(["Wine Lab, a course in MLflow.", "", *lines])
-
-
 def show_help() -> int:
-    """Print the commands."""
-    print(help_text())
+    """Print the commands of the Makefile, one a line, from their `##` comments; return 0."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    print("Wine Lab, a course in MLflow.\n")
+    for name, text in re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, re.MULTILINE):
+        print(f"  make {name:<10} {text}")
     print("\nWithout make: python -m winelab COMMAND; its options: python -m winelab COMMAND -h")
     return 0

@@ -25,6 +25,7 @@ from winelab.system import environment
 from winelab.system.course_servers import LAB_PORT, UI_PORT
 from winelab.system.serve import free_port
 from winelab.system.uv import INSTALL, find_uv
+from winelab.tracking.data import which_table
 
 GB = 10**9
 # Measured: .venv takes 1.0 GB, and uv's cache as much again where it is on another disk.
@@ -37,13 +38,17 @@ GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
 
 
 class Finding(NamedTuple):
-    """One line of the report."""
+    """One line of the report: what is right; or what is wrong, and its fix."""
 
-    ok: bool
     text: str
     fix: str = ""
     matters: bool = True
     """False for what the course can do without."""
+
+    def line(self, colours: bool) -> str:
+        """Return it as a line of text."""
+        mark, colour, fix = ("!! ", RED, f" -> {self.fix}") if self.fix else ("ok ", GREEN, "")
+        return f"{colour}{mark}{PLAIN} {self.text}{fix}" if colours else f"{mark} {self.text}{fix}"
 
 
 def main() -> int:
@@ -51,24 +56,16 @@ def main() -> int:
     wrong = 0
     colours = sys.stdout.isatty() and os.name != "nt" and "NO_COLOR" not in os.environ
     for finding in examine(ROOT):
-        print(line_of(finding, colours), flush=True)
-        wrong += finding.matters and not finding.ok
+        print(finding.line(colours), flush=True)
+        wrong += bool(finding.fix) and finding.matters
     print(f"{wrong} to mend." if wrong else "All that the course needs is there.")
     return 1 if wrong else 0
-
-
-def line_of(finding: Finding, colours: bool) -> str:
-    """Return a finding as a line of text, with its fix beside it."""
-    mark = "ok " if finding.ok else "!! "
-    if colours:
-        mark = (GREEN if finding.ok else RED) + mark + PLAIN
-    return f"{mark} {finding.text}" + (f" -> {finding.fix}" if finding.fix else "")
 
 
 def examine(root: Path) -> Iterator[Finding]:
     """Yield all that is looked at, one after the other."""
     done = environment.is_current(root)
-    yield python(root, sys.version_info[:2], done)
+    yield python(root, sys.version_info[1], done)
     yield uv(root, done)
     yield tool("make", "without it: python -m winelab COMMAND")
     yield tool("git", "needed only to fetch a newer course")
@@ -87,32 +84,32 @@ def examine(root: Path) -> Iterator[Finding]:
         yield encoding(sys.stdout.encoding)
 
 
-def python(root: Path, version: tuple[int, int], done: bool) -> Finding:
-    """Return whether the Python that runs this fits, or another will do."""
+def python(root: Path, minor: int, done: bool) -> Finding:
+    """Return whether the Python 3 that runs this fits, or another will do."""
     minors = environment.requires_python(root)
-    fits = environment.python_fits(root, version)
-    text = f"Python {version[0]}.{version[1]} {'fits' if fits else 'does not fit'}"
+    fits = minor in minors
+    text = f"Python 3.{minor} {'fits' if fits else 'does not fit'}"
     text += f" (3.{minors[0]} to 3.{minors[-1]})"
     if not fits:
         text += ", but .venv has one that does" if done else "; uv will look for one that does"
-    return Finding(True, text)
+    return Finding(text)
 
 
 def uv(root: Path, done: bool) -> Finding:
     """Return whether there is a uv, or a way to fetch it."""
     if find_uv(root):
-        return Finding(True, "uv is there")
+        return Finding("uv is there")
     if any(find_spec(name) for name in ("pip", "ensurepip")):
-        return Finding(True, "uv is not there: the set-up fetches it")
+        return Finding("uv is not there: the set-up fetches it")
     text = "uv is not there, and this Python has no pip to fetch it"
-    return Finding(False, text, INSTALL, matters=not done)
+    return Finding(text, INSTALL, matters=not done)
 
 
 def tool(name: str, otherwise: str) -> Finding:
     """Return whether a command that the course can do without is there."""
     if shutil.which(name):
-        return Finding(True, f"{name} is there")
-    return Finding(False, f"{name} is not there", f"install it; {otherwise}", matters=False)
+        return Finding(f"{name} is there")
+    return Finding(f"{name} is not there", f"install it; {otherwise}", matters=False)
 
 
 def port(server: str, start: int) -> Finding:
@@ -120,38 +117,38 @@ def port(server: str, start: int) -> Finding:
     try:
         found = free_port(start)
     except CourseError as error:
-        return Finding(False, f"{server} finds no port: {error}", "stop servers, or restart")
+        return Finding(f"{server} finds no port: {error}", "stop servers, or restart")
     taken = "" if found == start else f" ({start} is taken)"
-    return Finding(True, f"{server} will get port {found}{taken}")
+    return Finding(f"{server} will get port {found}{taken}")
 
 
 def writable(root: Path) -> Finding:
     """Return whether files can be made in the course's folder."""
     try:
         with tempfile.TemporaryFile(dir=root):
-            return Finding(True, "this folder is writable")
+            return Finding("this folder is writable")
     except OSError as error:
         fix = "copy the course to a folder of your own"
-        return Finding(False, f"this folder is not writable ({error.strerror})", fix)
+        return Finding(f"this folder is not writable ({error.strerror})", fix)
 
 
 def disk(free: int, needed: int) -> Finding:
     """Return whether there is room."""
     text = f"{free / GB:.1f} GB free on the disk, {needed // GB} needed"
-    return Finding(free >= needed, text, "" if free >= needed else "make room")
+    return Finding(text, "" if free >= needed else "make room")
 
 
 def venv(root: Path, done: bool) -> Finding:
     """Return whether .venv is there, finished and for these pins."""
     if done:
-        return Finding(True, f".venv is there (Python {environment.venv_version(root)})")
+        return Finding(f".venv is there (Python {environment.venv_version(root)})")
     if not (root / environment.VENV).exists():
-        return Finding(True, ".venv is made at the first `make lab`")
+        return Finding(".venv is made at the first `make lab`")
     if not environment.venv_version(root):
-        return Finding(False, ".venv is broken: its Python does not run", "make setup")
+        return Finding(".venv is broken: its Python does not run", "make setup")
     if not environment.read_stamp(root):
-        return Finding(False, ".venv was never finished", "make setup")
-    return Finding(False, ".venv is for another folder or other pins", "make setup")
+        return Finding(".venv was never finished", "make setup")
+    return Finding(".venv is for another folder or other pins", "make setup")
 
 
 def pins(root: Path) -> Finding:
@@ -161,13 +158,13 @@ def pins(root: Path) -> Finding:
     answer = ask_venv(environment.venv_python(root), root, code)
     if answer.returncode != 0:
         text = f".venv does not answer ({console.end_of(answer.stderr)})"
-        return Finding(False, text, "make clean ALL=1, then make setup")
+        return Finding(text, "make clean ALL=1, then make setup")
     lines = answer.stdout.strip().splitlines()
     if not lines:
-        return Finding(True, "the pinned packages are installed")
+        return Finding("the pinned packages are installed")
     some = ", ".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
     text = f"{len(lines)} package(s) differ from requirements.txt: {some}"
-    return Finding(False, text, "make clean ALL=1, then make setup")
+    return Finding(text, "make clean ALL=1, then make setup")
 
 
 def ask_venv(python: Path, root: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -177,32 +174,30 @@ def ask_venv(python: Path, root: Path, code: str) -> subprocess.CompletedProcess
         cwd=root,
         env=environment.venv_environment(root),
         capture_output=True,
-        text=True,
         encoding="utf-8",
         errors="replace",
-        check=False,
     )
 
 
 def store(path: Path, python: Path | None) -> Finding:
     """Return whether the tracking store can be read: by SQLite, then (in .venv) by MLflow."""
     if not path.exists():
-        return Finding(True, "the store is made at the first `make lab`")
+        return Finding("the store is made at the first `make lab`")
     wrong = sqlite_problem(path)
     if wrong:
-        return Finding(False, f"the store cannot be read ({wrong})", "make reset")
+        return Finding(f"the store cannot be read ({wrong})", "make reset")
     if python is None:
-        return Finding(True, "the store is there (MLflow reads it once .venv is ready)")
+        return Finding("the store is there (MLflow reads it once .venv is ready)")
     code = "import mlflow; mlflow.search_experiments(max_results=1)"
     answer = ask_venv(python, path.parent, code)
     if answer.returncode == 0:
-        return Finding(True, "the store is there and MLflow reads it")
+        return Finding("the store is there and MLflow reads it")
     if "database schema" in answer.stderr:
         fix = f"copy {path.name}, then `{environment.venv_scripts(Path()) / 'mlflow'} db upgrade "
         fix += f"sqlite:///{path.name}`; or `make reset`"
-        return Finding(False, "the store was made by another version of MLflow", fix)
+        return Finding("the store was made by another version of MLflow", fix)
     text = f"MLflow does not read the store ({console.end_of(answer.stderr)[-150:]})"
-    return Finding(False, text, "make reset")
+    return Finding(text, "make reset")
 
 
 def sqlite_problem(path: Path) -> str:
@@ -222,31 +217,27 @@ def sqlite_problem(path: Path) -> str:
 
 def table(path: Path) -> Finding:
     """Return which wine table is in place."""
-    try:
-        from winelab.tracking.data import which_table
-    except ImportError:
-        return Finding(path.exists(), "the wine table is there" if path.exists() else "no table")
     kind = which_table(path)
     if kind == "missing":
-        return Finding(False, f"data/{path.name} is missing", "make data TWIN=1")
+        return Finding(f"data/{path.name} is missing", "make data TWIN=1")
     if kind == "other":
         text = "the wine table was changed: scores will differ from the course's"
-        return Finding(False, text, "make data TWIN=1", matters=False)
+        return Finding(text, "make data TWIN=1", matters=False)
     names = {"twin": "the wine table is the twin that ships", "original": "UCI's own wine table"}
-    return Finding(True, names.get(kind, str(kind)))
+    return Finding(names.get(kind, str(kind)))
 
 
 def path_length(root: Path) -> Finding:
     """Return whether .venv's longest path fits into what Windows allows."""
     if len(str(root)) <= LONGEST_ROOT:
-        return Finding(True, "the path of this folder is short enough")
+        return Finding("the path of this folder is short enough")
     fix = "move the course up, for example to C:\\winelab"
-    return Finding(False, f"the path of this folder has {len(str(root))} characters", fix)
+    return Finding(f"the path of this folder has {len(str(root))} characters", fix)
 
 
 def encoding(name: str | None) -> Finding:
     """Return whether the terminal takes any character; the course's own processes always do."""
     if (name or "").lower().replace("-", "") == "utf8":
-        return Finding(True, "the terminal takes UTF-8")
+        return Finding("the terminal takes UTF-8")
     fix = "set PYTHONUTF8=1 if letters come out wrong"
-    return Finding(False, f"the terminal takes {name}", fix, matters=False)
+    return Finding(f"the terminal takes {name}", fix, matters=False)

@@ -19,12 +19,12 @@ def last_line(message: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def end_of(message: str, most: int = 300) -> str:
-    """Return the last four lines of a message as one line of at most some `most` characters."""
+def end_of(message: str) -> str:
+    """Return the last four lines of a message as one line of some 300 characters at most."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
     text = " ".join(lines[-4:]).rstrip(".")
-    if len(text) > most:
-        text = "... " + text[-most:].partition(" ")[2]
+    if len(text) > 300:
+        text = "... " + text[-300:].partition(" ")[2]
     return text or "(it said nothing)"
 
 

@@ -5,11 +5,10 @@ Standard library only: this module is read before anything is installed.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
 def write_text(path: Path, text: str) -> None:
@@ -34,17 +33,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a file, which is made where it is missing.
+def locked(path: Path, wait: bool = True) -> IO[bytes]:
+    """Take the lock of a file, which is made where it is missing, until what is returned is closed.
 
     The lock is the system's: it ends with the process, however that ends.
     Raises OSError when the file cannot be written, and BlockingIOError when another process
     holds the lock and this one shall not `wait`.
     """
-    with path.open("w", encoding="utf-8") as file:
+    file = path.open("wb")
+    try:
         _lock(file.fileno(), wait)
-        yield
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 if sys.platform == "win32":

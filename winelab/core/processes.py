@@ -81,16 +81,3 @@ def patiently() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def default_signals() -> Iterator[None]:
-    """Start what the block starts with Ctrl-C turned on, as from a terminal.
-
-    A shell starts a command in the background with it turned off, and its children inherit that.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -14,7 +14,6 @@ from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT, STACK_DATA
 from winelab.core.processes import patiently, until_stopped
 from winelab.stack import local_services
-from winelab.stack.postgres import find
 from winelab.system import environment, packages
 from winelab.system.serve import HOST, free_port
 
@@ -61,14 +60,12 @@ def usage(uri: str) -> str:
 
 
 def locally(folder: Path) -> None:
-    """Run the stack from installed programs; return only by an exception."""
-    # First, so that nothing is installed on a machine that cannot run it anyway.
-    find()
+    """Run the stack from programs of this machine; return only by an exception."""
     packages.install(PINS, "the stack")
     with ExitStack() as stay:
         stack = stay.enter_context(local_services.local(folder))
         try:
-            say(usage(stack.uri))
+            say(usage(stack.mlflow.address))
             while True:
                 stack.check()
                 time.sleep(2)
@@ -76,18 +73,6 @@ def locally(folder: Path) -> None:
             say("Stopping ...")
             with patiently():
                 stay.close()
-
-
-def lacking() -> str:
-    """Return what this machine lacks for the local stack, in one sentence; empty if nothing."""
-    try:
-        find()
-        if packages.missing(PINS):
-            return f"{PINS.relative_to(ROOT)} is not installed: `make stack` does it."
-        local_services.rclone()
-    except CourseError as error:
-        return str(error)
-    return ""
 
 
 # --- in Docker ----------------------------------------------------------------------------------
@@ -114,7 +99,9 @@ def in_docker(docker: str) -> None:
     """Run the stack in containers; return only by an exception. Their volumes stay."""
     local_services.keep_secrets(HOME)
     port = free_port(local_services.MLFLOW_PORT)
-    variables = {**docker_environment(), "STACK_PORT": str(port)}
+    # Those names would win over the file .env.
+    variables = {n: v for n, v in os.environ.items() if n not in local_services.NAMES}
+    variables["STACK_PORT"] = str(port)
     try:
         say("Starting the containers (the first time they are fetched and built) ...")
         if subprocess.run(compose(docker, "up", "--build", "--wait"), env=variables).returncode:
@@ -130,8 +117,3 @@ def in_docker(docker: str) -> None:
             say("Stopping ...")
             # Its own words are of no interest now, unless it fails.
             subprocess.run(compose(docker, "down"), env=variables, capture_output=True)
-
-
-def docker_environment() -> dict[str, str]:
-    """Return this process's variables, without those that would win over the file .env."""
-    return {name: value for name, value in os.environ.items() if name not in local_services.NAMES}

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from winelab.core.console import end_of_log
 from winelab.core.errors import CourseError
 from winelab.core.files import locked
 from winelab.core.paths import ROOT
-from winelab.stack.postgres import Postgres, find
+from winelab.stack.postgres import Postgres
 from winelab.system.environment import venv_scripts
-from winelab.system.serve import HOST, MARK, Running, Server, start
+from winelab.system.serve import HOST, MARK, Server, start
 
 BUCKET = "mlflow"
 MLFLOW_PORT, S3_PORT = 5500, 9500
@@ -27,11 +28,6 @@ MLFLOW_PORT, S3_PORT = 5500, 9500
 # One file for each place where the stack keeps its data; read by Docker Compose too.
 SECRETS = ".env"
 NAMES = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY")
-
-NO_RCLONE = (
-    "rclone is not on this machine, and there is no build of it for `pip` here: install it "
-    "(https://rclone.org/install), or start Docker."
-)
 
 # A person's own settings of the same programs are not for ours.
 FOREIGN = ("AWS_", "BOTO_", "RCLONE_", "PG", "MLFLOW_")
@@ -66,20 +62,10 @@ class Stack:
 
     folder: Path
     database: Postgres
-    s3: Running
-    mlflow: Running
+    s3: Server
+    mlflow: Server
     keys: dict[str, str] = field(repr=False)
     """What a client of the S3 server needs, as environment variables."""
-
-    @property
-    def uri(self) -> str:
-        """Return the address of MLflow's server."""
-        return f"http://{HOST}:{self.mlflow.port}"
-
-    @property
-    def endpoint(self) -> str:
-        """Return the address of the S3 server."""
-        return self.s3.server.address
 
     def check(self) -> None:
         """Raise CourseError, with the end of its log, when one of the servers has ended."""
@@ -93,15 +79,15 @@ class Stack:
 
 
 def rclone() -> str:
-    """Return the path of rclone: the one of .venv, which is pinned, before any other.
-
-    Raises CourseError where there is none.
-    """
-    path = os.pathsep.join([str(venv_scripts(ROOT)), *os.get_exec_path()])
-    found = shutil.which("rclone", path=path)
-    if found is None:
-        raise CourseError(NO_RCLONE)
-    return found
+    """Return the path of rclone. Raises CourseError where there is none."""
+    # The pinned one, before any other.
+    folders = [str(venv_scripts(ROOT)), *os.get_exec_path()]
+    if found := shutil.which("rclone", path=os.pathsep.join(folders)):
+        return found
+    raise CourseError(
+        "rclone is not on this machine, and there is no build of it for `pip` here: "
+        "install it (https://rclone.org/install), or start Docker."
+    )
 
 
 @contextlib.contextmanager
@@ -111,8 +97,7 @@ def local(folder: Path) -> Iterator[Stack]:
     Raises CourseError when something is missing, when a server does not start, or when the
     stack of this folder runs already.
     """
-    # Said before anything is made.
-    find()
+    # That it is missing is said before anything is made.
     rclone()
     words = keep_secrets(folder)
     logs = folder / "logs"
@@ -130,7 +115,7 @@ def local(folder: Path) -> Iterator[Stack]:
             "AWS_SECRET_ACCESS_KEY": words["S3_SECRET_KEY"],
             # Any will do, but one must be named.
             "AWS_DEFAULT_REGION": "us-east-1",
-            "MLFLOW_S3_ENDPOINT_URL": s3.server.address,
+            "MLFLOW_S3_ENDPOINT_URL": s3.address,
         }
         make_bucket(keys, logs / "bucket.log")
         mlflow = start(
@@ -140,16 +125,15 @@ def local(folder: Path) -> Iterator[Stack]:
         yield Stack(folder, database, s3, mlflow, keys)
 
 
-@contextlib.contextmanager
-def only_here(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises CourseError when another process holds it."""
-    with ExitStack() as stay:
-        try:
-            stay.enter_context(locked(folder / "running.lock", wait=False))
-        except BlockingIOError as error:
-            message = f"the stack in {folder} runs already, in another terminal."
-            raise CourseError(message) from error
-        yield
+def only_here(folder: Path) -> IO[bytes]:
+    """Take the folder's lock, until what is returned is closed.
+
+    Raises CourseError when another process holds it.
+    """
+    try:
+        return locked(folder / "running.lock", wait=False)
+    except BlockingIOError as error:
+        raise CourseError(f"the stack in {folder} runs already, in another terminal.") from error
 
 
 def variables(**more: str) -> dict[str, str]:
@@ -169,7 +153,7 @@ def s3_server(folder: Path, words: dict[str, str], port: int) -> Server:
     ]
     # One field of a list, therefore in quotes.
     key = f'"{words["S3_ACCESS_KEY"]},{words["S3_SECRET_KEY"]}"'
-    return Server("s3", command, variables(RCLONE_AUTH_KEY=key), f"http://{HOST}:{port}")
+    return Server("s3", port, command, variables(RCLONE_AUTH_KEY=key))
 
 
 def make_bucket(keys: dict[str, str], log: Path) -> None:
@@ -198,4 +182,4 @@ def mlflow_server(database: str, keys: dict[str, str], port: int) -> Server:
         MLFLOW_DISABLE_TELEMETRY="true",
         **keys,
     )
-    return Server("mlflow", command, settings, f"http://{HOST}:{port}/health", mark=mark)
+    return Server("mlflow", port, command, settings, "/health", mark=mark)

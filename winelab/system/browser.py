@@ -64,17 +64,6 @@ def find() -> str:
     )
 
 
-def lacking() -> str:
-    """Return what this machine lacks to drive a browser, in one sentence; empty if nothing."""
-    try:
-        find()
-    except CourseError as error:
-        return str(error)
-    if packages.missing(PINS):
-        return f"{PINS.name} is not installed: `make pictures` does it."
-    return ""
-
-
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Open a headless browser that reaches 127.0.0.1 and nothing else; closed afterwards.

@@ -1,4 +1,4 @@
-"""The commands and variables with which JupyterLab and MLflow's UI run on the course."""
+"""JupyterLab and MLflow's UI as they run on the course."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from pathlib import Path
 
 from winelab.core.paths import ARTIFACTS, LABS, ROOT, STATE, store_uri
 from winelab.system.environment import VENV, venv_scripts
-from winelab.system.serve import HOST, MARK
+from winelab.system.serve import HOST, MARK, Server
 from winelab.system.terminal import VENV_VARIABLE, shell_command
 
 LAB_PORT = 8888
 UI_PORT = 5000
-
-# Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
-UI_VARIABLES = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def first_page(workspaces: Path) -> str:
@@ -36,7 +33,7 @@ def write_settings(folder: Path) -> None:
     (folder / "jupyter_server_config.json").write_text(text, encoding="utf-8")
 
 
-def jupyter_variables(root: Path = ROOT) -> dict[str, str]:
+def jupyter_variables(root: Path) -> dict[str, str]:
     """Return the variables that keep JupyterLab to the folder `root` and to .venv's own kernel."""
     home = root / STATE / "jupyter"
     return {
@@ -55,8 +52,15 @@ def jupyter_variables(root: Path = ROOT) -> dict[str, str]:
     }
 
 
-def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list[str]:
-    """Return the command that starts JupyterLab on this port and the folder `root`, at `start`."""
+def lab_server(
+    port: int,
+    token: str,
+    variables: dict[str, str],
+    page: str = "/lab",
+    browser: bool = False,
+    root: Path = ROOT,
+) -> Server:
+    """Return JupyterLab on this port and the folder `root`; who has the token may use it."""
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.ip={HOST}",
@@ -65,7 +69,7 @@ def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list
         "--ServerApp.port_retries=0",
         # The root, not labs/: a lab links to ../solutions and ../data.
         f"--ServerApp.root_dir={root}",
-        f"--LabApp.default_url={start}",
+        f"--LabApp.default_url={page}",
         "--LabApp.extension_manager=readonly",
         "--KernelSpecManager.allowed_kernelspecs=python3",
         # Looking for language servers starts npm, which writes to the person's home.
@@ -77,7 +81,16 @@ def lab_command(port: int, start: str, browser: bool, root: Path = ROOT) -> list
     if sys.platform != "win32" and os.geteuid() == 0:
         # Jupyter refuses root; in a container there is often no other user.
         command.append("--allow-root")
-    return command
+    return Server(
+        f"lab-{port}",
+        port,
+        command,
+        # In a variable, where no list of processes shows it.
+        {**variables, **jupyter_variables(root), "JUPYTER_TOKEN": token},
+        "/api/status",
+        token=token,
+        ready=f"JupyterLab: http://{HOST}:{port}{page}?token={token} - Ctrl-C stops it",
+    )
 
 
 def has_display() -> bool:
@@ -87,9 +100,9 @@ def has_display() -> bool:
     return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in graphical)
 
 
-def ui_command(port: int, mark: str, root: Path = ROOT) -> list[str]:
-    """Return the command that starts MLflow's UI on this port and `root`'s store, with a mark."""
-    return [
+def ui_server(port: int, mark: str, variables: dict[str, str], root: Path = ROOT) -> Server:
+    """Return MLflow's UI on this port and `root`'s store, with a mark that no other has."""
+    command = [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--host", HOST, "--port", str(port)),
         *("--backend-store-uri", store_uri(root)),
@@ -100,3 +113,9 @@ def ui_command(port: int, mark: str, root: Path = ROOT) -> list[str]:
         *("--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),
     ]
+    # Jobs are for evaluating language models; their helpers are eight processes and 1.3 GB.
+    variables = {**variables, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # The page opens on language models unless the address says otherwise.
+    page = f"http://{HOST}:{port}/#/experiments?workflowType=machine_learning"
+    ready = f"MLflow UI: {page} - Ctrl-C stops it"
+    return Server(f"ui-{port}", port, command, variables, "/health", mark=mark, ready=ready)

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from winelab.core.console import say
 from winelab.core.errors import CourseError
@@ -61,37 +62,6 @@ def venv_environment(root: Path) -> dict[str, str]:
     return environment
 
 
-# --- which Python -------------------------------------------------------------------------------
-
-
-def requires_python(root: Path) -> range:
-    """Return the minor versions of Python 3 that pyproject.toml allows.
-
-    Raises CourseError when pyproject.toml does not say, or in another form than ">=3.x,<3.y".
-    """
-    # By hand: tomllib came with Python 3.11, and an older Python must be able to ask.
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', text, re.MULTILINE)
-    if found is None:
-        raise CourseError('pyproject.toml has no requires-python such as ">=3.11,<3.15".')
-    return range(int(found[1]), int(found[2]))
-
-
-def python_fits(root: Path, version: tuple[int, int]) -> bool:
-    """Return True if the course runs on this major and minor version of Python."""
-    return version[0] == 3 and version[1] in requires_python(root)
-
-
-def wrong_python(root: Path, version: tuple[int, int]) -> str:
-    """Return the sentence that says which Python is needed, and how to get it."""
-    minors = requires_python(root)
-    return (
-        f"This is Python {version[0]}.{version[1]}, and the course needs Python 3.{minors[0]} to "
-        f"3.{minors[-1]}: install Python 3.{minors[-1]} from python.org, "
-        f"then run `make setup PYTHON=python3.{minors[-1]}`."
-    )
-
-
 # --- the set-up ---------------------------------------------------------------------------------
 
 
@@ -113,13 +83,15 @@ def set_up(root: Path, quickly: bool = False) -> bool:
         if is_current(root):
             return False
         started = time.monotonic()
-        kept = can_be_kept(root)
+        before, now = read_stamp(root), stamp_of(root)
+        # The commands in .venv/bin name the folder that they were made in.
+        kept = all(before.get(name) == now[name] for name in ("root", "python"))
         say("Bringing .venv up to date ..." if kept else "Setting up .venv (once) ...")
         (root / VENV / STAMP).unlink(missing_ok=True)
         if not kept:
             make_venv(root)
         install(root, quickly)
-        write_stamp(root, stamp_of(root, venv_version(root)))
+        write_stamp(root)
         say(f".venv is ready ({time.monotonic() - started:.0f} s).")
     if not quickly:
         prepare_store(root)
@@ -132,18 +104,36 @@ def make_venv(root: Path) -> None:
     Raises CourseError when no Python fits, or when .venv cannot be made.
     """
     # Before anything is removed: uv may have to be fetched, and by .venv's own pip.
-    uv, version = get_uv(root), sys.version_info[:2]
+    uv, minors, minor = get_uv(root), requires_python(root), sys.version_info[1]
     remove_venv(root)
-    fits, minors = python_fits(root, version), requires_python(root)
+    fits = minor in minors
     # One that does not fit is no reason to stop: uv looks for another, or fetches one.
     wanted = this_python() if fits else f">=3.{minors[0]},<3.{minors[-1] + 1}"
-    command = [uv, "venv", "--quiet", "--python", wanted, str(root / VENV)]
     try:
-        run_installer(command, root, "make .venv")
+        run_installer(
+            [uv, "venv", "--quiet", "--python", wanted, str(root / VENV)], root, "make .venv"
+        )
     except CourseError as error:
-        raise error if fits else CourseError(wrong_python(root, version)) from error
-    if not venv_version(root):
-        raise CourseError(".venv was made, but its Python does not run: remove .venv, try again.")
+        if fits:
+            raise
+        raise CourseError(
+            f"This is Python 3.{minor}, and the course needs Python 3.{minors[0]} to "
+            f"3.{minors[-1]}: install Python 3.{minors[-1]} from python.org, "
+            f"then run `make setup PYTHON=python3.{minors[-1]}`."
+        ) from error
+
+
+def requires_python(root: Path) -> range:
+    """Return the minor versions of Python 3 that pyproject.toml allows.
+
+    Raises CourseError when pyproject.toml does not say, or in another form than ">=3.x,<3.y".
+    """
+    # By hand: tomllib came with Python 3.11, and an older Python must be able to ask.
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$', text, re.MULTILINE)
+    if found is None:
+        raise CourseError('pyproject.toml has no requires-python such as ">=3.11,<3.15".')
+    return range(int(found[1]), int(found[2]))
 
 
 def remove_venv(root: Path) -> None:
@@ -223,22 +213,19 @@ def prepare_store(root: Path) -> None:
         say("The tracking store is not ready: `make doctor` says why.")
 
 
-@contextlib.contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Keep a second terminal waiting while this one sets up.
+def only_one(root: Path) -> IO[bytes]:
+    """Keep a second terminal waiting until what is returned is closed.
 
     Raises CourseError when nothing can be written here.
     """
-    with contextlib.ExitStack() as stay:
-        try:
-            (root / STATE).mkdir(exist_ok=True)
-            stay.enter_context(locked(root / STATE / "setup.lock"))
-        except OSError as error:
-            raise CourseError(
-                f"Nothing can be written here ({error.strerror}): "
-                "copy the course to a folder of your own."
-            ) from error
-        yield
+    try:
+        (root / STATE).mkdir(exist_ok=True)
+        return locked(root / STATE / "setup.lock")
+    except OSError as error:
+        raise CourseError(
+            f"Nothing can be written here ({error.strerror}): "
+            "copy the course to a folder of your own."
+        ) from error
 
 
 # --- the stamp of a finished .venv --------------------------------------------------------------
@@ -246,24 +233,15 @@ def only_one(root: Path) -> Iterator[None]:
 
 def is_current(root: Path) -> bool:
     """Return True if .venv was finished, runs, and was made for these pins in this folder."""
-    stamp = read_stamp(root)
-    return bool(stamp) and stamp == stamp_of(root, venv_version(root))
+    return read_stamp(root) == stamp_of(root)
 
 
-def can_be_kept(root: Path) -> bool:
-    """Return True if .venv was finished, runs, and belongs to this folder, whatever its pins."""
-    stamp = read_stamp(root)
-    now = stamp_of(root, venv_version(root))
-    # The commands in .venv/bin name the folder that they were made in.
-    return bool(stamp) and all(stamp.get(name) == now[name] for name in ("root", "python"))
-
-
-def stamp_of(root: Path, python: str) -> dict[str, str]:
-    """Return what a .venv of this version of Python, made now, would be made from.
+def stamp_of(root: Path) -> dict[str, str]:
+    """Return what .venv would be made from now; "python" is empty if it does not run.
 
     Raises CourseError when the file of the pins is not there.
     """
-    stamp = {"python": python, "root": str(root.resolve())}
+    stamp = {"python": venv_version(root), "root": str(root.resolve())}
     for name in ("requirements.txt", "pyproject.toml"):
         try:
             # As text, so that a checkout with Windows line ends counts as the same.
@@ -277,15 +255,15 @@ def stamp_of(root: Path, python: str) -> dict[str, str]:
 def read_stamp(root: Path) -> dict[str, str]:
     """Return what .venv was made from; empty if it was never finished."""
     try:
-        stamp = json.loads((root / VENV / STAMP).read_text(encoding="utf-8"))
+        stamp: dict[str, str] = json.loads((root / VENV / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return stamp if isinstance(stamp, dict) else {}
+    return stamp
 
 
-def write_stamp(root: Path, stamp: dict[str, str]) -> None:
+def write_stamp(root: Path) -> None:
     """Mark .venv as finished."""
-    (root / VENV / STAMP).write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+    (root / VENV / STAMP).write_text(json.dumps(stamp_of(root), indent=1), encoding="utf-8")
 
 
 def venv_version(root: Path) -> str:

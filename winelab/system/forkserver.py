@@ -22,18 +22,20 @@ import importlib
 import json
 import os
 import runpy
-import selectors
+import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Stage(Enum):
@@ -76,8 +78,6 @@ INLINE = "module://matplotlib_inline.backend_inline"
 SOCKET_VARIABLE = "WINELAB_FORKSERVER"
 """Names the sockets: each stage's is this path and the stage's name."""
 KERNEL = "winelab-fork"
-# The parent's poller would end a forked kernel: its parent is the server, not Jupyter.
-NOT_INHERITED = ("JPY_PARENT_PID",)
 
 
 def available() -> bool:
@@ -113,8 +113,7 @@ def write_stubs(folder: Path) -> None:
     _stubs(folder).mkdir()
     for name in ("python", "uvicorn"):
         program = _stubs(folder) / name
-        words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in [*stub, name])
-        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([*stub, name])} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
 
 
@@ -130,43 +129,40 @@ def fork_server() -> Iterator[str | None]:
     if not available() or os.environ.get(SOCKET_VARIABLE):
         yield os.environ.get(SOCKET_VARIABLE)
         return
+    # No thread must exist before a fork: telemetry would start one.
+    variables = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+    # macOS ends a fork that meets a half-initialised Objective-C class; nothing here uses one.
+    variables["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
+    jupyter_path = os.environ.get("JUPYTER_PATH", "")
     with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
         path = str(Path(folder) / "fork")
-        # No thread must exist before a fork: telemetry would start one.
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
-        # macOS ends a fork that meets a half-initialised Objective-C class; nothing here uses one.
-        environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
-        server = subprocess.Popen(
-            [sys.executable, "-m", "winelab.system.forkserver", path],
+        command = [sys.executable, "-m", "winelab.system.forkserver", path]
+        # Once its standard input closes, all that it has forked ends.
+        with subprocess.Popen(
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=environment,
+            env=variables,
             start_new_session=True,
-        )
-        assert server.stdin is not None
-        try:
-            # It listens before it loads anything, so that nobody has to wait here: a request
-            # that comes early is answered once all is loaded.
-            while not Path(_address(path, Stage.SERVING)).exists():
-                if server.poll() is not None:
-                    raise RuntimeError("The fork server did not start; its message stands above.")
-                time.sleep(0.01)
-            write_stubs(Path(folder))
-            before = os.environ.get("JUPYTER_PATH")
-            os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
-            os.environ[SOCKET_VARIABLE] = path
+        ) as server:
             try:
+                # It listens before it loads anything, so that nobody has to wait here: a request
+                # that comes early is answered once all is loaded.
+                while not Path(_address(path, Stage.SERVING)).exists():
+                    if server.poll() is not None:
+                        raise RuntimeError(
+                            "The fork server did not start; its message stands above."
+                        )
+                    time.sleep(0.01)
+                write_stubs(Path(folder))
+                os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, jupyter_path]))
+                os.environ[SOCKET_VARIABLE] = path
                 yield path
             finally:
-                del os.environ[SOCKET_VARIABLE]
-                os.environ["JUPYTER_PATH"] = before or ""
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(timeout=5)
-            except subprocess.TimeoutExpired:
+                os.environ["JUPYTER_PATH"] = jupyter_path
+                os.environ.pop(SOCKET_VARIABLE, None)
+                # It may be loading still.
                 server.kill()
-                server.wait()
 
 
 def _address(path: str, stage: Stage) -> str:
@@ -186,12 +182,6 @@ def ask(path: str, stage: Stage, request: dict[str, Any], streams: list[int]) ->
 # --- in the server ------------------------------------------------------------------------------
 
 
-def _read_request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    first, streams, _, _ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile("rb") as lines:
-        return json.loads(first + lines.readline()), streams
-
-
 def _run_child(request: dict[str, Any], streams: list[int]) -> None:
     """Become what was asked for. Runs in the forked child and does not return."""
     code = 1
@@ -201,8 +191,8 @@ def _run_child(request: dict[str, Any], streams: list[int]) -> None:
             os.dup2(stream, number)
         os.environ.clear()
         os.environ.update(request["env"])
-        for name in NOT_INHERITED:
-            os.environ.pop(name, None)
+        # Its poller would end a forked kernel, whose parent is the server and not Jupyter.
+        os.environ.pop("JPY_PARENT_PID", None)
         os.chdir(request["cwd"])
         if "numpy" in sys.modules:
             # Else each child draws the same numbers; Python's own generator does not.
@@ -244,42 +234,37 @@ def _run_child(request: dict[str, Any], streams: list[int]) -> None:
 
 def _attend(connection: socket.socket) -> None:
     """Fork the child for one request, and stay with it: report its end, or end it."""
-    request, streams = _read_request(connection)
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    first, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("rb") as lines:
+        request = json.loads(first + lines.readline())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         connection.close()
-        os.close(wake_read)
-        os.close(wake_write)
         _run_child(request, streams)
     for stream in streams:
         os.close(stream)
-    connection.sendall(f"{pid}\n".encode())
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ)
-        selector.register(wake_read, selectors.EVENT_READ)
-        while True:
-            ready = {key.fileobj for key, _ in selector.select()}
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                break
-            if connection in ready and not connection.recv(64):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
-                _, status = os.waitpid(pid, 0)
-                break
-            if wake_read in ready:
-                os.read(wake_read, 64)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+
+    def end_when_nobody_listens() -> None:
+        # Nothing more is ever sent: the other side has closed, or is gone.
+        with contextlib.suppress(OSError):
+            connection.recv(1)
+        _end_group(pid)
+
+    threading.Thread(target=end_when_nobody_listens, daemon=True).start()
+    with contextlib.suppress(OSError):
+        connection.sendall(f"{pid}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    _end_group(pid)
     with contextlib.suppress(OSError):
         connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _end_group(pid: int) -> None:
+    """End all that a child started, and itself if it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _listen(address: str) -> socket.socket:
@@ -296,27 +281,36 @@ def serve(path: str) -> None:
     listeners = {stage: _listen(_address(path, stage)) for stage in Stage}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    last = list(Stage)[-1]
     for stage, listener in listeners.items():
-        for name in MODULES[stage]:
-            # A name that a newer version has given up costs time only: a run imports what it needs.
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
-        if stage is Stage.LOADED:
-            _prepare()
-        gc.collect()
-        gc.freeze()
+        if stage is Stage.SERVING:
+            # Most runs start no server: what that needs is loaded when it is asked for.
+            _wait(listener)
+        _load(stage)
         # A process stays at each stage; this one goes on to the last.
-        if stage is last or os.fork() == 0:
+        if stage is Stage.SERVING or os.fork() == 0:
             for other in listeners.values():
                 if other is not listener:
                     other.close()
             _answer(listener)
-    raise AssertionError("unreachable")
+
+
+def _load(stage: Stage) -> None:
+    """Import what a stage has loaded, and do once what each process would do at its first run."""
+    # While so much is loaded there is no garbage, and to look for it is a fifth of the time.
+    gc.disable()
+    for name in MODULES[stage]:
+        # A name that a newer version has given up costs time only: a run imports what it needs.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    if stage is Stage.LOADED:
+        _prepare()
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def _prepare() -> None:
-    """Do once what each process would do at its first run, and what comes out the same in all."""
+    """Do what comes out the same in all processes."""
     from sqlalchemy.orm import configure_mappers
 
     configure_mappers()
@@ -328,23 +322,25 @@ def _prepare() -> None:
         requirements_utils._init_modules_to_packages_map()
 
 
-def _answer(listener: socket.socket) -> None:
+def _answer(listener: socket.socket) -> NoReturn:
     """Fork for each request, until standard input closes."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(listener, selectors.EVENT_READ)
-        selector.register(sys.stdin, selectors.EVENT_READ)
-        while True:
-            ready = {key.fileobj for key, _ in selector.select()}
-            if sys.stdin in ready:
-                # The side that started the server is gone; nothing is ever written there.
-                os._exit(0)
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                with contextlib.suppress(BaseException):
-                    _attend(connection)
-                os._exit(0)
-            connection.close()
+    while True:
+        _wait(listener)
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            with contextlib.suppress(BaseException):
+                _attend(connection)
+            os._exit(0)
+        connection.close()
+
+
+def _wait(listener: socket.socket) -> None:
+    """Wait for a request; end when standard input closes."""
+    ready, _, _ = select.select([listener, sys.stdin], [], [])
+    if sys.stdin in ready:
+        # The side that started the server is gone; nothing is ever written there.
+        os._exit(0)
 
 
 if __name__ == "__main__":

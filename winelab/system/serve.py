@@ -11,8 +11,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from winelab.core.console import end_of_log, say
 from winelab.core.errors import CourseError
@@ -28,15 +29,16 @@ START_LIMIT = 120
 T = TypeVar("T")
 
 
-def free_port(start: int, tries: int = 100) -> int:
+def free_port(start: int) -> int:
     """Return the first port from `start` on that a server on this machine can take.
 
-    Raises CourseError when none of `tries` is free.
+    Raises CourseError when none of a hundred is free.
     """
-    for port in range(start, start + tries):
+    last = start + 99
+    for port in range(start, last + 1):
         if can_bind(port):
             return port
-    raise CourseError(f"no port from {start} to {start + tries - 1} is free on this machine.")
+    raise CourseError(f"no port from {start} to {last} is free on this machine.")
 
 
 def can_bind(port: int) -> bool:
@@ -80,86 +82,77 @@ def lost(port: int, message: str) -> bool:
     return not can_bind(port) or any(word in message for word in words)
 
 
-def start_server(
-    command: list[str], environment: dict[str, str], folder: Path, log: Path
-) -> subprocess.Popen[bytes]:
-    """Start a server in a process group of its own; what it prints goes to the file `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            **own_group(),
-        )
-
-
-def wait_until_up(
-    process: subprocess.Popen[bytes],
-    address: str,
-    log: Path,
-    limit: float = START_LIMIT,
-    token: str = "",
-    mark: str = "",
-) -> None:
-    """Wait until `address` answers; `token` and `mark` as in `answers`.
-
-    Raises CourseError, with the end of the log, when the server ends or `limit` seconds pass.
-    """
-    end = time.monotonic() + limit
-    while not answers(address, token, mark):
-        if process.poll() is not None:
-            raise CourseError(f"the server ended before it answered: {end_of_log(log)}")
-        if time.monotonic() > end:
-            raise CourseError(f"no answer from {address} within {limit:.0f} s; its log: {log}")
-        time.sleep(0.1)
-
-
-def answers(address: str, token: str = "", mark: str = "") -> bool:
-    """Return True if a server answers at this address: ours, where there is a way to tell.
-
-    Another one may have taken the port meanwhile. A `token` that only ours accepts, or a `mark`
-    that only ours puts into its header MARK, tells them apart.
-    """
-    request = urllib.request.Request(address)
-    if token:
-        request.add_header("Authorization", f"token {token}")
-    # No proxy: one that is set for the internet would be asked for 127.0.0.1 too.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=5) as response:
-            return mark in response.headers.get(MARK, "")
-    except urllib.error.HTTPError:
-        return not (token or mark)
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-class Server(NamedTuple):
-    """What `start` starts."""
+@dataclass
+class Server:
+    """A server on this machine, in a process group of its own; what it prints goes to its log."""
 
     name: str
     """Of its log's file."""
+    port: int
     command: list[str]
-    variables: dict[str, str]
-    address: str
+    variables: dict[str, str] = field(repr=False)
+    path: str = ""
     """Asked until it answers."""
-    token: str = ""
-    mark: str = ""
+    token: str = field(default="", repr=False)
+    """What only ours accepts."""
+    mark: str = field(default="", repr=False)
+    """What only ours puts into its header MARK."""
     ready: str = ""
     """The line that tells a person."""
+    process: subprocess.Popen[bytes] = field(init=False, repr=False)
+    log: Path = field(init=False)
 
+    @property
+    def address(self) -> str:
+        """Return its address, without a path."""
+        return f"http://{HOST}:{self.port}"
 
-class Running(NamedTuple):
-    """A server that was started."""
+    def start(self, folder: Path, logs: Path) -> None:
+        """Start it in `folder`, with its log in the folder `logs`."""
+        logs.mkdir(parents=True, exist_ok=True)
+        self.log = logs / f"{self.name}.log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=folder,
+                env=self.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **own_group(),
+            )
 
-    server: Server
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
+    def wait_until_up(self, limit: float = START_LIMIT) -> None:
+        """Wait until it answers.
+
+        Raises CourseError, with the end of the log, when it ends or `limit` seconds pass.
+        """
+        end = time.monotonic() + limit
+        while not self.answers():
+            if self.ended():
+                raise CourseError(f"the server ended before it answered: {end_of_log(self.log)}")
+            if time.monotonic() > end:
+                where = f"{self.address}{self.path} within {limit:.0f} s"
+                raise CourseError(f"no answer from {where}; its log: {self.log}")
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Return True if it answers: it, and not another that has taken its port meanwhile.
+
+        What tells them apart is the token or the mark; without either, any answer will do.
+        """
+        request = urllib.request.Request(f"{self.address}{self.path}")
+        if self.token:
+            request.add_header("Authorization", f"token {self.token}")
+        # No proxy: one that is set for the internet would be asked for 127.0.0.1 too.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=5) as response:
+                return self.mark in response.headers.get(MARK, "")
+        except urllib.error.HTTPError:
+            return not (self.token or self.mark)
+        except (OSError, http.client.HTTPException):
+            return False
 
     def ended(self) -> bool:
         """Return True once it has ended by itself."""
@@ -177,7 +170,7 @@ def start(
     folder: Path,
     logs: Path,
     meanwhile: Callable[[], object] = lambda: None,
-) -> Running:
+) -> Server:
     """Start the server that `plan` makes for a port, and return it once it is up.
 
     Args:
@@ -189,18 +182,16 @@ def start(
     Raises CourseError when it does not start; it is stopped then.
     """
 
-    def launch(port: int) -> Running:
+    def launch(port: int) -> Server:
         server = plan(port)
-        log = logs / f"{server.name}.log"
-        process = start_server(server.command, server.variables, folder, log)
-        running = Running(server, process, port, log)
+        server.start(folder, logs)
         try:
             meanwhile()
-            wait_until_up(process, server.address, log, token=server.token, mark=server.mark)
+            server.wait_until_up()
         except BaseException:
-            running.stop()
+            server.stop()
             raise
-        return running
+        return server
 
     return on_free_port(port, launch)
 
@@ -220,13 +211,13 @@ def serve(
     Raises CourseError when the server does not start, or ends by itself.
     """
     with until_stopped():
-        running = start(plan, port, ROOT, ROOT / STATE / "logs", meanwhile)
+        server = start(plan, port, ROOT, ROOT / STATE / "logs", meanwhile)
         try:
-            say(running.server.ready)
+            say(server.ready)
             with beside or nullcontext():
-                running.process.wait()
+                server.process.wait()
         finally:
-            running.stop()
-        raise CourseError(f"the server ended by itself: {end_of_log(running.log)}")
+            server.stop()
+        raise CourseError(f"the server ended by itself: {end_of_log(server.log)}")
     say("Stopped.")
     return 0

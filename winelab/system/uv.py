@@ -111,13 +111,11 @@ def pip_settings() -> dict[str, str]:
 
 def run_installer(command: list[str], root: Path, purpose: str) -> None:
     """Run one step of the set-up. Raises CourseError with the end of what it said."""
-    environment = clean_environment()
+    # Both may stand in a person's settings of pip, and stop it here.
+    environment = {**clean_environment(), "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     if command[0].startswith(str(fetched(root))):
         # What pip needed to fetch uv, uv needs too; what a person says to uv itself comes first.
         environment = {**pip_settings(), **environment}
-    elif "pip" in command:
-        # Those may stand in a person's settings, and stop it here.
-        environment.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0")
     done = subprocess.run(
         command,
         cwd=root,
