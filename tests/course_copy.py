@@ -15,13 +15,11 @@ import sysconfig
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import psutil
 
 from winelab.core.paths import ROOT
-from winelab.core.processes import default_signals
 from winelab.course.build import built_files
 from winelab.course.source import read_course
 from winelab.system import environment
@@ -83,46 +81,39 @@ def _lend_venv(root: Path) -> None:
     # JupyterLab's pages, kernels and settings.
     for name in ("share", "etc"):
         (new / name).symlink_to(Path(sys.prefix, name), target_is_directory=True)
-    python = environment.venv_python(root)
-    for command in entry_points(group="console_scripts"):
-        script = environment.venv_scripts(root) / command.name
-        if not script.exists():
-            # As pip and uv write it for a path with a space in it.
-            head = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
-            call = (
-                f"from {command.module} import {command.attr} as main\nraise SystemExit(main())\n"
-            )
-            script.write_text(head + call, encoding="utf-8")
-            script.chmod(0o755)
-    environment.write_stamp(root, environment.stamp_of(root, environment.venv_version(root)))
+    # `mlflow models serve` looks for it on PATH.
+    server = environment.venv_scripts(root) / "uvicorn"
+    server.symlink_to(Path(sysconfig.get_path("scripts"), "uvicorn"))
+    environment.write_stamp(root)
 
 
 @contextmanager
-def serving(root: Path, target: str) -> Iterator[str]:
+def serving(
+    root: Path, target: str, number: int = signal.SIGINT, directly: bool = False
+) -> Iterator[str]:
     """The address that ``make lab`` or ``make ui`` prints for the course at `root`.
 
-    Ctrl-C ends it afterwards.
+    A signal ends it afterwards. `directly`, it is started without make, as where there is none.
 
     AssertionError where it does not come up, or leaves a process behind. None is left even then.
     """
     home = root.parent / "home"
     home.mkdir(exist_ok=True)
     started = ["make", "--no-print-directory", target, "ARGS=--no-browser"]
-    if not shutil.which("make"):
+    if directly or not shutil.which("make"):
         started = [environment.this_python(), "-m", "winelab", target]
         started += ["--no-browser"] * (target == "lab")
-    with default_signals():
-        process = subprocess.Popen(
-            started,
-            cwd=root,
-            env=_surroundings(home),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            # As a terminal does: Ctrl-C reaches all that belongs to the command.
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        started,
+        cwd=root,
+        env=_surroundings(home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        # As a terminal does: Ctrl-C reaches all that belongs to the command.
+        start_new_session=True,
+    )
     assert process.stdout is not None
     try:
         # A course that begins to set itself up says so in its first line.
@@ -131,9 +122,10 @@ def serving(root: Path, target: str) -> Iterator[str]:
         assert found, f"make {target} did not start; it says: {line or '(nothing)'}"
         yield found[1]
         family = psutil.Process(process.pid).children(recursive=True)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         said = process.communicate(timeout=STOP_LIMIT)[0]
         assert "Stopped." in said.splitlines(), f"make {target} did not stop: {said}"
+        assert process.returncode == 0 or started[0] == "make", process.returncode
         assert not (left := still_there(family)), f"make {target} left these: {left}"
     finally:
         # Only after a failure is there anything to do here.
@@ -153,7 +145,7 @@ def _surroundings(home: Path) -> dict[str, str]:
     inside = Path(sys.prefix)
     folders = os.environ.get("PATH", "").split(os.pathsep)
     values["PATH"] = os.pathsep.join(x for x in folders if not Path(x).is_relative_to(inside))
-    return {**values, "HOME": str(home), "SHELL": "/bin/sh"}
+    return {**values, "HOME": str(home), "JUPYTER_PATH": str(home / "more"), "SHELL": "/bin/sh"}
 
 
 def processes(root: Path) -> list[psutil.Process]:
@@ -165,6 +157,15 @@ def processes(root: Path) -> list[psutil.Process]:
             if str(root) in told and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def started_here() -> list[psutil.Process]:
+    """The processes below this one, but for the test run's own."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "winelab.system.forkserver" not in process.cmdline()
+    ]
 
 
 def still_there(these: list[psutil.Process]) -> list[str]:

@@ -96,21 +96,13 @@ class Lab:
         # A line without text holds an empty mark.
         return "\n".join((text or "").rstrip() for text in lines.all_text_contents())
 
-    def write(self, name: str, code: str, paste: bool = False) -> None:
-        """Type into a cell, key by key, in the place of all that stands there; or paste it."""
+    def write(self, name: str, code: str) -> None:
+        """Paste code into a cell, in the place of all that stands there."""
         self._cell(self.places[name]).locator(".cm-content").click()
         keyboard = self.page.keyboard
         keyboard.press("ControlOrMeta+a")
         keyboard.press("Delete")
-        if paste:
-            keyboard.insert_text(code)
-        else:
-            for at, line in enumerate(code.split("\n")):
-                if at:
-                    keyboard.press("Enter")
-                    # The editor moves the new line in; the text brings its own spaces.
-                    keyboard.press("Shift+Home")
-                keyboard.type(line)
+        keyboard.insert_text(code)
         assert self.source(name) == code, f"this came of it:\n{self.source(name)}"
 
     def wait_for_print(self, name: str, text: str) -> None:

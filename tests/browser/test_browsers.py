@@ -4,40 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
-from browsers import REQUIRED, opened, required_browser
-from course_copy import still_there
+from browsers import opened
+from course_copy import started_here, still_there
+from required import BROWSER, required_browser
 
 from winelab.system.browser import VARIABLE, chromium
 
 PAGE = "data:text/html,<h1>Wine</h1><script>console.log('in the glass')</script>"
 
 
-def test_without_a_browser_tests_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("value", "outcome"), [("", pytest.skip.Exception), ("required", pytest.fail.Exception)]
+)
+def test_without_a_browser_tests_are_skipped_or_fail_where_one_is_required(
+    monkeypatch: pytest.MonkeyPatch, value: str, outcome: type[BaseException]
+) -> None:
     monkeypatch.setenv(VARIABLE, "/no/such/browser")
-    monkeypatch.delenv(REQUIRED, raising=False)
-    with pytest.raises(pytest.skip.Exception, match="no such file"):
-        required_browser()
-
-
-def test_where_one_is_required_that_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "/no/such/browser")
-    monkeypatch.setenv(REQUIRED, "required")
-    with pytest.raises(pytest.fail.Exception, match="no such file"):
+    monkeypatch.setenv(BROWSER, value)
+    with pytest.raises(outcome, match="no such file"):
         required_browser()
 
 
 def test_a_failure_keeps_what_the_page_showed(tmp_path: Path) -> None:
     required_browser()
-    before = set(psutil.Process().children(recursive=True))
+    before = set(started_here())
     with (
         pytest.raises(ZeroDivisionError) as caught,
         chromium() as browser,
         opened(browser, tmp_path, "glass") as page,
     ):
         page.goto(PAGE)
-        started = set(psutil.Process().children(recursive=True)) - before
+        started = set(started_here()) - before
         raise ZeroDivisionError
     picture, log = tmp_path / "glass.png", tmp_path / "glass.log"
     assert picture.stat().st_size > 1000

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browsers import opened, required_browser
+from browsers import opened
 from course_copy import course_copy, processes, serving, still_there
 from pages import Lab, Mlflow
+from required import required_browser
 
 from winelab.checks.checking import checks_of
 from winelab.course.compose import solved_cells, unsolved_cells
@@ -89,9 +90,7 @@ def look_at_the_server(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
     asked = "    answers = interview(address, tables[1])\n"
     before, _, after = lab.source("serve").partition(asked)
     assert after
-    lab.write(
-        "serve", f"{before}{asked}    print('still serving')\n    time.sleep(600)\n{after}", True
-    )
+    lab.write("serve", f"{before}{asked}    print('still serving')\n    time.sleep(600)\n{after}")
     lab.start_all()
     lab.wait_for_print("serve", "still serving")
     servers = [one for one in processes(room.root) if "scoring_server" in " ".join(one.cmdline())]
@@ -154,7 +153,8 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
         assert not (made.twice or made.skip or made.before or made.after), "more than typing"
         sources = mistaken_cells(whole, block, made)
         wrong = dict(zip(right, sources, strict=True))
-        now = change(lab, now, wrong)
+        change(lab, now, wrong)
+        now = wrong
         row = lab.run_all()[names.index(made.caught_by)]
         assert row.word == "TODO"
         assert made.hint.replace("`", "") in row.hint
@@ -165,11 +165,9 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
     assert lab.summary() == f"{len(rows)} of {len(rows)} done. Block {block.number} is yours."
 
 
-def change(lab: Lab, now: dict[str, str], then: dict[str, str]) -> dict[str, str]:
-    """Write the cells that differ; return what stands in the notebook then."""
+def change(lab: Lab, now: dict[str, str], then: dict[str, str]) -> None:
+    """Write the cells that differ."""
     assert now.keys() == then.keys()
     for name, code in then.items():
         if code != now[name]:
-            # Nobody types that much.
-            lab.write(name, code, paste=len(code) > 800)
-    return then
+            lab.write(name, code)

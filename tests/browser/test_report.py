@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from browsers import opened, required_browser
+from browsers import opened
+from required import required_browser
 
 from winelab.checks.checking import checks_of
 from winelab.core.paths import LABS, SOLUTIONS

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsers import REQUIRED, required_browser
+from required import BROWSER, required_browser, stop
 
 from winelab.core.paths import BLOCKS, SOLUTIONS
 from winelab.course.source import Course
-from winelab.publish.deck import SLIDES, Deck, Slide, read_deck
+from winelab.publish.deck import SLIDES, Deck, read_deck
 from winelab.publish.slides import deck_html, decks, pdf_is_current
 from winelab.system import browser
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 DECKS = decks()
 
@@ -35,39 +33,25 @@ def test_there_is_a_deck_for_the_course_and_for_each_part() -> None:
     assert [path.stem for path in DECKS] == names
 
 
-class Tags(HTMLParser):
-    """All start tags of a page, with their attributes."""
+class Built(HTMLParser):
+    """A deck as it is read now, its committed HTML, and the start tags of that."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, deck: Deck) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
-        self.feed(text)
+        self.deck, self.slides = deck, deck.slides
+        self.page = deck.path.with_suffix(".html")
+        self.html = self.page.read_bytes().decode("utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(self.html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attrs}))
-
-
-@dataclass
-class Built:
-    """A deck: as it is read now, and its committed HTML."""
-
-    deck: Deck
-    page: Path
-
-    html: str
-    tags: list[tuple[str, dict[str, str]]]
-
-    @property
-    def slides(self) -> list[Slide]:
-        return self.deck.slides
+        self.tags.append((tag, dict(attrs)))
 
 
 @pytest.fixture(scope="module", params=DECKS, ids=[path.stem for path in DECKS])
 def built(request: pytest.FixtureRequest, whole: Course) -> Built:
     """Each deck in turn."""
-    page = request.param.with_suffix(".html")
-    text = page.read_bytes().decode("utf-8")
-    return Built(read_deck(request.param, whole), page, text, Tags(text).found)
+    return Built(read_deck(request.param, whole))
 
 
 def test_the_html_is_what_the_markdown_says(built: Built) -> None:
@@ -113,33 +97,11 @@ def test_the_notes_answer_the_questions_and_say_the_minutes(built: Built, whole:
             assert f"{minutes} minutes" in slide.notes, slide.title
 
 
-# --- what the pages load and show -----------------------------------------------------------
-
-
-def loaded(text: str) -> list[str]:
-    """The addresses that a page loads something from, other than from itself."""
-    tags = Tags(text).found
-    names = ("src", "srcset", "href", "xlink:href", "data", "poster", "action")
-    found = [a[name] for tag, a in tags for name in names if tag != "a" and a.get(name)]
-    styles = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
-    style = "".join([*styles, *(a.get("style", "") for _, a in tags)])
-    found += re.findall(r"url\(\s*['\"]?([^)'\"]*)", style)
-    outside = [address for address in found if not address.startswith(("data:", "#"))]
-    return outside + re.findall(r"@import[^;]*", style)
-
-
-def test_what_a_page_loads_would_be_noticed() -> None:
-    assert loaded('<a href="https://mlflow.org">docs</a><img src="data:image/png;base64,x">') == []
-    bad = '<script src="https://x/y.js"></script><link href="z.css"><style>a{b:url(c.woff)}</style>'
-    assert loaded(bad) == ["https://x/y.js", "z.css", "c.woff"]
-
-
-def test_nothing_is_loaded_from_elsewhere(built: Built) -> None:
-    assert loaded(built.html) == []
+# --- what the pages show --------------------------------------------------------------------
 
 
 def test_every_picture_says_what_it_shows(built: Built) -> None:
-    labels = [a.get("aria-label", "") for tag, a in built.tags if a.get("role") == "img"]
+    labels = [a["aria-label"] or "" for _, a in built.tags if a.get("role") == "img"]
     assert len(labels) == sum(len(slide.pictures) for slide in built.slides)
     assert all(len(label.split()) >= 6 for label in labels)
     assert not [tag for tag, a in built.tags if tag == "img" and not a.get("alt")]
@@ -185,23 +147,28 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def window(chromium: Browser, **options: Any) -> Iterator[BrowserContext]:
-    """A window of its own, whose pages have the functions of slides.js."""
+def shown(chromium: Browser, page: Path, **options: Any) -> Iterator[Page]:
+    """A deck in a window of its own; by the end it asked for nothing else, and nothing failed."""
+    asked: list[str] = []
+    errors: list[str] = []
     context = chromium.new_context(viewport={"width": 1280, "height": 720}, **options)
     context.add_init_script(path=Path(__file__).with_name("slides.js"))
-    yield context
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    # Also what the page's own policy keeps from being loaded.
+    context.on("console", lambda line: errors.append(line.text))
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    yield opened
     context.close()
+    assert {re.split("[?#]", url)[0] for url in asked} == {page.as_uri()}
+    assert not errors
 
 
 def test_every_slide_can_be_read(built: Built, chromium: Browser) -> None:
-    with window(chromium) as context:
-        page = context.new_page()
-        page.goto(built.page.as_uri())
+    with shown(chromium, built.page) as page:
         if page.evaluate("widthOfWords()") != 422:
-            words = "no font here has the measures of Arial: install fonts-liberation"
-            if os.environ.get(REQUIRED) == "required":
-                pytest.fail(words)
-            pytest.skip(words)
+            stop(BROWSER, "no font here has the measures of Arial: install fonts-liberation")
         faults: dict[str, Any] = {}
         for at in range(1, len(built.slides) + 1):
             assert number(page) == at
@@ -221,21 +188,12 @@ def number(page: Page) -> int:
 
 @pytest.fixture
 def show(chromium: Browser, tmp_path: Path) -> Iterator[Page]:
-    """A deck alone in a folder, open there; by the end it asked for nothing, and nothing failed."""
+    """A deck alone in a folder, open there."""
     alone = tmp_path / "mémoire USB" / "deck.html"
     alone.parent.mkdir()
     shutil.copy(DECKS[1].with_suffix(".html"), alone)
-    asked: list[str] = []
-    errors: list[str] = []
-    with window(chromium) as context:
-        context.on("request", lambda request: asked.append(request.url))
-        context.on("weberror", lambda error: errors.append(str(error.error)))
-        context.on("console", lambda line: errors.append(line.text))
-        page = context.new_page()
-        page.goto(alone.as_uri())
+    with shown(chromium, alone) as page:
         yield page
-    assert {re.split("[?#]", url)[0] for url in asked} == {alone.as_uri()}
-    assert not errors
 
 
 def test_the_keys_lead_through_the_slides(show: Page) -> None:
@@ -338,9 +296,8 @@ def test_a_blocked_window_is_said(show: Page) -> None:
 
 
 def test_without_javascript_all_slides_stand_below_one_another(chromium: Browser) -> None:
-    with window(chromium, java_script_enabled=False) as context:
-        page = context.new_page()
-        page.goto(DECKS[0].with_suffix(".html").as_uri())
+    deck = DECKS[0].with_suffix(".html")
+    with shown(chromium, deck, java_script_enabled=False) as page:
         boxes = [slide.bounding_box() for slide in page.locator(".slide").all()]
     assert len(boxes) > 9
     for box, after in pairwise(boxes):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.made_up import made_up, task
-from winelab.course.compose import script_lines, script_text, solved_cells, unsolved_cells
+from winelab.course.compose import script_text, solved_cells, unsolved_cells
 from winelab.course.source import Course
 
 OUTLINE = """\
@@ -58,18 +58,6 @@ def changes(**sections: str) -> str:
 # --- the newest version of each section --------------------------------------------------------
 
 
-def test_the_script_says_which_block_it_is_and_where_it_is_edited(tmp_path: Path) -> None:
-    docstring = script_text(made_up(tmp_path, OUTLINE, changes(show="print(1)")), 0).split('"""')[1]
-    assert "block 0" in docstring
-    assert "blocks/00_block/" in docstring
-
-
-def test_sections_stand_in_the_outlines_order_whatever_the_blocks_order(tmp_path: Path) -> None:
-    first = changes(show="print(a)", import_b="import b")
-    course = made_up(tmp_path, OUTLINE, first, changes(import_a="import a"))
-    assert body(course, 1) == "import a\nimport b\n\n# 1. Train\nprint(a)\n"
-
-
 def test_a_section_is_added_replaced_removed_and_brought_back(tmp_path: Path) -> None:
     course = made_up(
         tmp_path,
@@ -85,16 +73,6 @@ def test_a_section_is_added_replaced_removed_and_brought_back(tmp_path: Path) ->
     assert found == [["a"], ["a", "b"], ["a", "b2"], ["a"], ["a", "b"], ["a", "b2"]]
 
 
-def test_an_early_section_mended_once_shows_in_every_later_script(tmp_path: Path) -> None:
-    later = [changes(show="print(2)"), changes(import_b="import b"), ""]
-    old = made_up(tmp_path / "old", OUTLINE, changes(import_a="import a"), *later)
-    new = made_up(tmp_path / "new", OUTLINE, changes(import_a="import mended"), *later)
-    for number in range(4):
-        expected = script_text(old, number).replace("import a\n", "import mended\n")
-        assert script_text(new, number) == expected
-        assert "import mended\n" in expected
-
-
 def test_a_section_may_differ_between_script_and_notebook(tmp_path: Path) -> None:
     course = made_up(
         tmp_path,
@@ -105,18 +83,6 @@ def test_a_section_may_differ_between_script_and_notebook(tmp_path: Path) -> Non
     assert body(course, 0) == "# 1. Train\nprint('script')\n"
     assert body(course, 1) == ""
     assert cell(course, 0, "train") == cell(course, 1, "train") == "# 1. Train\nprint('notebook')"
-
-
-def test_block_0_starts_from_its_given_sections(tmp_path: Path) -> None:
-    code = (
-        "# %% import-a (given)\nimport a\n\n"
-        "# %% import-b (given, script)\nimport b\n\n"
-        f"# %% show\n{task('show it.')}print(a)\n"
-    )
-    course = made_up(tmp_path, OUTLINE, (code, "train"))
-    assert cell(course, 0, "imports", solved=False) == "import a"
-    assert cell(course, 0, "train", solved=False) == "# 1. Train\n# TODO: show it."
-    assert cell(course, 0, "train") == "# 1. Train\nprint(a)"
 
 
 def test_a_later_block_can_give_sections_too(tmp_path: Path) -> None:
@@ -161,6 +127,10 @@ def test_children_are_indented_only_while_their_head_is_there(tmp_path: Path) ->
 
 # Why it is laid out so: the code of some sections, and the script.
 LAYOUTS = {
+    "in the outline's order, whatever the block's": (
+        {"show": "print(a)", "import_b": "import b", "import_a": "import a"},
+        "import a\nimport b\n\n# 1. Train\nprint(a)\n",
+    ),
     "a head that opens nothing indents nothing": (
         {"run": "start()", "fit": "fit()"},
         "# 1. Train\nstart()\nfit()\n",
@@ -186,22 +156,6 @@ LAYOUTS = {
         {"helper": "with run():", "body": "fit()", "use": "show()"},
         "with run():\n    fit()\nshow()\n",
     ),
-    "those inside a section stay, and carry no blanks": (
-        {"run": "with run():", "fit": "\nfit()\n\nfit_again()\n\n"},
-        "# 1. Train\nwith run():\n    fit()\n\n    fit_again()\n",
-    ),
-    "one stands between cells": (
-        {"import_a": "import a", "fit": "fit()", "show": "show()"},
-        "import a\n\n# 1. Train\nfit()\n\nshow()\n",
-    ),
-    "two stand around a function": (
-        {"import_a": "import a", "fit": "fit()", "helper": "def help():\n    pass"},
-        "import a\n\n\ndef help():\n    pass\n\n\n# 1. Train\nfit()\n",
-    ),
-    "two stand around a function within a cell": (
-        {"first": "a = 1", "helper": "def b():", "body": "return a", "use": "b()"},
-        "a = 1\n\n\ndef b():\n    return a\n\n\nb()\n",
-    ),
     # What a program writes to a file must not change because the line moved into a function.
     "a text of several lines keeps its left edge": (
         {"run": "with run():", "fit": "text = '''one\n  two\n'''\nprint(text)"},
@@ -214,11 +168,6 @@ LAYOUTS = {
 def test_a_script_is_laid_out(tmp_path: Path, why: str) -> None:
     sections, script = LAYOUTS[why]
     assert body(made_up(tmp_path, OUTLINE, changes(**sections)), 0) == script
-
-
-def test_a_cell_without_sections_has_no_title_either(tmp_path: Path) -> None:
-    course = made_up(tmp_path, OUTLINE, changes(import_a="import a"))
-    assert [cell.name for cell in solved_cells(course, 0)] == ["imports"]
 
 
 # --- tasks -------------------------------------------------------------------------------------
@@ -265,64 +214,3 @@ def test_a_todo_stands(tmp_path: Path, where: str) -> None:
     course = made_up(tmp_path, OUTLINE, changes(**before), (asked, "train"))
     assert cell(course, 1, "train", solved=False) == f"# 1. Train\n{unsolved}"
     assert "TODO" not in script_text(course, 1)
-
-
-# --- where a line comes from -------------------------------------------------------------------
-
-
-def test_each_line_of_a_script_knows_the_place_it_was_written_at(tmp_path: Path) -> None:
-    course = made_up(
-        tmp_path, OUTLINE, "# %% import-a\nimport a\n", "\n# %% fit\nfit()\n\nfit_again()\n"
-    )
-    lines = script_lines(course, 1)
-    assert "".join(f"{line.text}\n" for line in lines) == script_text(course, 1)
-    places = {line.text: (line.source, line.number) for line in lines}
-    assert places["import a"] == (tmp_path / "blocks" / "00_block" / "code.py", 2)
-    assert places["fit_again()"] == (tmp_path / "blocks" / "01_block" / "code.py", 5)
-    assert places["# 1. Train"] == (tmp_path / "blocks" / "outline.txt", 16)
-
-
-# --- a program: functions, and a main() round the steps ------------------------------------------
-
-PROGRAM = """\
-[tools] A tool
-tool:
-    body
-
-[settings] 1. Settings
-size
-
-[main]
-main:
-    take
-
-    [work] 2. Work
-    work
-
-    each:
-        step
-
-[call]
-call
-"""
-MAIN = (
-    '# %% tool\ndef tool(x):\n    """A tool."""\n\n# %% body\nreturn x\n\n'
-    '# %% size\nsize = 1\n\n# %% main (script)\ndef main():\n    """All of it."""\n\n'
-    "# %% take (script)\ntake()\n\n# %% work\nwork(size)\n\n# %% each\nfor a in b:\n\n"
-    "# %% step\nstep(a)\n\n# %% call (script)\nmain()\n"
-)
-
-
-def test_cells_below_a_function_are_its_body_in_the_script_alone(tmp_path: Path) -> None:
-    course = made_up(tmp_path, PROGRAM, MAIN)
-    # A function's docstring stands for its cell's title.
-    assert body(course, 0) == (
-        'def tool(x):\n    """A tool."""\n    return x\n\n\n'
-        "# 1. Settings\nsize = 1\n\n\n"
-        'def main():\n    """All of it."""\n    take()\n\n'
-        "    # 2. Work\n    work(size)\n\n    for a in b:\n        step(a)\n\n\n"
-        "main()\n"
-    )
-    assert cell(course, 0, "tools").startswith("# A tool\ndef tool(x):")
-    assert cell(course, 0, "work") == "# 2. Work\nwork(size)\n\nfor a in b:\n    step(a)"
-    assert cell(course, 0, "main") == cell(course, 0, "call") == ""

@@ -9,7 +9,7 @@ import pytest
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
 from winelab.course.source import Course
-from winelab.course.timetables import Plan, read_plan, timetable, with_timetables
+from winelab.course.tables import read_plan, timetable, with_timetables
 
 PAGES = [
     *(ROOT / "README.md", ROOT / "winelab" / "README.md", ROOT / "tests" / "README.md"),
@@ -17,8 +17,6 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
-
-PLAN = Plan(60, ((0,), (1,)), frozenset(), False)
 
 
 def without_fences(text: str) -> str:
@@ -60,48 +58,48 @@ def test_the_index_names_every_page() -> None:
 def test_each_block_is_in_one_of_the_ten_sessions(whole: Course) -> None:
     text = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
     assert with_timetables(text, whole) == text, "run make build"
-    plans = [read_plan(words) for words in re.findall(r"<!-- sessions: (?!end)(.*?) -->", text)]
-    assert [plan.every for plan in plans] == [True, False, False]
-    assert len(plans[0].sessions) == 10
-    for number, session in enumerate(plans[0].sessions, start=1):
+    comments = re.findall(r"<!-- sessions: (?!end)(.*?) -->", text)
+    first, *others = (read_plan(words, whole) for words in comments)
+    assert first.every and [plan.every for plan in others] == [False, False]
+    assert len(first.sessions) == 10
+    for number, session in enumerate(first.sessions, start=1):
         heading = re.search(rf"^### {number}\. .*\((.*)\)$", text, re.MULTILINE)
         assert heading is not None, f"session {number} has no heading"
         named = [int(word) for word in re.findall(r"\d+", heading[1].partition(";")[0])]
-        assert (named[0], named[-1]) == (session[0], session[-1])
+        assert (named[0], named[-1]) == (session[0].number, session[-1].number)
         at_home = {int(word) for word in re.findall(r"\d+", heading[1].partition(";")[2])}
-        assert at_home == plans[0].home & set(session)
-
-
-def test_a_plan_is_read_from_its_comment() -> None:
-    plan = read_plan("90 minutes; every block; home 2 4; 0-2 4 | 5")
-    assert plan == Plan(90, ((0, 1, 2, 4), (5,)), frozenset({2, 4}), True)
+        assert at_home == {block.number for block in session if block in first.home}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("90 minutes; sometimes; 0-3", '"sometimes" is not understood'),
-        ("90 minutes", 'needs "N minutes" and its blocks'),
-        ("90 minutes; 0- | 3-x", "is not understood"),
+        ("90 minutes; sometimes; 0-3", '"90 minutes; sometimes; 0-3" is not understood'),
+        ("90 minutes", 'write a timetable like "90 minutes; '),
+        ("90 minutes; 0- | 3", '"0-" names no blocks'),
         ("90 minutes; -3", '"-3" names no blocks'),
         ("90 minutes; every block; 0-28", "no session has block 29"),
         ("90 minutes; 0 0 | 1", "block 0 is planned 2 times"),
         ("90 minutes; home 9; 0", "block 9 is planned 0 times"),
-        ("90 minutes; 30", "there is no block 30 to plan"),
+        ("90 minutes; 30", "There is no block 30"),
         ("30 minutes; 28", "session 1 has 30 minutes of work in 30, and 15 must be left"),
     ],
 )
 def test_a_wrong_plan_is_one_sentence(words: str, said: str, whole: Course) -> None:
     with pytest.raises(CourseError) as error:
-        timetable(read_plan(words), whole)
+        timetable(read_plan(words, whole), whole)
     assert said in str(error.value)
 
 
 def test_a_session_shows_the_lessons_own_minutes(whole: Course) -> None:
-    rows = timetable(PLAN, whole).splitlines()
-    minutes = [whole.block(number).meta.minutes for number in (0, 1)]
-    assert rows[2] == f"| 1 | 0 ({minutes[0]}) | {minutes[0]} | {60 - minutes[0]} | - |"
-    assert rows[-1].startswith(f"2 blocks: {sum(minutes)} minutes of work in class, in 2 sessions")
+    rows = timetable(read_plan("60 minutes; home 2; 0 | 1-2", whole), whole).splitlines()
+    first, second, third = (block.meta.minutes for block in whole.blocks[:3])
+    assert rows[2] == f"| 1 | 0 ({first}) | {first} | {60 - first} | - |"
+    assert rows[3] == f"| 2 | 1 ({second}) | {second} | {60 - second} | 2 ({third} min) |"
+    assert rows[-1] == (
+        f"3 blocks: {first + second} minutes of work in class, {third} at home, "
+        "in 2 sessions of 60 minutes."
+    )
 
 
 # --- in-class.md -------------------------------------------------------------------------------

@@ -76,57 +76,59 @@ def test_code_is_that_of_the_block(
     assert shown[0][1] == text
 
 
+LINES = {
+    '::: code 3 "with tea"': 'block 3 has no line with "with tea"',
+    '::: code 3 "with mlflow" to "tea"': 'block 3 has no line with "tea"',
+    '::: code 3 "import pandas"': "block 3 changes none of these lines",
+    "::: code 99": "There is no block 99",
+    "::: code 3-4": "name one block",
+    "::: code 3 with mlflow": 'as "first" to "last"',
+    "::: tea 3": "there are blocks, code, change",
+    "::: blocks three": "names no block",
+    "::: map 0-13 in seven": "0-13 in 7",
+    "::: next": "there is no next column",
+    "{minutes 99}": "There is no block 99",
+    "{seconds 3}": "there are minutes, blocks, title, version",
+    "{version teapot}": "pins no teapot",
+    "![](tea.png)": "write a picture as",
+    "![a cup](tea.png)": "there is no picture tea.png",
+}
+FRONT = TOP.partition("##")[0]
+
+
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("text", "line", "words"),
     [
-        ('::: code 3 "with tea"', 'block 3 has no line with "with tea"'),
-        ('::: code 3 "with mlflow" to "tea"', 'block 3 has no line with "tea"'),
-        ('::: code 3 "import pandas"', "block 3 changes none of these lines"),
-        ("::: code 99", "There is no block 99"),
-        ("::: code 3-4", "name one block"),
-        ("::: code 3 with mlflow", 'as "first" to "last"'),
-        ("::: tea 3", "there are blocks, code, change"),
-        ("::: blocks three", "names no block"),
-        ("::: map 0-13 in seven", "0-13 in 7"),
-        ("::: next", "there is no next column"),
-        ("{minutes 99}", "There is no block 99"),
-        ("{seconds 3}", "there are minutes, blocks, title, version"),
-        ("{version teapot}", "pins no teapot"),
-        ("![](tea.png)", "write a picture as"),
-        ("![a cup](tea.png)", "there is no picture tea.png"),
+        # Below a list and a paragraph, which a line with `:::` ends.
+        *((TOP + f"- a\nb\n{wrong}" + NOTES, 10, words) for wrong, words in LINES.items()),
+        ("## One\n\nWords." + NOTES, 1, 'begin with "---", the metadata (title, subtitle)'),
+        (FRONT, 1, "there is no slide"),
+        (FRONT + "Words.", 6, "text stands above the first"),
+        (TOP + "Words.", 6, "the slide has no text below"),
+        (TOP + "::: columns 1 1" + NOTES, 12, '"::: end" of the columns is missing'),
+        (TOP + "Words." + NOTES + "\n::: code 3\n", 14, "prose only"),
     ],
 )
-def test_a_wrong_line_is_named(folder: Path, whole: Course, line: str, words: str) -> None:
-    # Below a list and a paragraph, which a line with `:::` ends.
+def test_what_is_wrong_is_named_with_its_line(
+    folder: Path, whole: Course, text: str, line: int, words: str
+) -> None:
     with pytest.raises(CourseError) as caught:
-        first(folder, whole, TOP + f"- a\nb\n{line}" + NOTES)
+        first(folder, whole, text)
     where, _, said = str(caught.value).partition(": ")
-    assert where == "été slides/tea.md:10"
+    assert where == f"été slides/tea.md:{line}"
     assert words in said
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (TOP + "Words.", "tea.md:6: the slide has no text below"),
-        ("## One\n\nWords." + NOTES, 'tea.md:1: .*the lines "title:"'),
-        (TOP.partition("##")[0] + "Words.", "tea.md:6: text stands above the first"),
-        (TOP + "::: columns 1 1" + NOTES, '"::: end" of the columns is missing'),
-        (TOP + "Words." + NOTES + "\n::: code 3\n", "tea.md:14: .*prose only"),
-        (TOP.partition("##")[0], "tea.md:1: there is no slide"),
-    ],
-)
-def test_what_a_deck_lacks_is_said(folder: Path, whole: Course, text: str, words: str) -> None:
-    with pytest.raises(CourseError, match=words):
-        first(folder, whole, text)
-
-
-def test_minutes_are_those_of_the_lessons(folder: Path, whole: Course) -> None:
-    text = "::: blocks 3-4\n\n{minutes 3-4} and {title 3}, {blocks all}"
+def test_facts_are_the_course_s_and_an_example_of_code_is_prose(
+    folder: Path, whole: Course
+) -> None:
+    example = "## No title\n::: nothing\n"
+    text = f"::: blocks 3-4\n\n{{minutes 3-4}} and {{title 3}}, {{blocks all}}\n```\n{example}```"
     shown = first(folder, whole, TOP + text + NOTES)
     minutes = sum(whole.block(number).meta.minutes for number in (3, 4))
     assert f"{minutes} and {whole.block(3).meta.title}, {len(whole.blocks)}" in shown.body
     assert f"Blocks 3 to 4: {minutes} minutes." in shown.notes
+    assert example in shown.body
 
 
 def test_html_is_written_once_and_the_same_each_time(folder: Path, whole: Course) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import nbformat
 
 from winelab.core.files import write_text
 from winelab.core.paths import KEPT, ROOT
-from winelab.course.compose import built_script, script_lines, script_text, source_of
+from winelab.course.compose import built_script, script_lines, script_text
 from winelab.course.notebook import KERNEL, as_text, fingerprint, lab_notebook, solved_notebook
-from winelab.course.readme import with_table
-from winelab.course.source import Block, Course, fail, read_course
-from winelab.course.timetables import with_timetables
+from winelab.course.reading import fail, holds
+from winelab.course.source import Block, Course, read_course
+from winelab.course.tables import with_blocks, with_timetables
 
 OUTPUTS = "outputs.json"
 """In a block's folder: what the cells of its solved notebook print and plot (`make outputs`)."""
@@ -70,7 +69,7 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
         files[root / "solutions" / f"{block.name}.py"] = script_text(course, block.number)
         files[root / "solutions" / f"{block.name}.ipynb"] = solved_text(course, block)
     for page, with_tables in (
-        (root / "README.md", with_table),
+        (root / "README.md", with_blocks),
         (root / "docs" / "teaching.md", with_timetables),
     ):
         if page.is_file():
@@ -87,23 +86,25 @@ def _read_notebook(path: Path) -> Any | None:
         return None
 
 
+def _lab(path: Path) -> Any | None:
+    return _read_notebook(path) if path.parent.name == "labs" else None
+
+
 def _worked_in(path: Path) -> bool:
     """Whether a file is a lab that was run or edited since it was built."""
-    notebook = _read_notebook(path) if path.parent.name == "labs" else None
-    if notebook is None:
+    if not (lab := _lab(path)):
         return False
-    was_run = any(cell.get("execution_count") or cell.get("outputs") for cell in notebook["cells"])
-    built = notebook["metadata"].get("winelab", {}).get("built")
-    return was_run or built != fingerprint(notebook["cells"])
+    was_run = any(cell.get("execution_count") or cell.get("outputs") for cell in lab["cells"])
+    built = lab["metadata"].get("winelab", {}).get("built")
+    return was_run or built != fingerprint(lab["cells"])
 
 
 def _only_opened(path: Path, text: str) -> bool:
     """Whether a lab differs from what was built only in what JupyterLab writes on opening it."""
-    notebook = _read_notebook(path) if path.parent.name == "labs" else None
-    if notebook is None:
+    if not (lab := _lab(path)):
         return False
-    notebook["metadata"] |= KERNEL
-    return as_text(notebook) == text
+    lab["metadata"] |= KERNEL
+    return as_text(lab) == text
 
 
 def _keep_aside(path: Path, root: Path) -> None:
@@ -118,17 +119,17 @@ def _keep_aside(path: Path, root: Path) -> None:
 def _abandoned(course: Course, root: Path) -> list[Path]:
     """Return the built files of blocks that are no longer there under that name."""
     names = {block.name for block in course.blocks}
-    found = []
-    for path in sorted(root.glob("labs/*.ipynb")) + sorted(root.glob("solutions/*.*")):
-        if path.suffix == ".ipynb":
-            notebook = _read_notebook(path)
-            source = notebook["metadata"].get("winelab", {}).get("edit") if notebook else None
-            built = source == f"blocks/{path.stem}"
-        else:
-            built = path.suffix == ".py" and built_script(path.read_text(encoding="utf-8"))
-        if built and path.stem not in names:
-            found.append(path)
-    return found
+    there = [*sorted(root.glob("labs/*.ipynb")), *sorted(root.glob("solutions/*.*"))]
+    return [path for path in there if path.stem not in names and _built(path)]
+
+
+def _built(path: Path) -> bool:
+    """Whether a file was built from a block of its name, and is not a person's."""
+    if path.suffix == ".py":
+        return built_script(path.read_text(encoding="utf-8"))
+    notebook = _read_notebook(path) if path.suffix == ".ipynb" else None
+    own = notebook["metadata"].get("winelab", {}) if notebook else {}
+    return own.get("edit") == f"blocks/{path.stem}"
 
 
 def write(course: Course, root: Path = ROOT) -> list[Path]:
@@ -138,15 +139,15 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
     """
     changed = []
     for path, text in built_files(course, root).items():
-        if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+        if not holds(path, text):
             _keep_aside(path, root)
             write_text(path, text)
             changed.append(path)
-    for path in _abandoned(course, root):
+    abandoned = _abandoned(course, root)
+    for path in abandoned:
         _keep_aside(path, root)
         path.unlink()
-        changed.append(path)
-    return changed
+    return changed + abandoned
 
 
 def differences(course: Course, root: Path = ROOT) -> list[str]:
@@ -154,17 +155,17 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
     found = []
     for path, text in built_files(course, root).items():
         name = path.relative_to(root).as_posix()
+        if holds(path, text) or _only_opened(path, text):
+            continue
         if not path.is_file():
             found.append(f"{name} is missing: run make build.")
-        elif path.read_bytes() == text.encode("utf-8") or _only_opened(path, text):
-            continue
         elif _worked_in(path):
             found.append(
                 f"{name} was worked in: run make build, which puts it back as it was and keeps "
                 f"yours in {KEPT.as_posix()}/. A change for everyone goes into blocks/{path.stem}/."
             )
         else:
-            where = _source(course, path, text)
+            where = _source(course, path, root)
             found.append(f"{name} is not what its source says: edit {where}, then run make build.")
     return found + [
         f"{path.relative_to(root).as_posix()} has no block any more: run make build."
@@ -172,16 +173,16 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
     ]
 
 
-def _source(course: Course, path: Path, text: str) -> str:
+def _source(course: Course, path: Path, root: Path) -> str:
     """Return what to edit for a built file that differs; for a script, the first line that does."""
     if path.suffix != ".py":
         return "blocks/*/lesson.md" if path.suffix == ".md" else f"blocks/{path.stem}/"
-    pairs = zip_longest(
-        path.read_bytes().decode("utf-8", "replace").splitlines(), text.splitlines()
-    )
-    first = next((at for at, (disk, built) in enumerate(pairs) if disk != built), 0)
+    disk = path.read_bytes().decode("utf-8", "replace").splitlines()
     lines = script_lines(course, int(path.name[:2]))
-    return source_of(lines[min(first, len(lines) - 1)])
+    first = next(
+        (line for said, line in zip(disk, lines, strict=False) if said != line.text), lines[-1]
+    )
+    return f"{first.source.relative_to(root).as_posix()}:{first.number}"
 
 
 def main() -> int:

@@ -6,9 +6,10 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from winelab.course.source import Block, Course, Form, Line, OutlineCell, Task, fail
+from winelab.course.reading import Line
+from winelab.course.source import Block, Change, Course, Form, OutlineCell
 
 INDENT = "    "
 BUILT = "Built by `make build`."
@@ -22,7 +23,7 @@ class Cell:
 
     name: str
     lines: tuple[Line, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[Change, ...]
     depth: int
     """How deep the whole cell stands: 1 inside of a function that began in an earlier cell."""
 
@@ -67,19 +68,19 @@ def _changed(history: list[Sections], block: Block, form: Form, given: bool) -> 
     """
     now = dict(history[-1])
     for change in block.changes:
-        if (change.form, change.given) != (form, given):
+        if form not in change.forms or change.given != given:
             continue
-        path, section, back = block.folder / "code.py", change.section, change.back_to
+        section, back = change.section, change.back_to
         if change.lines:
             now[section] = change.lines
         elif back is None:
             if section not in now:
-                raise fail(path, change.where, f'"{section}" is not there to be removed.')
+                raise change.mark.wrong(f'"{section}" is not there to be removed.')
             del now[section]
         elif back >= block.number:
-            raise fail(path, change.where, f'"as in {back}" must name an earlier block.')
+            raise change.mark.wrong(f'"as in {back}" must name an earlier block.')
         elif section not in history[back + 1]:
-            raise fail(path, change.where, f'block {back} has no section "{section}".')
+            raise change.mark.wrong(f'block {back} has no section "{section}".')
         else:
             now[section] = history[back + 1][section]
     return now
@@ -119,9 +120,7 @@ def _indented(lines: Sequence[Line], indent: str) -> list[Line]:
     except (tokenize.TokenError, IndentationError):
         pass  # a section may be a part of a statement
     return [
-        line
-        if at in kept
-        else Line(indent + line.text if line.text.strip() else "", line.source, line.number)
+        line if at in kept else replace(line, text=indent + line.text if line.text.strip() else "")
         for at, line in enumerate(lines)
     ]
 
@@ -143,7 +142,7 @@ def _far_apart(before: Sequence[Line], after: Sequence[Line]) -> bool:
     return bool(body) and isinstance(body[-1], ast.FunctionDef | ast.ClassDef)
 
 
-def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) -> list[Cell]:
+def compose(course: Course, sections: Sections, tasks: tuple[Change, ...] = ()) -> list[Cell]:
     """Lay sections out as cells, in the outline's order, each child indented under its head.
 
     A task's TODO comments stand at its section's place, above the code that is there now.
@@ -153,21 +152,18 @@ def compose(course: Course, sections: Sections, tasks: tuple[Task, ...] = ()) ->
         names = {slot.section for slot in place.slots}
         own = {task.section: task for task in tasks if task.section in names}
         if own or any(sections.get(name) for name in names):
-            lines = _cell_lines(course, place, sections, own)
+            lines = _cell_lines(place, sections, own)
             depth = _depth(place.parents, sections)
             cells.append(Cell(place.name, tuple(lines), tuple(own.values()), depth))
     return cells
 
 
-def _cell_lines(
-    course: Course, place: OutlineCell, sections: Sections, tasks: dict[str, Task]
-) -> list[Line]:
+def _cell_lines(place: OutlineCell, sections: Sections, tasks: dict[str, Change]) -> list[Line]:
     """Return the lines of one cell, its title and its TODOs among them."""
-    outline = course.outline.path
     lines: list[Line] = []
     if place.title:
         indent = INDENT * _depth(place.parents, sections)
-        lines.append(Line(f"{indent}# {place.title}", outline, place.line))
+        lines.append(replace(place.line, text=f"{indent}# {place.title}"))
     head, gap, inside = len(lines), False, 0
     for slot in place.slots:
         code, task = sections.get(slot.section, ()), tasks.get(slot.section)
@@ -176,17 +172,17 @@ def _cell_lines(
         inside = len(slot.parents)
         if not (code or task):
             continue
-        source = code[0].source if code else outline
+        first = code[0] if code else replace(place.line, text="")
         indent = INDENT * _depth(slot.parents, sections)
         wide = not indent and _far_apart(lines, code)
         if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):
-            lines += [Line("", source, 1)] * (2 if wide else 1)
+            lines += [replace(first, text="")] * (2 if wide else 1)
         gap = False
         # An argument of a call stands further in than the section does.
-        first = code[0].text if code else ""
-        at_its_code = indent + first[: len(first) - len(first.lstrip())]
+        at_its_code = indent + first.text[: len(first.text) - len(first.text.lstrip())]
         for at, text in enumerate(task.todo if task else ()):
-            lines.append(Line(f"{at_its_code}# {'      ' if at else 'TODO: '}{text}", source, 1))
+            todo = f"{at_its_code}# {'      ' if at else 'TODO: '}{text}"
+            lines.append(replace(first, text=todo))
         lines += _indented(code, indent)
     return lines
 
@@ -205,15 +201,14 @@ def unsolved_cells(course: Course, number: int, form: Form = "notebook") -> list
 # --- the script --------------------------------------------------------------------------------
 
 
-def header(block: Block) -> str:
+_SOLUTION = f"{BUILT} Edit blocks/{{name}}/code.py and build again, not this file."
+_YOURS = "Your script: write where a TODO stands. The lesson is labs/{name}.ipynb."
+
+
+def header(block: Block, words: str = _SOLUTION) -> str:
     """Return the docstring on top of a script: what it is, and where it is edited."""
-    return _docstring(
-        block, f"{BUILT} Edit blocks/{block.name}/code.py and build again, not this file."
-    )
-
-
-def _docstring(block: Block, words: str) -> str:
-    return f'"""Wine Lab, block {block.number}: {block.title}.\n\n{words}\n"""\n'
+    title = f"Wine Lab, block {block.number}: {block.title}."
+    return f'"""{title}\n\n{words.format(name=block.name)}\n"""\n'
 
 
 def built_script(text: str) -> bool:
@@ -229,15 +224,16 @@ def script_lines(course: Course, number: int) -> list[Line]:
 
 def script_text(course: Course, number: int) -> str:
     """Return the script after block `number`, as it is written to solutions/."""
-    return "".join(f"{line.text}\n" for line in script_lines(course, number))
+    return _text(script_lines(course, number))
 
 
 def unsolved_script(course: Course, number: int) -> str:
     """Return the script that a student begins block `number` with: what is there, its TODOs."""
-    block = course.block(number)
-    words = f"Your script: write where a TODO stands. The lesson is labs/{block.name}.ipynb."
-    cells = unsolved_cells(course, number, "script")
-    lines = _laid_out(course, block, _docstring(block, words), cells)
+    block, cells = course.block(number), unsolved_cells(course, number, "script")
+    return _text(_laid_out(course, block, header(block, _YOURS), cells))
+
+
+def _text(lines: list[Line]) -> str:
     return "".join(f"{line.text}\n" for line in lines)
 
 
@@ -256,10 +252,3 @@ def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list
         titled = course.outline.cells[cell.name].title and _begins_with_definition(cell.lines)
         lines += cell.lines[1:] if titled else cell.lines
     return lines
-
-
-def source_of(line: Line) -> str:
-    """Return where a line was written, as a person would look it up."""
-    # The outline lies in blocks/, all else one folder deeper.
-    steps = 2 if line.source.parent.name == "blocks" else 3
-    return f"{'/'.join(line.source.parts[-steps:])}:{line.number}"

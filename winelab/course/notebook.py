@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from winelab.course.compose import Cell, solved_cells, unsolved_cells
-from winelab.course.source import COURSE_PARTS, Block, Course, fail
+from winelab.course.compose import solved_cells, unsolved_cells
+from winelab.course.source import COURSE_PARTS, Block, Course
+from winelab.course.templates import render
 
+TEMPLATES = Path(__file__).with_name("templates")
+"""Of the cells that the course writes around a lesson."""
 KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -34,51 +38,9 @@ def _check(block: Block) -> Any:
     return _code(block, "check", check_source(block.number), "check")
 
 
-def _bullets(points: list[str]) -> str:
-    return "\n".join(f"- {point}" for point in points)
-
-
-def _banner(block: Block) -> str:
-    """Return a lab's first lines: title, place in the course, what one can do afterwards."""
-    meta = block.meta
-    return (
-        f"# {block.number}. {meta.title}\n\n"
-        f"*Part {meta.part}: {COURSE_PARTS[meta.part]} · {meta.minutes} minutes · "
-        f"{block.stars}*\n\n"
-        f"After this block you can:\n\n{_bullets(meta.objectives)}"
-    )
-
-
-def _footer(course: Course, block: Block) -> str:
-    """Return a lab's last lines: what to remember, the next block, where this text is edited."""
-    following = "".join(
-        f"**Next:** [{after.number}. {after.title}]({after.name}.ipynb)\n\n"
-        for after in course.blocks[block.number + 1 : block.number + 2]
-    )
-    return (
-        f"## Remember\n\n{_bullets(block.meta.keypoints)}\n\n{following}"
-        f"<small>Built by <code>make build</code> from <code>blocks/{block.name}/</code>: "
-        "edit there, not here.</small>"
-    )
-
-
-def _hints(cell: Cell) -> str:
-    """Return a task cell's hints, folded: a nudge, then the call."""
-    folds = []
-    for at, task in enumerate(cell.tasks, start=1):
-        which = f"TODO {at} of {len(cell.tasks)}, hint" if len(cell.tasks) > 1 else "Hint"
-        for step, hint in enumerate(task.hints, start=1):
-            folds.append(f"<details><summary>{which} {step}</summary>\n\n{hint}\n\n</details>")
-    return "\n\n".join(folds)
-
-
-def _answer(block: Block) -> str:
-    """Return the line below the check: the whole answer, one link away."""
-    return (
-        f"Stuck, or done and curious? The whole answer: [the script]"
-        f"(../solutions/{block.name}.py) and [the solved notebook]"
-        f"(../solutions/{block.name}.ipynb)."
-    )
+def _filled_in(block: Block, name: str, template: str, **values: Any) -> Any:
+    source = render(TEMPLATES / f"{template}.md.j2", block=block, **values).strip()
+    return _text(block, name, source)
 
 
 def lab_notebook(course: Course, number: int) -> Any:
@@ -90,7 +52,7 @@ def lab_notebook(course: Course, number: int) -> Any:
     """
     block = course.block(number)
     waiting = unsolved_cells(course, number)
-    cells = [_text(block, "title", _banner(block))]
+    cells = [_filled_in(block, "title", "title", parts=COURSE_PARTS)]
 
     def place_given(until: str | None) -> None:
         while waiting and waiting[0].name != until:
@@ -108,38 +70,31 @@ def lab_notebook(course: Course, number: int) -> Any:
         elif piece.kind == "cell":
             place_given(piece.content)
             if not waiting:
-                raise fail(
-                    block.folder / "lesson.md",
-                    piece.line,
+                raise piece.line.wrong(
                     f"the cell [{piece.content}] is empty at this block or stands earlier in the "
-                    "outline; place cells in the outline's order.",
+                    "outline; place cells in the outline's order."
                 )
             cell = waiting.pop(0)
             cells.append(_code(block, cell.name, cell.source, "task" if cell.tasks else "shown"))
             if cell.tasks:
-                cells.append(_text(block, f"{cell.name}-hints", _hints(cell)))
+                hints = _filled_in(block, f"{cell.name}-hints", "hints", tasks=cell.tasks)
+                cells.append(hints)
         else:
             place_given(None)
-            cells += [_check(block), _text(block, "answer", _answer(block))]
-    return _notebook(block, [*cells, _text(block, "end", _footer(course, block))])
+            cells += [_check(block), _filled_in(block, "answer", "answer")]
+    following = course.blocks[number + 1 : number + 2]
+    return _notebook(block, [*cells, _filled_in(block, "end", "end", following=following)])
 
 
 def solved_notebook(course: Course, number: int) -> Any:
     """Return block `number`'s solved notebook, without outputs: its code in cells, the check."""
     block = course.block(number)
-    title = (
-        f"# {number}. {block.title}: solved\n\n"
-        f"The script after this block, in cells. The lesson is in "
-        f"[labs/{block.name}.ipynb](../labs/{block.name}.ipynb).\n\n"
-        f"<small>Built by <code>make build</code> and <code>make outputs</code> from "
-        f"<code>blocks/{block.name}/</code>: edit there, not here.</small>"
-    )
-    changed = {course.outline.cell_of(section) for section in block.sections()}
+    changed = {course.outline.cell_of[section] for section in block.sections()}
     cells = [
         _code(block, cell.name, cell.source, "task" if cell.name in changed else "given")
         for cell in solved_cells(course, number)
     ]
-    return _notebook(block, [_text(block, "title", title), *cells, _check(block)])
+    return _notebook(block, [_filled_in(block, "title", "solved"), *cells, _check(block)])
 
 
 def fingerprint(cells: list[Any]) -> str:

@@ -23,7 +23,6 @@ from winelab.core.console import say
 from winelab.core.errors import CourseError
 from winelab.core.files import write_bytes
 from winelab.core.paths import ROOT
-from winelab.core.processes import stop_group
 from winelab.course.compose import solved_cells
 from winelab.course.notebook import as_text, lab_notebook
 from winelab.course.source import Course, course
@@ -39,9 +38,9 @@ from winelab.publish.screenshot_specs import (
     read_specs,
 )
 from winelab.system.browser import chromium
-from winelab.system.course_servers import jupyter_variables, lab_command, ui_command
+from winelab.system.course_servers import lab_server, ui_server
 from winelab.system.forkserver import fork_server
-from winelab.system.serve import HOST, free_port, start_server, wait_until_up
+from winelab.system.serve import free_port
 from winelab.tracking.workspace import clean_workspace, workspace_environment
 
 if TYPE_CHECKING:
@@ -89,11 +88,7 @@ def missing_fonts() -> list[str]:
 
 
 def take_all(
-    specs: list[ScreenshotSpec],
-    browser: Browser,
-    folder: Path,
-    course: Course,
-    limit: float = screenshots.LIMIT,
+    specs: list[ScreenshotSpec], browser: Browser, folder: Path, course: Course
 ) -> list[ScreenshotSpec]:
     """Take pictures into `folder`; return those that could not be taken.
 
@@ -103,7 +98,7 @@ def take_all(
     for spec in specs:
         try:
             with prepared(spec, course) as (workspace, address):
-                png = take(spec, course, workspace, address, browser, limit)
+                png = take(spec, course, workspace, address, browser)
             keep(png, folder / spec.file)
         except CourseError as error:
             failed.append(spec)
@@ -146,35 +141,30 @@ def serving(spec: ScreenshotSpec, workspace: Path, course: Course) -> Iterator[C
     if spec.page == "file":
         yield lambda: ""
         return
-    port, log = free_port(secrets.choice(PORTS)), workspace / "server.log"
-    address = f"http://{HOST}:{port}"
+    port = free_port(secrets.choice(PORTS))
     # By it our server is known from another that has taken the port.
     secret = secrets.token_hex(16)
+    environment = workspace_environment(workspace, **STUDENT)
     if spec.page == "notebook":
         name = f"labs/{course.block(spec.block).name}.ipynb"
         (workspace / name).write_text(as_text(worked_notebook(course, spec)[0]), encoding="utf-8")
-        command = lab_command(port, "/lab", browser=False, root=workspace)
-        more = {**jupyter_variables(workspace), "JUPYTER_TOKEN": secret}
-        answer, mark = f"{address}/api/status", ""
+        server = lab_server(port, secret, environment, root=workspace)
     else:
-        command = ui_command(port, secret, root=workspace)
-        more = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        answer, mark = f"{address}/health", secret
-    environment = workspace_environment(workspace, **more, **STUDENT)
-    process = start_server(command, environment, workspace, log)
+        server = ui_server(port, secret, environment, workspace)
+    server.start(workspace, logs=workspace)
 
     def page() -> str:
-        wait_until_up(process, answer, log, token=secret, mark=mark)
+        server.wait_until_up()
         if spec.page == "notebook":
-            return f"{address}/lab/tree/{name}?token={secret}"
+            return f"{server.address}/lab/tree/{name}?token={secret}"
         from mlflow import MlflowClient
 
-        return f"{address}/{screenshots.mlflow_page(spec, MlflowClient(address))}"
+        return f"{server.address}/{screenshots.mlflow_page(spec, MlflowClient(server.address))}"
 
     try:
         yield page
     finally:
-        stop_group(process)
+        server.stop()
 
 
 def worked_notebook(course: Course, spec: ScreenshotSpec) -> tuple[Any, list[int]]:
@@ -204,23 +194,18 @@ def worked_notebook(course: Course, spec: ScreenshotSpec) -> tuple[Any, list[int
 
 
 def take(
-    spec: ScreenshotSpec,
-    course: Course,
-    workspace: Path,
-    address: str,
-    browser: Browser,
-    limit: float = screenshots.LIMIT,
+    spec: ScreenshotSpec, course: Course, workspace: Path, address: str, browser: Browser
 ) -> bytes:
     """Return a picture as a PNG. Raises CourseError when something that must be seen is not."""
     if spec.page == "file":
         return poster(workspace / spec.path)
     words = {way: SHOWN_FOLDER for root in (workspace, ROOT) for way in screenshots.paths_of(root)}
     foreign = [tempfile.gettempdir() + os.sep, str(ROOT), str(Path.home()) + os.sep]
-    with screenshots.page_of(browser, spec.height) as page:
-        if spec.page == "notebook":
-            page.set_viewport_size({"width": screenshots.WIDTH, "height": screenshots.TALL})
+    notebook = spec.page == "notebook"
+    height = screenshots.TALL if notebook else spec.height
+    with screenshots.page_of(browser, height) as page:
         page.goto(address)
-        if spec.page == "notebook":
+        if notebook:
             screenshots.run_all_cells(page)
             for number in worked_notebook(course, spec)[1]:
                 screenshots.run_cell(page, number)
@@ -228,15 +213,14 @@ def take(
             screenshots.take_steps(page, spec)
             # Where nothing changes its colour under the mouse.
             page.mouse.move(2, spec.height // 2)
-        screenshots.wait_for(page, spec.shows, limit)
+        screenshots.wait_for(page, spec.shows)
         screenshots.make_neutral(page, words, foreign)
 
         def shoot() -> bytes:
-            notebook = spec.page == "notebook"
             clip = screenshots.notebook_clip(page, spec.begin) if notebook else None
             return bytes(page.screenshot(animations="disabled", clip=clip))
 
-        return screenshots.still(page, shoot, limit)
+        return screenshots.still(page, shoot)
 
 
 def poster(path: Path) -> bytes:
@@ -266,13 +250,10 @@ def keep(png: bytes, target: Path) -> None:
 
     A heavy one gets fewer colours. Raises CourseError when it is blank, or too heavy even so.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(png)) as opened:
-            image = opened.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise CourseError("what the browser gave is no picture") from error
+    with Image.open(io.BytesIO(png)) as opened:
+        image = opened.convert("RGB")
     if all(low == high for low, high in image.getextrema()):
         raise CourseError("the picture is blank")
     if len(png) >= HEAVIEST:

@@ -10,12 +10,11 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationInfo
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS
-from winelab.course.source import fail
+from winelab.core.paths import BLOCKS, block_folders
+from winelab.course.reading import Line, Mapping, checked, fail, read_lines, read_mapping
 
 NAME = "picture.yaml"
 UNTOUCHED, SOLVED = "untouched", "solved"
@@ -59,7 +58,7 @@ Step = Literal["click", "open", "columns", "scroll to"]
 class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
     """What one picture shows: the keys that stand below its name in picture.yaml."""
 
-    file: str = Field(pattern=r"^[a-z0-9-]+\.png$")
+    file: str
     block: int
     page: str
     """One of PAGES, which says what of these it takes."""
@@ -87,8 +86,9 @@ class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
 def read_specs(folder: Path = BLOCKS) -> list[ScreenshotSpec]:
     """Return the specs of all blocks, in order. Raises CourseError for a mistake in one."""
     found: dict[str, ScreenshotSpec] = {}
-    for path in sorted(folder.glob(f"[0-9][0-9]_*/{NAME}")):
-        for spec in read_file(path):
+    for block in block_folders(folder).values():
+        path = block / NAME
+        for spec in read_file(path) if path.is_file() else ():
             if spec.file in found:
                 raise fail(path, 1, f"block {found[spec.file].block} has {spec.file} already.")
             found[spec.file] = spec
@@ -97,61 +97,38 @@ def read_specs(folder: Path = BLOCKS) -> list[ScreenshotSpec]:
 
 def read_file(path: Path) -> list[ScreenshotSpec]:
     """Return the specs of one picture.yaml: a mapping of pictures' names to what they show."""
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        why = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise fail(path, mark.line + 1 if mark else 1, f"this is not YAML: {why}.") from None
-    pictures = _mapping(path, node, 1)
-    return [_read_spec(path, file, value, line) for file, (value, line) in pictures.items()]
+    lines = read_lines(path)
+    pictures = read_mapping(lines, path)
+    known = set(block_folders(path.parents[1]))
+    specs = []
+    for file, values in pictures.items():
+        line = lines[pictures.lines[file] - 1]
+        if not re.fullmatch(r"[a-z0-9-]+\.png", file):
+            raise line.wrong(f'name the picture like "14-autolog.png", not "{file}".')
+        if not isinstance(values, Mapping):
+            raise line.wrong('write lines of "name: value" here.')
+        specs.append(_read_spec(file, values, line, known))
+    return specs
 
 
-def _mapping(path: Path, node: Any, line: int) -> dict[str, tuple[Any, int]]:
-    """Return a mapping's keys, each with its value's node and its line."""
-    if not isinstance(node, yaml.MappingNode) or not node.value:
-        raise fail(path, line, 'write lines of "name: value" here.')
-    found: dict[str, tuple[Any, int]] = {}
-    for key, value in node.value:
-        name, at = str(key.value), key.start_mark.line + 1
-        if name in found:
-            raise fail(path, at, f'"{name}" stands here a second time.')
-        found[name] = (value, at)
-    return found
-
-
-def _read_spec(path: Path, file: str, node: Any, line: int) -> ScreenshotSpec:
-    """Read what stands below one picture's name."""
-    lines = {name: at for name, (_, at) in _mapping(path, node, line).items()}
-    values = yaml.constructor.SafeConstructor().construct_document(node)
-    block = int(path.parent.name[:2])
-    known = {int(folder.name[:2]) for folder in path.parents[1].glob("[0-9][0-9]_*")}
-    try:
-        spec = ScreenshotSpec.model_validate(
-            # Where nothing is said, the block itself ran once.
-            {"ran": [block]} | values | {"file": file, "block": block},
-            context=known,
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        at = lines.get(key, line)
-        if first["type"] == "missing":
-            raise fail(path, at, f'{file} lacks "{key}".') from None
-        if key == "file":
-            raise fail(path, at, f'name the picture like "14-autolog.png", not "{file}".') from None
-        why = first["msg"].removeprefix("Value error, ").replace("Input should", "input should")
-        raise fail(path, at, f'"{key}" of {file} is wrong: {why}.') from None
+def _read_spec(file: str, values: Mapping, line: Line, known: set[int]) -> ScreenshotSpec:
+    """Read what stands below one picture's name, in `line`."""
+    block = int(line.source.parent.name[:2])
+    # Where nothing is said, the block itself ran once.
+    values.setdefault("ran", [block])
+    values.update(file=file, block=block)
+    spec = checked(ScreenshotSpec, values, line, file, known)
     if spec.page not in PAGES:
-        raise fail(path, lines["page"], f'"page" is one of: {", ".join(PAGES)}.')
+        raise fail(line.source, values.lines["page"], f'"page" is one of: {", ".join(PAGES)}.')
     own = PAGES[spec.page]
-    for name in lines.keys() - KEYS - own.keys():
-        raise fail(path, lines[name], f'nothing reads "{name}" of a page "{spec.page}".')
+    for name in values.lines.keys() - KEYS - own.keys():
+        where = values.lines[name]
+        raise fail(line.source, where, f'nothing reads "{name}" of a page "{spec.page}".')
     for name in [name for name, needed in own.items() if needed and not values.get(name)]:
-        raise fail(path, line, f'a page "{spec.page}" needs "{name}".')
+        raise line.wrong(f'a page "{spec.page}" needs "{name}".')
     # What a file shows is no text that could be found.
     if not spec.shows and spec.page != "file":
-        raise fail(path, line, f'{file} lacks "shows", one text at least that must be seen.')
+        raise line.wrong(f'{file} lacks "shows", one text at least that must be seen.')
     return spec
 
 

@@ -10,8 +10,7 @@ import json
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +41,6 @@ IS_SEEN, MAKE_NEUTRAL = (
 IMAGES_ARE_THERE = "() => [...document.images].every((image) => image.complete)"
 
 
-class Unseen(CourseError):
-    """A text that a picture must show did not appear."""
-
-
 @contextmanager
 def page_of(browser: Browser, height: int) -> Iterator[Page]:
     """Open a page: the same language, time zone and size on every machine."""
@@ -55,7 +50,7 @@ def page_of(browser: Browser, height: int) -> Iterator[Page]:
         viewport={"width": WIDTH, "height": height}, locale="en-US", timezone_id="UTC"
     )
     context.add_init_script(f"Object.assign(localStorage, {json.dumps(CLOSED)})")
-    context.set_default_timeout(LIMIT * 1000)
+    context.set_default_timeout(1000 * LIMIT)
     try:
         yield context.new_page()
     except Error as error:
@@ -64,34 +59,30 @@ def page_of(browser: Browser, height: int) -> Iterator[Page]:
         context.close()
 
 
-def until(page: Page, done: Callable[[], bool], limit: float = LIMIT) -> bool:
-    """Return whether `done` comes true within `limit` seconds, looking at it now and then."""
-    end = time.monotonic() + limit
-    while not done():
-        if time.monotonic() > end:
-            return False
-        page.wait_for_timeout(100)
-    return True
+def wait_for(page: Page, texts: list[str]) -> None:
+    """Wait until each text is seen. Raises CourseError with the first one that is not."""
+    from playwright.sync_api import TimeoutError
 
-
-def wait_for(page: Page, texts: list[str], limit: float = LIMIT) -> None:
-    """Wait until each text is seen. Raises Unseen with the first one that is not."""
     for text in texts:
-        if until(page, partial(page.evaluate, IS_SEEN, text), limit):
-            continue
-        how = "did not appear on the page"
-        if page.evaluate("(text) => document.body.innerText.includes(text)", text):
-            how = "is on the page, but outside the picture, cut off or covered"
-        raise Unseen(f'the text "{text}" {how}')
+        try:
+            page.wait_for_function(IS_SEEN, arg=text, polling=100)
+        except TimeoutError:
+            how = "did not appear on the page"
+            if page.evaluate("(text) => document.body.innerText.includes(text)", text):
+                how = "is on the page, but outside the picture, cut off or covered"
+            raise CourseError(f'the text "{text}" {how}') from None
 
 
-def still(page: Page, shoot: Callable[[], bytes], limit: float = LIMIT) -> bytes:
+def still(page: Page, shoot: Callable[[], bytes]) -> bytes:
     """Return the PNG that `shoot` takes of the page, once two in a row are the same.
 
     Raises CourseError when the page does not come to a stand.
     """
-    until(page, partial(page.evaluate, IMAGES_ARE_THERE), limit)
-    end = time.monotonic() + limit
+    from playwright.sync_api import TimeoutError
+
+    with suppress(TimeoutError):
+        page.wait_for_function(IMAGES_ARE_THERE)
+    end = time.monotonic() + LIMIT
     before, now = b"", shoot()
     while before != now:
         if time.monotonic() > end:
@@ -172,7 +163,7 @@ def _newest_run(client: MlflowClient, block: int, name: str = "", models: bool =
 
 
 def take_steps(page: Page, spec: ScreenshotSpec) -> None:
-    """Do on MLflow's page what comes before the picture. Raises Unseen for what is not there."""
+    """Do on MLflow's page what comes before the picture; CourseError for what is not there."""
     for step, texts in [item for steps in spec.then for item in steps.items()]:
         if step == "columns":
             _switch_columns(page, texts)
@@ -181,18 +172,23 @@ def take_steps(page: Page, spec: ScreenshotSpec) -> None:
             place = page.get_by_text(text, exact=True)
             if step == "open":
                 # A run's list of children opens by the sign beside its name.
-                row = _found(page, page.get_by_role("row").filter(has=place), text)
+                row = _found(page.get_by_role("row").filter(has=place), text)
                 row.get_by_role("button").first.click()
             elif step == "scroll to":
                 center = "(element) => element.scrollIntoView({block: 'center'})"
-                _found(page, place, text).evaluate(center)
+                _found(place, text).evaluate(center)
             else:
-                _found(page, place, text).click()
+                _found(place, text).click()
 
 
-def _found(page: Page, place: Locator, what: str) -> Locator:
-    if not until(page, lambda: place.count() > 0 and place.first.is_visible()):
-        raise Unseen(f'the text "{what}" did not appear on the page')
+def _found(place: Locator, what: str) -> Locator:
+    """Return the first element at a place, once it is seen there."""
+    from playwright.sync_api import TimeoutError
+
+    try:
+        place.first.wait_for()
+    except TimeoutError:
+        raise CourseError(f'the text "{what}" did not appear on the page') from None
     return place.first
 
 
@@ -202,15 +198,15 @@ def _switch_columns(page: Page, names: list[str]) -> None:
     # The menu is longer than a low page, and does not scroll into it.
     page.set_viewport_size({"width": WIDTH, "height": MENU_HEIGHT})
     # The menu lists what the runs have, once they are there.
-    _found(page, page.get_by_text("matching run"), "matching run")
-    _found(page, page.get_by_text("Columns", exact=True), "Columns").click()
+    _found(page.get_by_text("matching run"), "matching run")
+    _found(page.get_by_text("Columns", exact=True), "Columns").click()
     shut = page.locator("[class*='tree-switcher_close']")
     for name in names:
         # Where the runs come later than the menu, their metrics and tags stand folded in it.
         while shut.count():
             shut.first.click()
         # The list itself may have the same words; the menu comes after it.
-        _found(page, page.get_by_text(name, exact=True).last, name).click()
+        _found(page.get_by_text(name, exact=True).last, name).click()
     page.keyboard.press("Escape")
     # A click on nothing closes what Escape leaves open.
     page.mouse.click(WIDTH / 2, 8)
@@ -227,7 +223,7 @@ TALL = 6000
 
 def run_all_cells(page: Page) -> None:
     """Run all cells of the open notebook, and wait until none is running."""
-    _found(page, page.locator(CELL), "a cell")
+    _found(page.locator(CELL), "a cell")
     # Before its kernel rests, JupyterLab would ask for one.
     _rest(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -243,23 +239,28 @@ def run_cell(page: Page, number: int) -> None:
 
 
 def _rest(page: Page) -> None:
-    """Wait until the kernel rests, and no cell waits for it."""
+    """Wait until no cell waits for the kernel, and it rests."""
+    from playwright.sync_api import TimeoutError
+
     idle = page.locator("#jp-main-statusbar", has_text="| Idle")
     # A cell that runs or waits has a star for its number.
     waiting = page.locator(".jp-InputArea-prompt", has_text="[*]")
     # What was started a moment ago may not have reached the kernel yet.
     page.wait_for_timeout(1000)
-    if not until(page, lambda: idle.count() > 0 and waiting.count() == 0, 3 * LIMIT):
-        raise CourseError("the kernel in JupyterLab does not come to rest")
+    try:
+        waiting.first.wait_for(state="detached", timeout=3000 * LIMIT)
+        idle.wait_for(timeout=3000 * LIMIT)
+    except TimeoutError:
+        raise CourseError("the kernel in JupyterLab does not come to rest") from None
 
 
 def notebook_clip(page: Page, begin: str) -> dict[str, float]:
     """Return the part of the page from the text `begin` to the end of the check, in pixels.
 
-    Raises Unseen when that text is not there.
+    Raises CourseError when that text is not there.
     """
     text = page.locator(f"{CELL} :is(h1, h2, .jp-InputArea)", has_text=begin)
-    first = _found(page, text, begin).bounding_box()
+    first = _found(text, begin).bounding_box()
     last = page.locator(".jp-CodeCell").last.bounding_box()
     if not first or not last:
         raise CourseError("JupyterLab's page is not laid out as it was")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from winelab.core.errors import CourseError
 from winelab.core.files import write_bytes, write_text
+from winelab.course.reading import holds
 from winelab.course.source import Course, read_course
-from winelab.publish.deck import SLIDES, THEME, Deck, read_deck, render
+from winelab.course.templates import render
+from winelab.publish.deck import SLIDES, THEME, Deck, read_deck
 from winelab.system import browser
 
 if TYPE_CHECKING:
@@ -46,14 +48,10 @@ def write_html(course: Course, folder: Path = SLIDES) -> list[Path]:
     pages = {
         path.with_suffix(".html"): deck_html(read_deck(path, course)) for path in decks(folder)
     }
-    changed = {
-        path: text
-        for path, text in pages.items()
-        if not path.is_file() or path.read_bytes() != text.encode("utf-8")
-    }
-    for path, text in changed.items():
-        write_text(path, text)
-    return list(changed)
+    changed = [path for path, text in pages.items() if not holds(path, text)]
+    for path in changed:
+        write_text(path, pages[path])
+    return changed
 
 
 def deck_html(deck: Deck) -> str:
@@ -62,7 +60,7 @@ def deck_html(deck: Deck) -> str:
     # The page's policy lets this one script run, and no other.
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     styles = [path.read_text(encoding="utf-8").strip() for path in STYLES]
-    return render("page", deck=deck, script=script, digest=digest, styles=styles)
+    return render(THEME / "page.html.j2", deck=deck, script=script, digest=digest, styles=styles)
 
 
 # --- PDF -------------------------------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""The tables in Markdown pages: README.md's of the blocks, docs/teaching.md's of sessions.
+
+A table of sessions, a timetable, stands between two comments. The first says what is planned:
+
+    <!-- sessions: 90 minutes; every block; home 9 16; 0-3 | 4-7 | 8-10 -->
+    (the table, which `make build` writes)
+    <!-- sessions: end -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from winelab.core.errors import CourseError
+from winelab.course.notebook import TEMPLATES
+from winelab.course.source import COURSE_PARTS, Block, Course, minutes
+from winelab.course.templates import render
+
+START, END = "<!-- blocks: start -->", "<!-- blocks: end -->"
+TALK = 15
+"""Minutes that a session must leave for its opening question, the slides and the end."""
+
+_PLAN = re.compile(r"(\d+) minutes; (every block; )?(?:home ([\d -]+); )?([\d |-]+)")
+_PLACE = re.compile(r"(<!-- sessions: (?!end)(.*?) -->\n).*?(<!-- sessions: end -->)", re.DOTALL)
+
+
+def with_blocks(page: str, course: Course) -> str:
+    """Return `page` with today's table between its two marks; unchanged where it has none.
+
+    The table has a row a block, and one with name and minutes above those of a part.
+    """
+    table = render(
+        TEMPLATES / "blocks.md.j2", blocks=course.blocks, parts=COURSE_PARTS, minutes=minutes
+    )
+    found = f"{START}\n\n{table}\n\n{END}"
+    return re.sub(f"{START}.*?{END}", lambda _: found, page, flags=re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the comment above a timetable says."""
+
+    minutes: int
+    sessions: list[list[Block]]
+    """The blocks of each session, in order."""
+    home: list[Block]
+    """Blocks of these sessions that are done at home."""
+    every: bool
+    """Whether each block of the course must be there."""
+
+
+def read_plan(words: str, course: Course) -> Plan:
+    """Read the plan in a comment's words. Raises CourseError for what is none."""
+    match = _PLAN.fullmatch(words)
+    if not match:
+        form = "90 minutes; every block; home 9 16; 0-3 | 4-7 | 8-10"
+        raise CourseError(f'"{words}" is not understood; write a timetable like "{form}".')
+    length, every, home, sessions = match.groups()
+    return Plan(
+        int(length),
+        [course.find(text) for text in sessions.split("|")],
+        course.find(home) if home else [],
+        bool(every),
+    )
+
+
+def timetable(plan: Plan, course: Course) -> str:
+    """Return a Markdown table with a row a session.
+
+    Raises CourseError for a block that is missing or planned twice, and for a session with too
+    little time left to talk.
+    """
+    planned = [block for session in plan.sessions for block in session]
+    times = Counter(block.number for block in planned)
+    for block in [*planned, *plan.home]:
+        if times[block.number] != 1:
+            raise CourseError(f"block {block.number} is planned {times[block.number]} times.")
+    missing = [str(block.number) for block in course.blocks if not times[block.number]]
+    if plan.every and missing:
+        named = ", ".join(missing)
+        raise CourseError(f"no session has block {named}: put it into the line above the table.")
+    sessions = []
+    for at, session in enumerate(plan.sessions, start=1):
+        here = [block for block in session if block not in plan.home]
+        work = minutes(here)
+        left = plan.minutes - work
+        if left < TALK:
+            raise CourseError(
+                f"session {at} has {work} minutes of work in {plan.minutes}, and {TALK} must be "
+                "left to talk: move a block, or send it home."
+            )
+        home = [block for block in session if block in plan.home]
+        sessions.append({"here": here, "home": home, "work": work, "left": left})
+    return render(
+        TEMPLATES / "timetable.md.j2",
+        sessions=sessions,
+        blocks=len(planned),
+        in_class=sum(session["work"] for session in sessions),
+        at_home=minutes(plan.home),
+        minutes=plan.minutes,
+    )
+
+
+def with_timetables(page: str, course: Course) -> str:
+    """Return `page` with today's table in each of its places.
+
+    Raises CourseError for a plan that cannot be read or kept.
+    """
+
+    def table(place: re.Match[str]) -> str:
+        try:
+            made = timetable(read_plan(place[2], course), course)
+        except CourseError as error:
+            raise CourseError(f"docs/teaching.md: {error}") from None
+        return f"{place[1]}\n{made}\n\n{place[3]}"
+
+    return _PLACE.sub(table, page)
