@@ -81,7 +81,8 @@ class Progress:
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + seconds_of(report)
         if report.failed:
             self.failed += 1
-            reason = str(getattr(report.longrepr, "reprcrash", None) or report.longrepr)
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reason = crash.message if crash else str(report.longrepr)
             self._write(f"FAILED {named(report)}: {' '.join(reason.split())[:300]}")
         if report.when == "teardown":
             self.done += self.waiting.pop(report.nodeid, 0.0)

@@ -29,17 +29,16 @@ def test_every_block_has_both_steps_to_show_until_it_is_solved(
     tasks = hint.open_tasks(course(), block, text_of(block, form, solved=False), form)
     assert tasks == [task for task in block.tasks if form in task.forms]
     seen: dict[str, int] = {}
-    calls = []
-    for _ in range(len(tasks) + 1):
+    shown = []
+    for _ in range(len(tasks) + 2):
         hints, _ = hint.next_hints(tasks, seen)
-        calls.append([(task.section, step) for task, step in hints])
-        seen |= {task.section: step + 1 for task, step in hints}
-    assert calls[0] == [(task.section, 0) for task in tasks]
+        shown.append([(task.section, steps) for task, steps in hints])
+        seen |= {task.section: steps[-1] + 1 for task, steps in hints}
+    sections = [task.section for task in tasks]
+    assert shown[0] == [(section, (hint.NUDGE,)) for section in sections]
     # Then one TODO after the other.
-    assert calls[1:] == [[(task.section, 1)] for task in tasks]
-    again, _ = hint.next_hints(tasks, seen)
-    assert len(again) == 2 * len(tasks)
-    assert all(task.hints[step].strip() for task, step in again)
+    assert shown[1:-1] == [[(section, (hint.CALL,))] for section in sections]
+    assert shown[-1] == [(section, (hint.NUDGE, hint.CALL)) for section in sections]
 
 
 @pytest.mark.parametrize(("comment", "still_open"), [("", False), ("# ", True)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from packaging.version import Version
@@ -15,36 +15,30 @@ from pytest import MonkeyPatch
 
 from winelab.core.errors import CourseError
 from winelab.core.files import write_text
-from winelab.course.source import Course
-from winelab.proof import cases, matrix, run_cases, versions
-from winelab.proof.cases import Case, Part
-from winelab.proof.execute import Where
-from winelab.proof.matrix import Row
-from winelab.proof.run_cases import Column, Result
+from winelab.proof import matrix, versions
+from winelab.proof.cases import DEPRECATED
+from winelab.proof.matrix import COLUMNS, Result, Row
 
 
-def test_the_newer_ones_and_the_newest_of_two_minor_versions_before_are_chosen() -> None:
-    names = "3.2.0 3.2.0rc1 3.1.2 3.1.1 3.0.0 3.0.1 2.22.10 2.22.9 2.21.0 1.30.1"
-    there = [Version(name) for name in names.split()]
-    newer, before = versions.choose(there, Version("3.1.1"))
-    assert newer == [Version("3.2.0"), Version("3.1.2")]
-    assert before == [Version("3.0.1"), Version("2.22.10")]
-    assert versions.choose(there, Version("3.0.0"))[1] == [Version("2.22.10"), Version("2.21.0")]
-
-
-def test_the_newest_that_resolves_is_taken_and_the_pinned_one_runs_once(
+def test_the_newest_that_resolves_two_minor_versions_before_and_the_pinned_one_are_tried(
     monkeypatch: MonkeyPatch,
 ) -> None:
-    def try_version(version: Version, numbers: list[int]) -> Row:
+    newest = {">9.8.1": "9.9.1", ">9.8.1,<9.9.1": "9.9.0", ">9.8.1,<9.9.0": "9.8.5"}
+    newest |= {"<9.8": "9.7.3", "<9.7": "8.22.0"}
+    there = {bounds: Version(text) for bounds, text in newest.items()}
+
+    def try_version(version: Version, number: int | None) -> Row:
         return Row(str(version), problem="does not resolve" if version.minor == 9 else "")
 
-    listed = [Version(text) for text in ("9.9.1", "9.9.0", "9.8.5", "9.8.1", "9.7.0", "9.6.0")]
-    monkeypatch.setattr(versions, "listed", lambda: listed)
+    monkeypatch.setattr(versions, "newest", there.get)
     monkeypatch.setattr(versions, "pinned_version", lambda: Version("9.8.1"))
     monkeypatch.setattr(matrix, "try_version", try_version)
-    assert [row.version for row in matrix.try_all([], [3])] == [str(version) for version in listed]
-    del listed[:3]
-    assert [row.version for row in matrix.try_all([], [3])] == ["9.8.1", "9.7.0", "9.6.0"]
+    tried = [row.name for row in matrix.try_all([], 3)]
+    assert tried == ["9.9.1", "9.9.0", "9.8.5", "9.8.1", "9.7.3", "8.22.0"]
+    there.clear()
+    assert [row.name for row in matrix.try_all([], 3)] == ["9.8.1"]
+    named = [Version("9.1"), Version("9.8.1"), Version("9.1")]
+    assert [row.name for row in matrix.try_all(named, 3)] == ["9.1", "9.8.1"]
 
 
 def test_what_is_no_version_is_one_sentence() -> None:
@@ -52,48 +46,68 @@ def test_what_is_no_version_is_one_sentence() -> None:
         matrix.main(["newest"])
 
 
+ANSWERS = {
+    "mlflow>9.8.1": (0, "mlflow==9.9.0\n", ""),
+    "mlflow<1": (1, "", "No solution found\n  cause: Because only mlflow>=1.0 is available and"),
+    "mlflow<9.8": (2, "", "error: Request failed\n  cause: tcp connect error\n"),
+    "mlflow==9.9.0": (1, "", "Because there is no version of\n  x==9.9.0, we can conclude that"),
+    "mlflow==9.7.3": (2, "", "error: offline"),
+}
+"""uv's answers: its exit code, and what it prints."""
+
+
 @pytest.fixture
-def offline(monkeypatch: MonkeyPatch, tmp_path: Path) -> list[str]:
-    """No index can be asked, and environments are made in tmp_path; what uv was asked for."""
+def asked(monkeypatch: MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What uv was asked for; it answers as above, and environments are made in tmp_path."""
     asked: list[str] = []
 
-    def ask(command: list[str], words: str = "") -> subprocess.CompletedProcess[str]:
-        asked.extend(words.split())
-        return subprocess.CompletedProcess(command, 1, "", f"WARNING: Retrying\nERROR: {WHY}.\n")
+    def compile_(options: list[str], wanted: str) -> subprocess.CompletedProcess[str]:
+        asked.extend(wanted.split())
+        return subprocess.CompletedProcess("uv", *ANSWERS[wanted.partition("\n")[0]])
 
     monkeypatch.setattr(versions, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(versions, "get_uv", lambda: "uv")
-    monkeypatch.setattr(versions, "_ask", ask)
+    monkeypatch.setattr(versions, "_compile", compile_)
     return asked
 
 
-WHY = "Because there is no version of mlflow-skinny==9.9.0 and\n  more, we can conclude that"
+def test_the_index_names_the_newest_version_or_none_or_cannot_be_asked(asked: list[str]) -> None:
+    assert versions.newest(">9.8.1") == Version("9.9.0")
+    assert versions.newest("<1") is None
+    with pytest.raises(CourseError, match=r"cannot be asked .*tcp connect error\): go online"):
+        versions.newest("<9.8")
 
 
-def test_an_index_that_cannot_be_asked_is_one_sentence(offline: list[str]) -> None:
-    with pytest.raises(CourseError, match=r"cannot be asked .*\(more, we can .*\): go online"):
-        versions.listed()
-
-
-def test_uvs_reason_is_one_line_and_nothing_is_left(offline: list[str], tmp_path: Path) -> None:
-    row = matrix.try_version(Version("9.9.0"), [3])
-    reason = "there is no version of mlflow-skinny==9.9.0 and more"
-    assert row == Row("9.9.0", problem=f"does not resolve: {reason}")
+def test_uvs_reason_is_one_line_and_nothing_is_left(asked: list[str], tmp_path: Path) -> None:
+    row = matrix.try_version(Version("9.9.0"), 3)
+    assert row == Row("9.9.0", problem="does not resolve: there is no version of x==9.9.0")
     assert not list(tmp_path.iterdir())
-    assert {"mlflow==9.9.0", "scikit-learn", "pandas"} <= set(offline) and "mlflow" not in offline
+    # All but MLflow's own parts may move with it.
+    assert asked[0] == "mlflow==9.9.0" and {"scikit-learn", "pandas"} <= set(asked)
+    assert not {"mlflow", "mlflow-skinny"} & set(asked)
 
 
-def test_what_was_resolved_before_is_made_offline_too(
-    offline: list[str], monkeypatch: MonkeyPatch, tmp_path: Path
-) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr(versions, "run_installer", lambda command, *_: commands.append(command))
+@pytest.fixture
+def resolved(asked: list[str], monkeypatch: MonkeyPatch, tmp_path: Path) -> Path:
+    """The environment of 9.7.3, resolved before; it has this Python, and nothing is installed."""
     pins = tmp_path / f"9.7.3-py3.{sys.version_info.minor}" / versions.PINS
     # What the course does not pin has not moved.
     write_text(pins, "mlflow==9.7.3\nmlflow-skinny==9.7.3\npandas==2.3.3\npytz==2026.6\n")
-    assert versions.make(Version("9.7.3")) == pins.parent
-    assert any(str(pins) in command for command in commands)
-    assert versions.moved(pins.parent) == ["pandas 2.3.3"]
+    monkeypatch.setattr(versions, "run_installer", lambda command, *_: asked.extend(command))
+    monkeypatch.setattr(versions.environment, "venv_python", lambda folder: Path(sys.executable))
+    return pins.parent
+
+
+def test_what_was_resolved_before_is_made_offline_too(resolved: Path, asked: list[str]) -> None:
+    assert versions.make(Version("9.7.3")) == resolved
+    assert str(resolved / versions.PINS) in asked
+    assert versions.moved(resolved) == ["pandas 2.3.3"]
+
+
+def test_a_version_that_does_not_start_is_not_run(resolved: Path) -> None:
+    (resolved / "mlflow.db").write_text("no store", encoding="utf-8")
+    row = matrix.try_version(Version("9.7.3"), 3)
+    assert re.fullmatch(r"does not start: .*Error: .*file is not a database", row.problem)
 
 
 RAISED = "mlflow.exceptions.MlflowException: No such artifact: 'model'"
@@ -112,87 +126,84 @@ FOLDERS = f"run {'0a' * 16} in /tmp/winelab-x1/wine-lab/ml,\n from /home/a/site-
         (TRACEBACK, RAISED),
         (f"it ends in an error: {TRACEBACK}", f"it ends in an error: {RAISED}"),
         ("The run was ended after 120 s.\n", "The run was ended after 120 s."),
-        (FOLDERS, "run <id> in <folder>, from ml/x.py"),
-        ("word " * 200, "word " * 47 + "word ..."),
+        (FOLDERS, "run ID in FOLDER, from ml/x.py"),
+        ("word " * 200, "word " * 59 + "..."),
     ],
 )
 def test_a_reason_is_one_line_without_ids_and_folders(reason: str, line: str) -> None:
-    assert run_cases.shortened(reason) == line
+    assert matrix.in_one_line(reason) == line
 
 
-@pytest.fixture(scope="module")
-def third(whole: Course) -> list[Case]:
-    """The matrix' cases of block 3."""
-    return run_cases.cases_for_matrix(whole, [3])
+FAILED = {
+    "03-SOLVED-both": f"{TRACEBACK}\n{DEPRECATED}{GONE}\n{DEPRECATED}{GONE} too",
+    "03-MISTAKES-a": "it is not caught",
+    "04-SOLVED-old": f"{DEPRECATED}{GONE}",
+    "04-MISTAKES-b": "it is not caught",
+}
+HOLD = ["03-OUTPUTS-it", "04-ELSEWHERE-x-y", "04-EXAMPLES-lesson.md:3"]
+MADE_UP_TESTS = f"""
+import pytest
+
+FAILED = {FAILED!r}
+
+@pytest.mark.parametrize("case", {[*FAILED, *HOLD]!r})
+def test_case(case):
+    with open("log", "a") as log:
+        log.write(case + "\\n")
+    number, part, name = case.split("-", 2)
+    assert case not in FAILED, f"{{number}} {{part}}: {{name}}:\\n{{FAILED[case]}}"
+"""
+OPTIONS = """
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true")
+    parser.addoption("--block")
+"""
 
 
-def test_a_notebook_must_pass_and_need_not_print_the_version(third: list[Case]) -> None:
-    parts = {case.part for case in third}
-    assert parts == {Part.UNSOLVED, Part.SOLVED, Part.MISTAKES, Part.EXAMPLES}
-    (notebook,) = [case for case in third if case.name == "the solved notebook"]
-    assert notebook.part is Part.SOLVED
-    assert notebook.steps[0].judge is cases.passes and notebook.steps[0].where is Where.FORKED
+@pytest.fixture
+def made_up_tests(tmp_path: Path, monkeypatch: MonkeyPatch) -> Path:
+    """The folder of tests in place of the course's, run by this Python; `log` says which ran."""
+    (tmp_path / "test_cases.py").write_text(MADE_UP_TESTS, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(OPTIONS, encoding="utf-8")
+    monkeypatch.setattr(matrix, "ROOT", tmp_path)
+    monkeypatch.setattr(matrix, "TEST", "test_cases.py::test_case")
+    monkeypatch.setattr(matrix.environment, "venv_python", lambda folder: Path(sys.executable))
+    return tmp_path
 
 
-@pytest.mark.parametrize(("broken", "told"), [(0, []), (1, []), (2, [RAISED])])
-def test_only_what_breaks_twice_is_told_and_deprecations_have_their_own_column(
-    third: list[Case], monkeypatch: MonkeyPatch, broken: int, told: list[str]
+def test_a_test_run_says_what_breaks_and_what_is_deprecated(made_up_tests: Path) -> None:
+    results = matrix.run_cases(made_up_tests, 3)
+    # Block 3's mistake tells nothing where the solution does not pass; block 4's does.
+    assert {one for one in results if one.reason} == {
+        Result(3, "solution", "both", RAISED),
+        Result(3, "deprecations", "both", GONE),
+        Result(3, "deprecations", "both", f"{GONE} too"),
+        Result(4, "deprecations", "old", GONE),
+        Result(4, "mistakes", "b", "it is not caught"),
+    }
+    counts = ["-", "2 of 3", "0 of 1", "1 of 1", "2 of 4"]
+    assert [Row("9.7.3", results).count(column) for column in COLUMNS] == counts
+    ran = (made_up_tests / "log").read_text(encoding="utf-8").splitlines()
+    # The stored outputs are not asked, and what breaks is tried twice.
+    assert sorted(ran) == sorted([*FAILED, *FAILED, *HOLD[1:]])
+
+
+def test_tests_that_do_not_run_are_the_problem_of_a_version(
+    made_up_tests: Path, monkeypatch: MonkeyPatch
 ) -> None:
-    answers = iter([*[[TRACEBACK, cases.DEPRECATED + GONE]] * broken, [], []])
-    monkeypatch.setattr(run_cases, "reasons", lambda case: next(answers))
-    found = run_cases.results_of(third[0])
-    expected = {Column.UNSOLVED: told, Column.DEPRECATIONS: [GONE] * len(told)}
-    assert {one.column: one.reasons for one in found} == expected
-
-
-@pytest.mark.parametrize(("reason", "tried"), [(RAISED, False), (cases.DEPRECATED + GONE, True)])
-def test_mistakes_are_tried_where_the_solution_passes(
-    third: list[Case], monkeypatch: MonkeyPatch, reason: str, tried: bool
-) -> None:
-    monkeypatch.setattr(run_cases, "reasons", lambda case: [reason])
-    columns = {one.column for results in run_cases.run(third, 2) for one in results}
-    assert (Column.MISTAKES in columns) == tried and Column.EXAMPLES in columns
-
-
-def instead(monkeypatch: MonkeyPatch, script: str) -> list[Any]:
-    """Let the process run this; returns the list that it comes into, with its settings."""
-    real, started = subprocess.Popen, []
-
-    def popen(command: list[str], **settings: Any) -> Any:
-        started.append((real([sys.executable, "-c", script], **settings), settings))
-        return started[-1][0]
-
-    monkeypatch.setattr(matrix.subprocess, "Popen", popen)
-    return started
-
-
-def test_its_error_is_the_reason_and_what_ran_counts(
-    monkeypatch: MonkeyPatch, tmp_path: Path
-) -> None:
-    line = '[{"block": 3, "column": "solution", "name": "the script", "reasons": ["x"]}]'
-    instead(monkeypatch, f"print(2)\nprint('{line}', flush=True)\nimport no_such_module")
-    results, problem = matrix.run_cases(tmp_path, [3, 4], "MLflow 9.7.3")
-    assert results == [Result(3, Column.SOLVED, "the script", ["x"])]
-    assert problem.startswith("stopped after 1 of 2 blocks: ModuleNotFoundError: No module named")
-
-
-def test_a_stop_leaves_no_process_and_no_folder(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
-    started = instead(monkeypatch, "import time\nprint('2\\n[]', flush=True)\ntime.sleep(600)")
-    monkeypatch.setattr(matrix, "json", Mock(**{"loads.side_effect": KeyboardInterrupt}))
-    with pytest.raises(KeyboardInterrupt):
-        matrix.run_cases(tmp_path, [3], "MLflow 9.7.3")
-    process, settings = started[0]
-    assert process.poll() is not None and not Path(settings["cwd"]).exists()
+    (made_up_tests / "conftest.py").write_text("import no_such_module", encoding="utf-8")
+    row = matrix.try_version(versions.pinned_version(), None)
+    assert row.problem.startswith("stopped: pytest ended with exit code 4") and row.pinned
 
 
 def made_up_rows() -> list[Row]:
     """A version that is not there, one that works, and one on which everything breaks."""
-    works = [Result(number, Column.SOLVED, "script", []) for number in (3, 4)]
-    breaks = [Result(number, one, "a `b`", [RAISED]) for number in (3, 4) for one in Column]
+    works = [Result(number, "solution", "script") for number in (3, 4)]
+    breaks = [Result(number, one, "a", f"`b`, {RAISED}") for number in (3, 4) for one in COLUMNS]
     return [
         Row("9.9.0", problem="does not resolve: it is not there"),
-        Row("9.8.1", (*works, Result(3, Column.MISTAKES, "a", [])), pinned=True),
-        Row("9.7.3", (*breaks, Result(4, Column.EXAMPLES, "c", [])), moved=("pandas 2.3.3",)),
+        Row("9.8.1 (pinned)", [*works, Result(3, "mistakes", "a")], pinned=True),
+        Row("9.7.3", [*breaks, Result(4, "examples", "c")], moved=["pandas 2.3.3"]),
     ]
 
 
@@ -200,17 +211,17 @@ def test_the_page_says_what_breaks_why_and_what_to_do() -> None:
     page = matrix.page(made_up_rows(), date(2026, 11, 21))
     assert page.startswith("# The course on other") and "Last run: 2026-11-21, Python 3." in page
     assert "| 9.9.0 | does not run | - | - | - | - | - |" in page
-    assert "\n\nMLflow 9.9.0 does not resolve: it is not there.\n\n" in page
+    assert "\n\nMLflow 9.9.0 does not resolve: `it is not there`.\n\n" in page
     assert "| 9.8.1 (pinned) | 2 of 2 | - | 2 of 2 | 1 of 1 | - | - |" in page
     assert "| 9.7.3 | 0 of 2 | 0 of 2 | 0 of 2 | 0 of 2 | 1 of 3 | 0 of 2 |" in page
     assert "With MLflow 9.7.3 moved: pandas 2.3.3." in page
     assert "| 04_params_metrics | ok | unsolved 0 of 1, solution 0 of 1, mistakes" in page
-    assert page.count(": no.** ") == len(Column)
-    assert f"mend the check.\n\n- Blocks 3, 4: `{RAISED}`\n\n**Mistakes caught: no.**" in page
-    assert f"in `lesson.md`.\n\n- Blocks 3, 4: `` a `b`: {RAISED} ``\n\n" in page
+    assert "examples 1 of 2" in page
+    assert page.count(": no.** ") == 5
+    assert f"mend the check.\n\n- Blocks 3, 4: `` `b`, {RAISED} `` (a)\n\n**Mistakes" in page
     assert "Nothing breaks" not in page and "### MLflow 9.8.1" not in page
     assert "Nothing breaks on the versions" in matrix.page(made_up_rows()[1:2])
-    assert "breaks" not in matrix.page(made_up_rows()[:1]).partition("not there.")[2]
+    assert "breaks" not in matrix.page(made_up_rows()[:1]).partition("not there`.")[2]
 
 
 @pytest.mark.parametrize("breaks", [False, True])
@@ -219,7 +230,7 @@ def test_a_break_on_the_pinned_version_fails_and_named_versions_write_no_page(
 ) -> None:
     page = tmp_path / "docs" / "matrix.md"
     rows = made_up_rows()
-    rows = [rows[0], Row("9.8.1", rows[1 + breaks].results, pinned=True)]
+    rows = [rows[0], Row("9.8.1 (pinned)", rows[1 + breaks].results, pinned=True)]
     monkeypatch.setattr(matrix, "PAGE", page)
     monkeypatch.setattr(matrix, "try_all", lambda named, numbers: iter(rows))
     assert matrix.main(["9.8.1"]) == int(breaks)

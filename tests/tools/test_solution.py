@@ -9,7 +9,6 @@ import pytest
 
 from tools.made_up import made_up
 from winelab.commands import solution
-from winelab.core.errors import CourseError
 from winelab.course.compose import header, script_text
 from winelab.course.difference import changed_lines, unified_diff
 from winelab.course.source import Block, course
@@ -92,8 +91,3 @@ def test_a_block_that_changes_only_the_notebook_says_so(
     out, err = capsys.readouterr()
     assert out == ""
     assert "leaves the script as it is" in err
-
-
-def test_no_such_block() -> None:
-    with pytest.raises(CourseError, match="no block 99"):
-        solution.main(99)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from mlflow import MlflowClient
@@ -137,28 +138,37 @@ def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Comma
 
 
 @needs_signals
-@pytest.mark.parametrize("how", ["save", "ctrl-c", "run"])
-def test_an_endless_script_is_ended_with_all_that_it_started(
-    home: Path, start: Callable[[str], Command], how: str
+@pytest.mark.parametrize(
+    ("end", "name", "call"),
+    [
+        ("save", "my/00_train.py", "watch.main(0)"),
+        # Tagged for its block, whatever the file is called.
+        ("ctrl-c", "own try.py", "watch.main(0, 'own try.py')"),
+        ("ctrl-c of a run", "solutions/00_train.py", "run.main(0)"),
+    ],
+)
+def test_an_endless_script_is_ended_with_all_that_it_started_and_its_run_is_closed(
+    home: Path, start: Callable[[str], Command], end: str, name: str, call: str
 ) -> None:
     life = Lifeline()
-    path = home / ("solutions" if how == "run" else "my") / "00_train.py"
     keep = f"{life.code}\nimport time\nwhile True: time.sleep(1)"
-    path.write_text(
-        "import subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, '-c', {keep!r}])\n"
-        "print('it has begun')\n"
-        "while True:\n    time.sleep(0.1)\n",
+    (home / name).write_text(
+        "import subprocess, sys, time, mlflow\n"
+        "mlflow.set_experiment('wine-quality')\n"
+        "with mlflow.start_run():\n"
+        f"    subprocess.Popen([sys.executable, '-c', {keep!r}])\n"
+        "    print('it has begun')\n"
+        "    while True: time.sleep(0.1)\n",
         encoding="utf-8",
     )
-    command = start("run.main(0)" if how == "run" else "watch.main(0)")
+    command = start(call)
     command.until("it has begun")
     line = life.taken_up(within=LIMIT)
-    if how == "save":
-        path.write_text("print('the next one')\n", encoding="utf-8")
+    if end == "save":
+        (home / name).write_text("print('the next one')\n", encoding="utf-8")
         command.until("Saved again: starting anew.")
         command.until("the next one")
-    elif how == "ctrl-c":
+    elif end == "ctrl-c":
         assert command.stop() == 0
         command.until("Stopped.")
         assert "KeyboardInterrupt" not in command.text
@@ -167,26 +177,9 @@ def test_an_endless_script_is_ended_with_all_that_it_started(
         assert command.stop() == -signal.SIGINT
     assert life.cut(line, within=LIMIT)
     life.close()
-
-
-@needs_signals
-def test_a_run_that_is_ended_is_closed_in_the_store(
-    home: Path, start: Callable[[str], Command]
-) -> None:
-    path = home / "own try.py"
-    path.write_text(
-        "import time, mlflow\nmlflow.set_experiment('wine-quality')\n"
-        "with mlflow.start_run():\n    print('open')\n    while True: time.sleep(0.1)\n",
-        encoding="utf-8",
-    )
-    watching = start(f"watch.main(3, {str(path)!r})")
-    watching.until("open\n")
-    assert watching.stop() == 0
     client = MlflowClient(store_uri(home))
     [run] = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    assert run.info.status == "FAILED"
-    # Tagged for its block, whatever the file is called.
-    assert run.data.tags["winelab.block"] == "3"
+    assert (run.info.status, run.data.tags["winelab.block"]) == ("FAILED", "0")
 
 
 def test_a_reference_script_is_checked_and_not_noted_as_done(
@@ -211,17 +204,13 @@ def test_a_reference_script_is_checked_and_not_noted_as_done(
 def test_it_clears_the_screen_of_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def once(*_: object) -> int:
-        raise KeyboardInterrupt
-
     monkeypatch.setenv("TERM", "xterm")
     screen = Console(file=io.StringIO(), force_terminal=True, legacy_windows=False)
     monkeypatch.setattr(watch, "Console", lambda **_: screen)
-    monkeypatch.setattr(watch, "run_until_saved", once)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(watch, "run_until_saved", Mock(side_effect=KeyboardInterrupt))
+    with screen.capture() as shown, pytest.raises(KeyboardInterrupt):
         watch.watch(course(), course().block(0), tmp_path / "mine.py", "")
-    assert isinstance(screen.file, io.StringIO)
-    assert "\x1b[2J" in screen.file.getvalue()
+    assert "\x1b[2J" in shown.get()
 
 
 @pytest.mark.parametrize(
@@ -241,29 +230,16 @@ def test_only_a_new_content_that_stays_counts(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text("one", encoding="utf-8")
     saves = watch.Saves(path)
-    assert not saves.changed()
-    path.write_text("", encoding="utf-8")
-    assert not saves.changed()
-    path.write_text("two", encoding="utf-8")
-    # Seen once, it may be half of it.
-    assert not saves.changed()
-    assert saves.changed()
-    assert not saves.changed()
-    path.unlink()
-    assert not saves.changed()
-    assert not saves.changed()
-    path.write_text("two", encoding="utf-8")
-    assert not saves.changed()
-    assert not saves.changed()
-
-
-def test_the_script_to_begin_with_is_never_written_over(tmp_path: Path) -> None:
-    block = course().block(3)
-    assert student_files.begin_script(course(), block, tmp_path)
-    path = student_files.script_path(block, tmp_path)
-    path.write_text("mine", encoding="utf-8")
-    assert not student_files.begin_script(course(), block, tmp_path)
-    assert path.read_text(encoding="utf-8") == "mine"
+    # At each look, the file's content, None where it is gone; and whether that is a save. Seen
+    # once, it may be half of it.
+    looks: list[tuple[str | None, bool]] = [("one", False), ("", False)]
+    looks += [("two", False), ("two", True), ("two", False)]
+    looks += [(None, False), (None, False), ("two", False), ("two", False)]
+    for content, counts in looks:
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+        assert saves.changed() == counts
 
 
 def test_in_my_a_script_finds_the_course_by_itself(tmp_path: Path) -> None:

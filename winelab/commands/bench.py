@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 
 import nbformat
 from rich.console import Console
@@ -24,7 +25,7 @@ from winelab.core.errors import CourseError
 from winelab.core.paths import LABS, ROOT, SOLUTIONS
 from winelab.core.processes import own_group, stop_group
 from winelab.course.source import Block, read_course
-from winelab.proof.execute import Code, Where, execute
+from winelab.proof.execute import Code, Outcome, Where, execute
 from winelab.system.environment import this_python
 from winelab.tracking.workspace import clean_workspace
 
@@ -44,27 +45,29 @@ check({number})
 print("seconds", answered[0] - start)"""
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return the wall seconds that `work` takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def run_notebook(path: Path, timed: str = "") -> Outcome:
+    """Run a notebook in an ordinary kernel, with other code in its last cell where `timed` is some.
+
+    Raises CourseError if it fails.
+    """
+    cells = nbformat.read(path, as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    if timed:
+        sources[-1] = timed
+    with clean_workspace() as workspace:
+        outcome = execute(Code(path.name, tuple(sources)), workspace, Where.KERNEL)
+    if outcome.error:
+        raise CourseError(f"{path.name} does not run: {outcome.last_line}")
+    return outcome
 
 
-def plain_nbclient(blocks: tuple[Block, ...]) -> float:
+def plain_nbclient(blocks: Iterable[Block]) -> float:
     """Return the seconds of nbclient with ordinary kernels for labs and solutions, one by one."""
-
-    def run(path: Path) -> None:
-        cells = nbformat.read(path, as_version=4).cells
-        sources = tuple(cell.source for cell in cells if cell.cell_type == "code")
-        with clean_workspace() as workspace:
-            outcome = execute(Code(path.name, sources), workspace, Where.KERNEL)
-        if outcome.error:
-            raise CourseError(f"{path.name} does not run: {outcome.last_line}")
-
-    names = [f"{block.name}.ipynb" for block in blocks]
-    return sum(seconds(lambda p=folder / name: run(p)) for name in names  # type: ignore[misc]
-               for folder in (LABS, SOLUTIONS))  # fmt: skip
+    start = time.perf_counter()
+    for block in blocks:
+        for folder in (LABS, SOLUTIONS):
+            run_notebook(folder / f"{block.name}.ipynb")
+    return time.perf_counter() - start
 
 
 def check(*arguments: str) -> float:
@@ -80,27 +83,16 @@ def check(*arguments: str) -> float:
 def answer_in_a_notebook(block: Block) -> float:
     """Return the seconds from check(N) to its answer, in an ordinary kernel that ran all cells."""
     path = SOLUTIONS / f"{block.name}.ipynb"
-    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    cells[-1] = _TIMED_CHECK.format(number=block.number)
-    with clean_workspace() as workspace:
-        outcome = execute(Code(path.name, tuple(cells)), workspace, Where.KERNEL)
+    outcome = run_notebook(path, _TIMED_CHECK.format(number=block.number))
     printed = [one["text"] for one in outcome.outputs[-1] if one.get("name") == "stdout"]
     return float(printed[-1].split()[-1])
 
 
 def copy_of_the_course(folder: Path) -> Path:
     """Copy the course as a stranger gets it: its files, without .venv or a store."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode("utf-8")
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    return folder
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    left_out = shutil.ignore_patterns(".git", *(name.strip("/") for name in ignored))
+    return Path(shutil.copytree(ROOT, folder, ignore=left_out))
 
 
 def lab_until_it_answers(folder: Path) -> float:
@@ -118,16 +110,15 @@ def lab_until_it_answers(folder: Path) -> float:
         stderr=subprocess.STDOUT,
         **own_group(),
     )
+    said = b""
     try:
         assert process.stdout is not None
-        said = []
-        for raw in process.stdout:
-            line = raw.decode("utf-8", errors="replace")
-            said.append(line)
-            if "http://" in line:
+        for line in process.stdout:
+            said += line
+            if b"http://" in line:
                 # The address is printed once Jupyter has answered there.
                 return time.perf_counter() - start
-        raise CourseError(f"make lab did not start: {end_of(''.join(said))}")
+        raise CourseError(f"make lab did not start: {end_of(said.decode(errors='replace'))}")
     finally:
         stop_group(process)
 
@@ -153,11 +144,11 @@ def main() -> int:
     for number in ROWS:
         block = course.block(number)
         pairs = [(check("--block", str(number)), plain_nbclient((block,))) for _ in range(REPEATS)]
-        took, other = (sorted(figures)[REPEATS // 2] for figures in zip(*pairs, strict=True))
+        took, other = map(median, zip(*pairs, strict=True))
         row(f"make check BLOCK={number}", took, "1", "plain nbclient, its two notebooks", other)
     for number in (0, *ROWS):
-        took = sorted(answer_in_a_notebook(course.block(number)) for _ in range(REPEATS))
-        row(f"check({number}) in a notebook", took[REPEATS // 2], "1 s")
+        answers = [answer_in_a_notebook(course.block(number)) for _ in range(REPEATS)]
+        row(f"check({number}) in a notebook", median(answers), "1 s")
     with tempfile.TemporaryDirectory(prefix="winelab-bench-") as folder:
         copy = copy_of_the_course(Path(folder) / "a copy")
         row("make lab, from a cold clone, uv not installed", lab_until_it_answers(copy), "35 s")

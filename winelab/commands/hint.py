@@ -16,14 +16,16 @@ from winelab.commands.student_files import block_or_last, work
 from winelab.core.files import write_text
 from winelab.core.paths import ROOT, STATE
 from winelab.course.compose import sections_after, sections_before
-from winelab.course.source import Block, Course, Form, Task, read_course
+from winelab.course.source import Block, Change, Course, Form, read_course
 
 MEMORY = Path(STATE, "hints.json")
-Hint = tuple[Task, int]
-"""A task, and which of its hints: 0 the nudge, 1 the call."""
+NUDGE, CALL = range(2)
+"""Which of a task's hints is which."""
+Shown = list[tuple[Change, tuple[int, ...]]]
+"""Tasks, each with those of its hints that are shown."""
 
 
-def open_tasks(course: Course, block: Block, code: str, form: Form) -> list[Task]:
+def open_tasks(course: Course, block: Block, code: str, form: Form) -> list[Change]:
     """Return the block's tasks of which `code` does not have the solution's lines yet, in order.
 
     Another way to write it looks open; a hint too many does no harm.
@@ -47,7 +49,7 @@ def _plain(lines: Iterable[str]) -> set[str]:
     return {text for text in texts if text and not text.startswith("#")}
 
 
-def next_hints(tasks: list[Task], seen: dict[str, int]) -> tuple[list[Hint], str]:
+def next_hints(tasks: list[Change], seen: dict[str, int]) -> tuple[Shown, str]:
     """Return what to show of these open tasks, and the sentence on what comes next.
 
     First the nudge of each; then the call of the first that lacks it, the one a student is at;
@@ -55,11 +57,11 @@ def next_hints(tasks: list[Task], seen: dict[str, int]) -> tuple[list[Hint], str
     """
     if fresh := [task for task in tasks if not seen.get(task.section)]:
         several = "calls, one at a time" if len(tasks) > 1 else "call"
-        return [(task, 0) for task in fresh], f"Next: `make hint` again shows the {several}."
+        return [(task, (NUDGE,)) for task in fresh], f"Next: `make hint` again shows the {several}."
     if half := [task for task in tasks if seen[task.section] < 2]:
         left = f"Next: `make hint` again shows the call of the next TODO ({len(half) - 1} to go)."
-        return [(half[0], 1)], left if len(half) > 1 else "That was the last hint."
-    return [(task, step) for task in tasks for step in (0, 1)], "These are all hints."
+        return [(half[0], (CALL,))], left if len(half) > 1 else "That was the last hint."
+    return [(task, (NUDGE, CALL)) for task in tasks], "These are all hints."
 
 
 def remembered(root: Path = ROOT) -> dict[str, dict[str, int]]:
@@ -72,19 +74,16 @@ def remembered(root: Path = ROOT) -> dict[str, dict[str, int]]:
         return {}
 
 
-def show(hints: list[Hint], sections: list[str], console: Console) -> None:
-    """Print hints below the TODOs that they belong to; `sections` are those of all TODOs."""
-    last = ""
-    for task, step in hints:
-        if task.section != last:
-            at = sections.index(task.section) + 1
-            head = f"TODO {at} of {len(sections)}: " if len(sections) > 1 else ""
-            console.print()
-            console.print(_code_marked(head + " ".join(task.todo), "bold"))
-        last = task.section
-        kind = ("nudge: ", "the call: ")[step]
-        words = Text.assemble((kind, "yellow"), _code_marked(task.hints[step]))
-        console.print(Padding(words, (0, 0, 0, 2), expand=False))
+def show(hints: Shown, tasks: list[Change], console: Console) -> None:
+    """Print hints below the TODOs that they belong to; `tasks` are all of them."""
+    for task, steps in hints:
+        head = f"TODO {tasks.index(task) + 1} of {len(tasks)}: " if len(tasks) > 1 else ""
+        console.print()
+        console.print(_code_marked(head + " ".join(task.todo), "bold"))
+        for step in steps:
+            kind = "the call: " if step == CALL else "nudge: "
+            words = Text.assemble((kind, "yellow"), _code_marked(task.hints[step]))
+            console.print(Padding(words, (0, 0, 0, 2), expand=False))
 
 
 def _code_marked(text: str, style: str = "") -> Text:
@@ -98,33 +97,29 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     """Show a block's next hints; without a number, of the block worked on last; return 0."""
     course = read_course()
     block = block_or_last(course, number, "hint")
-    console = Console(highlight=False)
-    console.print(f"Block {block.number} - {block.title}", style="bold", markup=False)
+    console = Console(highlight=False, markup=False)
+    console.print(f"Block {block.number} - {block.title}", style="bold")
     found = work(block, root)
     form: Form = "script" if found and found[0].suffix == ".py" else "notebook"
     mine = [task for task in block.tasks if form in task.forms]
     tasks = open_tasks(course, block, found[1], form) if found else mine
     if found and len(tasks) < len(mine):
         where = f"{found[0].parent.name}/{found[0].name}"
-        done = f"{len(mine) - len(tasks)} of {len(mine)} TODOs look done in {where}."
-        console.print(done, markup=False)
+        console.print(f"{len(mine) - len(tasks)} of {len(mine)} TODOs look done in {where}.")
+    solution = f"Next: `make solution BLOCK={block.number}`"
     if not tasks:
         check = f"`make watch BLOCK={block.number}`" if form == "script" else "the notebook"
-        console.print(
-            f"All hints were about them. Does the check agree? Run {check}. "
-            f"Next: `make solution BLOCK={block.number}`.",
-            markup=False,
-        )
+        words = f"All hints were about them. Does the check agree? Run {check}."
+        console.print(f"{words} {solution}.")
         return 0
     memory = remembered(root)
     seen = memory.setdefault(block.name, {})
     hints, following = next_hints(tasks, seen)
-    show(hints, [task.section for task in mine], console)
-    for task, step in hints:
-        seen[task.section] = max(seen.get(task.section, 0), step + 1)
+    show(hints, mine, console)
+    for task, steps in hints:
+        seen[task.section] = max(seen.get(task.section, 0), steps[-1] + 1)
     write_text(root / MEMORY, json.dumps(memory, indent=1) + "\n")
-    console.print(f"\n{following}", markup=False)
+    console.print(f"\n{following}")
     if "again" not in following:
-        solution = f"Next: `make solution BLOCK={block.number}` shows the whole answer."
-        console.print(solution, markup=False)
+        console.print(f"{solution} shows the whole answer.")
     return 0

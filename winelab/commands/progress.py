@@ -15,24 +15,23 @@ def lines(course: Course, done: Collection[int], caught: Collection[int] = ()) -
     `caught` are the blocks that `make catchup` has added: not done, and not next either, for as
     long as another one is open.
     """
-    left_open = [b.number for b in course.blocks if b.number not in done]
-    unseen = (n for n in left_open if n > max((n for n in caught if n not in done), default=-1))
-    following = next(unseen, next(iter(left_open), None))
+    left = [block.number for block in course.blocks if block.number not in done]
+    ran = set(caught) - set(done)
+    unseen = (number for number in left if number > max(ran, default=-1))
+    following = next(unseen, next(iter(left), None))
     text = []
     for block in course.blocks:
-        place = ""
+        word, place = "ran" if block.number in ran else "", ""
         if block.number in done:
             word = "done"
         elif block.number == following:
             word, place = "next", f"  labs/{block.name}.ipynb"
-        else:
-            word = "ran " if block.number in caught else "    "
-        text.append(f"{word}  {block.number:2d}  {block.title}{place}")
+        text.append(f"{word:4}  {block.number:2d}  {block.title}{place}")
     if any(line.startswith("ran ") for line in text):
         text.append("ran: `make catchup` added its runs; work it yourself to have it done.")
     minutes = sum(b.meta.minutes for b in course.blocks if b.number not in done)
     rest = f", about {minutes} minutes to go." if minutes else ": the whole course."
-    count = len(course.blocks) - len(left_open)
+    count = len(course.blocks) - len(left)
     return [*text, f"{count} of {len(course.blocks)} blocks done{rest}"]
 
 

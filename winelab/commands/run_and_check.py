@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +25,7 @@ from winelab.checks.fixtures import CheckContext
 from winelab.checks.report import Report
 from winelab.core.files import write_text
 from winelab.core.paths import ROOT, SOLUTIONS, STATE, TABLE
-from winelab.core.processes import own_group, patiently, stop_group
+from winelab.core.processes import own_group, patiently, stop_group, until_stopped
 from winelab.course.source import Block
 from winelab.proof import run_code
 from winelab.system.environment import venv_environment
@@ -61,10 +60,7 @@ def started(block: Block, script: Path, *options: str) -> Iterator[subprocess.Po
         with patiently():
             if process.poll() is None:
                 # To the script alone, which closes its run and stops what it has started itself.
-                if sys.platform == "win32":
-                    process.send_signal(signal.CTRL_BREAK_EVENT)
-                else:
-                    process.send_signal(signal.SIGINT)
+                process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE)
             stop_group(process, limit=0)
@@ -83,7 +79,7 @@ def run_and_check(script: Path, number: int, noted: bool) -> int:
 
     Raises KeyboardInterrupt.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     os.chdir(script.parent)
     # Where the table is, if the script cannot find it by itself.
     at_home = script.parent in (ROOT, SOLUTIONS, ROOT / "my")
@@ -100,7 +96,7 @@ def run_and_check(script: Path, number: int, noted: bool) -> int:
     report = run_checks(context)
     show_report(report, console)
     if noted and (missed := note(context, report)):
-        console.print(missed, markup=False)
+        console.print(missed)
     return 0 if report.done else 1
 
 
@@ -111,55 +107,45 @@ def show_error(error: BaseException, script: Path, console: Console) -> None:
     """
     console.print()
     if isinstance(error, SystemExit):
-        words = f"The script ended itself: exit({error.code!r})."
-        console.print(words, style="red", markup=False)
+        console.print(f"The script ended itself: exit({error.code!r}).", style="red")
         return
     whole = traceback.TracebackException.from_exception(error)
     for frame in whole.stack:
         if frame.filename == str(script):
             within = "" if frame.name == "<module>" else f", in {frame.name}"
-            console.print(f"{script.name}, line {frame.lineno}{within}", style="red", markup=False)
-            console.print(f"    {frame.line}", markup=False)
+            console.print(f"{script.name}, line {frame.lineno}{within}", style="red")
+            console.print(f"    {frame.line}")
     message = "".join(whole.format_exception_only()).rstrip().splitlines()
-    console.print("\n".join(message[:MESSAGE_LINES]), style="bold red", markup=False)
+    console.print("\n".join(message[:MESSAGE_LINES]), style="bold red")
     mine = (str(script), run_code.__file__)
     if len(message) > MESSAGE_LINES or any(frame.filename not in mine for frame in whole.stack):
         log = ROOT / STATE / "logs" / "traceback.log"
         with suppress(OSError):
             write_text(log, "".join(whole.format()))
-            console.print(f"The whole traceback: {shown(log)}", style="dim", markup=False)
+            console.print(f"The whole traceback: {shown(log)}", style="dim")
 
 
 def show_report(report: Report, console: Console) -> None:
     """Print a report as a table: words as well as colours."""
-    console.print(f"\nBlock {report.number} - {report.title}", style="bold", markup=False)
+    console.print(f"\nBlock {report.number} - {report.title}", style="bold")
     table = Table.grid(padding=(0, 1))
     for verdict, hint in report.rows():
         word = Text("  ok  ", "green") if verdict.done else Text("  TODO", "bold yellow")
         table.add_row(word, verdict.line.replace("`", ""))
         if hint:
             table.add_row("", Text.assemble(("hint: ", "yellow"), (hint, "cyan")))
-    console.print(table, markup=False)
+    console.print(table)
     # The hints are worded for both, and most students work in a notebook.
     if any(re.search(r"\bcells?\b", verdict.hint) for verdict in report.verdicts):
-        console.print(CELLS, style="dim", markup=False)
-    console.print(report.summary(), style="bold green" if report.done else "", markup=False)
+        console.print(CELLS, style="dim")
+    console.print(report.summary(), style="bold green" if report.done else "")
 
 
 def main(script: str, number: str, *options: str) -> int:
-    """Run and check a script; return the exit code."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    # Set anew: a process that was started in the background may have Ctrl-C turned off.
-    signal.signal(signal.SIGINT, interrupt)
-    if sys.platform == "win32":
-        signal.signal(signal.SIGBREAK, interrupt)
-    try:
+    """Run and check a script; return the exit code, 1 too when it is stopped."""
+    with until_stopped():
         return run_and_check(Path(script), int(number), "--note" in options)
-    except KeyboardInterrupt:
-        return 1
+    return 1
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def main(number: int | None = None) -> int:
     course = read_course()
     block = block_or_last(course, number, "solution")
     # Apart from the diff, which may go through a pipe.
-    words = Console(stderr=not sys.stdout.isatty(), highlight=False)
-    out = Console(highlight=False, soft_wrap=True)
+    words = Console(stderr=not sys.stdout.isatty(), highlight=False, markup=False)
+    out = Console(highlight=False, markup=False, soft_wrap=True)
     if block.number == 0:
         summary = "The whole script: block 0 has none before it."
         print(script_text(course, 0), end="")
@@ -38,8 +38,8 @@ def main(number: int | None = None) -> int:
         for line in lines:
             style = next((STYLES[start] for start in STYLES if line.startswith(start)), "")
             out.print(Text(line, style))
-    words.print(f"\nBlock {block.number} - {block.title}", style="bold", markup=False)
+    words.print(f"\nBlock {block.number} - {block.title}", style="bold")
     words.print(summary)
-    words.print(f"The whole script:    solutions/{block.name}.py", markup=False)
-    words.print(f"The solved notebook: solutions/{block.name}.ipynb", markup=False)
+    words.print(f"The whole script:    solutions/{block.name}.py")
+    words.print(f"The solved notebook: solutions/{block.name}.ipynb")
     return 0

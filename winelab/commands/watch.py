@@ -6,6 +6,7 @@ the same on every system, and on a network drive.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -75,24 +76,24 @@ def main(number: int | None = None, script: str = "") -> int:
 
 def watch(course: Course, block: Block, path: Path, greeting: str) -> None:
     """Run the script now and at each save, until KeyboardInterrupt; the greeting comes once."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     saves = Saves(path)
     while True:
         if console.is_terminal:
             console.clear()
         if greeting:
-            console.print(greeting, style="bold", markup=False)
+            console.print(greeting, style="bold")
             greeting = ""
-        console.print(f"Running {shown(path)}", style="dim", markup=False)
+        console.print(f"Running {shown(path)}", style="dim")
         # What the script runs with is what is on disk when it starts.
         code = run_until_saved(block, path, saves, console)
         if code is None:
             console.print("Saved again: starting anew.", style="dim")
             continue
         if code == 0:
-            console.print(following(course, block), markup=False)
+            console.print(following(course, block))
         waiting = f"Waiting for the next save of {shown(path)} with a change (Ctrl-C ends this)."
-        console.print(f"\n{waiting}", style="dim", markup=False)
+        console.print(f"\n{waiting}", style="dim")
         while not saves.changed():
             time.sleep(PAUSE)
 
@@ -107,14 +108,14 @@ def following(course: Course, block: Block) -> str:
 
 def run_until_saved(block: Block, path: Path, saves: Saves, console: Console) -> int | None:
     """Run the script to its end; return its exit code, or None when a save has ended it."""
-    began: float | None = time.monotonic()
+    late = time.monotonic() + PATIENCE
     with started(block, path, "--note") as process:
         while process.poll() is None:
             if saves.changed():
                 return None
-            if began is not None and time.monotonic() - began > PATIENCE:
+            if time.monotonic() > late:
                 # Said once.
-                began = None
+                late = math.inf
                 words = f"It still runs, after {PATIENCE:.0f} s. The next save ends it and starts "
                 console.print(words + "anew; Ctrl-C ends it for good.", style="yellow")
             time.sleep(PAUSE / 4)

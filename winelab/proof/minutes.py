@@ -26,7 +26,7 @@ def estimate(course: Course, block: Block) -> float:
     lines = sum(
         len([line for line in change.lines if line.text.strip()])
         for change in block.changes
-        if change.section in asked and change.form == "notebook" and not change.given
+        if change.section in asked and "notebook" in change.forms and not change.given
     )
     cells = len([cell for cell in unsolved_cells(course, block.number) if cell.tasks])
     return words / WORDS_A_MINUTE + MINUTES_A_LINE * max(lines, cells) + MINUTES_TO_LOOK

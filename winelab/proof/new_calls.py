@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 
 
 def _aliases(tree: ast.AST) -> dict[str, str]:
@@ -11,9 +12,8 @@ def _aliases(tree: ast.AST) -> dict[str, str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
@@ -30,17 +30,6 @@ def _full_name(function: ast.expr, aliases: dict[str, str]) -> str | None:
     return None
 
 
-def _program(value: object) -> str:
-    """A constant that is a text of Python with imports; "" for all others."""
-    if not isinstance(value, str) or "\nimport " not in value:
-        return ""
-    try:
-        ast.parse(value)
-    except SyntaxError:
-        return ""
-    return value
-
-
 def calls(source: str) -> set[str]:
     """Return the functions that `source` calls.
 
@@ -52,8 +41,10 @@ def calls(source: str) -> set[str]:
     aliases = _aliases(tree)
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            found |= calls(_program(node.value))
+        if isinstance(node, ast.Constant) and "\nimport " in str(node.value):
+            # A text with imports, which may be something else than Python.
+            with suppress(SyntaxError):
+                found |= calls(str(node.value))
         if isinstance(node, ast.Call):
             name = _full_name(node.func, aliases)
             # Builtins and the code's own functions are imported from nowhere: no full name.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from winelab.core.console import end_of, last_line, say
+from winelab.core.console import end_of, say
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT, STATE
+from winelab.core.paths import ROOT, STATE, STORE
 from winelab.system import environment
 from winelab.system.packages import pins_for_here
 from winelab.system.uv import clean_environment, get_uv, pip_settings, run_installer
@@ -27,17 +23,18 @@ SUBJECT = "mlflow"
 PINS = "requirements.txt"
 
 
-class Unresolved(CourseError):
-    """A version cannot be installed; the message is uv's reason in one line."""
+class Unusable(CourseError):
+    """A version cannot be installed, or does not start; the message says which, and why."""
 
 
 def pinned(folder: Path = ROOT) -> dict[str, str]:
-    """Return the version of each package in a folder's requirements.txt, as far as for here."""
-    text = (folder / PINS).read_text(encoding="utf-8")
-    return {
-        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
-        for pin in pins_for_here(text)
-    }
+    """Return the version of each package in a folder's requirements.txt, as far as for here.
+
+    MLflow's own parts are left out: they go with it.
+    """
+    pins = pins_for_here((folder / PINS).read_text(encoding="utf-8"))
+    versions = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in pins}
+    return {name: versions[name] for name in versions if not name.startswith(f"{SUBJECT}-")}
 
 
 def pinned_version() -> Version:
@@ -45,40 +42,21 @@ def pinned_version() -> Version:
     return Version(pinned()[SUBJECT])
 
 
-def listed() -> list[Version]:
-    """Return the versions of MLflow that the package index lists.
+def newest(bounds: str) -> Version | None:
+    """Return the newest version that the package index has within bounds such as "<3.17", if any.
 
-    Raises CourseError where it cannot be asked, as offline.
+    Raises CourseError where the index cannot be asked, as offline.
     """
-    # By pip, which is in every .venv of the course: uv has no command for it.
-    command = [sys.executable, "-m", "pip", "index", "versions", SUBJECT, "--json"]
-    command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "20"]
-    done = _ask(command)
-    try:
-        names = json.loads(done.stdout)["versions"]
-    except (ValueError, KeyError, TypeError):
-        why = last_line(done.stderr).removeprefix("ERROR: ").rstrip(".") or "pip said nothing"
-        raise CourseError(
-            f"The package index cannot be asked for the versions of MLflow ({why}): "
-            'go online, or name versions that were tried before, as in ARGS="--versions 3.16.1".'
-        ) from None
-    return [Version(name) for name in names]
-
-
-def choose(there: Iterable[Version], now: Version) -> tuple[list[Version], list[Version]]:
-    """Return what to try beside `now`: the newer versions, and the newest of two minor ones before.
-
-    Args:
-        there: the versions that exist.
-        now: the pinned one.
-
-    Returns both newest first.
-    """
-    known = sorted(version for version in there if not version.is_prerelease)
-    # The last one of each minor version is what stays.
-    newest = {(version.major, version.minor): version for version in known}
-    before = [newest[minor] for minor in newest if minor < (now.major, now.minor)]
-    return [version for version in reversed(known) if version > now], before[:-3:-1]
+    done = _compile(["--no-deps"], f"{SUBJECT}{bounds}")
+    if done.returncode == 0:
+        return Version(done.stdout.strip().removeprefix(f"{SUBJECT}=="))
+    if "is available" in done.stderr:
+        return None
+    raise CourseError(
+        "The package index cannot be asked for the versions of MLflow "
+        f"({end_of(done.stderr)}): go online, or name versions that were tried before, as in "
+        'ARGS="--versions 3.16.1".'
+    )
 
 
 def make(version: Version) -> Path:
@@ -87,7 +65,8 @@ def make(version: Version) -> Path:
     It holds the pins and a .venv. What is right already stays: a second call takes seconds, and
     needs no network.
 
-    Raises Unresolved with uv's reason, and CourseError when something cannot be installed.
+    Raises Unusable where uv finds no versions that go together, or where this one cannot make a
+    store, and CourseError when something cannot be installed.
     """
     # Named after the Python too: an environment keeps the one that it was made with.
     folder = ENVIRONMENTS / f"{version}-py{sys.version_info.major}.{sys.version_info.minor}"
@@ -103,42 +82,48 @@ def make(version: Version) -> Path:
     course = [*install, "--no-build-isolation", "-e", str(ROOT)]
     for command in (venv, pins, course):
         run_installer(command, ROOT, f"make the environment of MLflow {version}")
+    # What it lacks is said once here, and not by each test.
+    store = f"sqlite:///{(folder / STORE.name).as_posix()}"
+    start = [str(python), "-W", "ignore", "-m", "winelab.tracking.store", store]
+    started = subprocess.run(start, cwd=ROOT, stderr=subprocess.PIPE, encoding="utf-8")
+    if started.returncode:
+        raise Unusable(f"does not start: {started.stderr}")
     return folder
 
 
 def _resolve(version: Version, folder: Path) -> None:
     """Write the pins that go with a version: the course's, as far as it accepts them."""
     folder.mkdir(parents=True, exist_ok=True)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {Requirement(text).name for text in project["dependencies"]} - {SUBJECT}
     draft = folder / "draft.txt"
     # uv keeps the versions of an output file that is there, and moves only what must move.
     shutil.copyfile(ROOT / PINS, draft)
-    command = [
-        get_uv(),
-        "pip",
-        "compile",
-        "--quiet",
-        "--no-header",
-        "--no-annotate",
-        "--color=never",
-    ]
-    command += ["--python", sys.executable, "-", "-o", str(draft)]
-    done = _ask(command, "\n".join([f"{SUBJECT}=={version}", *sorted(names)]))
+    others = sorted(pinned().keys() - {SUBJECT})
+    done = _compile(["-o", str(draft)], "\n".join([f"{SUBJECT}=={version}", *others]))
     if done.returncode == 0:
         draft.replace(folder / PINS)
     elif not (folder / PINS).exists():
         # Else it was resolved before, and this machine is offline today.
         shutil.rmtree(folder)
-        raise Unresolved(reason_of(done.stderr))
+        text = " ".join(done.stderr.split())
+        # "Because A and B, we can conclude that ... And because ...". The first step is why.
+        because = re.search(r"\bBecause (.+?), we can conclude", text)
+        raise Unusable(f"does not resolve: {because[1] if because else end_of(done.stderr)}")
 
 
-def reason_of(message: str) -> str:
-    """Return in one line why uv resolved nothing, from all that it said."""
-    text = " ".join(message.split())
-    # "cause: Because A and B, we can conclude that ... And because ...". The first step is why.
-    because = re.search(r"\bBecause (.+?), we can conclude", text)
-    return because[1] if because else end_of(message)
+def _compile(options: list[str], wanted: str) -> subprocess.CompletedProcess[str]:
+    """Let uv find the versions for requirements, a line each; its answer is in the result."""
+    command = [get_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    command += ["--color=never", "--python", sys.executable, *options, "-"]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        # An index that pip is told of, as a school's mirror, is uv's too.
+        env={**pip_settings(), **clean_environment()},
+        input=wanted,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
 
 
 def moved(folder: Path) -> list[str]:
@@ -147,21 +132,5 @@ def moved(folder: Path) -> list[str]:
     return sorted(
         f"{name} {version}"
         for name, version in pinned(folder).items()
-        # MLflow's own parts move with it.
-        if not name.startswith(SUBJECT) and before.get(name, version) != version
-    )
-
-
-def _ask(command: list[str], said: str = "") -> subprocess.CompletedProcess[str]:
-    """Run an installer's command to its end; what it answers is in the result."""
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        # An index that pip is told of, as a school's mirror, is uv's too.
-        env={**pip_settings(), **clean_environment()},
-        input=said,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
+        if name != SUBJECT and before.get(name, version) != version
     )
