@@ -13,15 +13,8 @@ PINS = packages.GROUPS["makers"]
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
-    "types of the tools and tests": ["mypy"],
-    # The scripts are a student's plain code: no types of their own, and no answer to each None
-    # or str in MLflow's declarations. What is left: wrong names, and wrong arguments by name.
-    "types of the solutions": [
-        "mypy", "--allow-untyped-defs", "--scripts-are-modules",
-        "--disable-error-code=union-attr", "--disable-error-code=attr-defined",
-        "--disable-error-code=arg-type", "solutions",
-    ],
-}  # fmt: skip
+    "types": ["mypy"],
+}
 MENDS = (["ruff", "check", "--fix", "."], ["ruff", "format", "."])
 
 

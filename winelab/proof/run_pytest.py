@@ -42,6 +42,8 @@ def main(number: int | None = None, full: bool = False) -> int:
     # Before pytest, so that it loads MLflow while pytest gathers the tests.
     with fork_server(), tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
         # A test that forgot to say where it writes must not write into the course's store.
+        # Where we are root, PostgreSQL runs as another user, and must get through to its folder.
+        Path(elsewhere).chmod(0o711)
         environment = os.environ | course_environment(Path(elsewhere))
         # The folders of what is running when Ctrl-C ends it all lie there too.
         environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), elsewhere)
