@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from course_copy import course_copy, processes, serving, still_there
+from course_copy import course_copy
 
 from winelab.core.paths import course_environment
 from winelab.system import environment
@@ -43,11 +43,3 @@ def test_it_is_apart_and_what_still_runs_in_it_is_reported_and_ended(tmp_path: P
         )
     assert not psutil.pid_exists(left.pid)
     left.wait()
-
-
-def test_a_server_ends_with_a_test_that_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), course_copy(tmp_path) as root, serving(root, "ui"):
-        found = processes(root)
-        assert len(found) > 1
-        raise ZeroDivisionError
-    assert still_there(found) == []

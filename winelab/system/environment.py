@@ -23,7 +23,6 @@ from winelab.core.console import say
 from winelab.core.errors import CourseError
 from winelab.core.files import locked
 from winelab.core.paths import ROOT, STATE, course_environment
-from winelab.core.processes import own_group, stop_group
 from winelab.system.uv import clean_environment, get_uv, run_installer
 
 VENV = ".venv"
@@ -191,18 +190,19 @@ def compiling(root: Path) -> Iterator[None]:
         "compileall.compile_dir(sysconfig.get_path('purelib'), quiet=2); "
         f"pathlib.Path({str(mark)!r}).unlink()"
     )
+    # In our own group: Ctrl-C ends it too, whatever it finds us at.
     process = subprocess.Popen(
         [str(venv_python(root)), "-c", code],
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        **own_group(),
     )
     try:
         yield
     finally:
-        stop_group(process, limit=0)
+        process.kill()
+        process.wait()
 
 
 def prepare_store(root: Path) -> None:
