@@ -5,16 +5,28 @@ A case runs in processes of its own. So threads are enough, and no second pytest
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from concurrent.futures import Future
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 import pytest
 
 from winelab.proof.cases import Case, reasons
+from winelab.proof.run_pytest import at_a_time
 from winelab.tracking.workspace import clean_workspace
+
+
+def parameters(item: pytest.Item) -> list[object]:
+    """Return what a test is parametrised with."""
+    called = getattr(item, "callspec", None)
+    return list(called.params.values()) if called else []
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """Return the case that a test is about; None where it is about none."""
+    return next((value for value in parameters(item) if isinstance(value, Case)), None)
 
 
 class CasesAhead:
@@ -28,26 +40,26 @@ class CasesAhead:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
-            called = getattr(item, "callspec", None)
-            case = called.params.get("case") if called else None
-            if case and not session.config.option.collectonly:
+            if (case := case_of(item)) and not session.config.option.collectonly:
                 self.found[item.nodeid] = Future()
                 self.waiting.put((item.nodeid, case))
-        if self.found:
-            with clean_workspace():
-                # Makes the empty store that all others are copied from, before the threads start.
-                pass
-        for _ in range(min(os.cpu_count() or 1, 8)):
+        if not self.found:
+            return
+        with clean_workspace():
+            # Makes the empty store that all others are copied from, before the threads start.
+            pass
+        for _ in range(at_a_time()):
             # Daemons: after Ctrl-C, nobody waits for the cases that run.
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        while not self.waiting.empty():
-            name, case = self.waiting.get()
-            try:
-                self.found[name].set_result(timed_reasons(case))
-            except BaseException as error:
-                self.found[name].set_exception(error)
+        with suppress(Empty):
+            while True:
+                name, case = self.waiting.get_nowait()
+                try:
+                    self.found[name].set_result(timed_reasons(case))
+                except BaseException as error:
+                    self.found[name].set_exception(error)
 
 
 def timed_reasons(case: Case) -> tuple[list[str], float]:

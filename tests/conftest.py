@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ahead import CasesAhead
+from ahead import CasesAhead, case_of, parameters
 from progress import Progress, weight
 from table import BLOCK, PART, BlockTable
 from xdist.scheduler import LoadScopeScheduling
@@ -61,12 +61,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> CasesApar
     return CasesApart(config, log)
 
 
-def parameters(item: pytest.Item) -> list[object]:
-    """What a test is parametrised with."""
-    called = getattr(item, "callspec", None)
-    return list(called.params.values()) if called else []
-
-
 def block_of(item: pytest.Item) -> int | None:
     """The number of the block that a test is about; None for tests of the tools."""
     for value in parameters(item):
@@ -80,8 +74,7 @@ def block_of(item: pytest.Item) -> int | None:
 
 def part_of(item: pytest.Item) -> Part:
     """The column of the table that a test is about."""
-    case = next((value for value in parameters(item) if isinstance(value, Case)), None)
-    if case:
+    if case := case_of(item):
         return case.part
     return Part.BROWSER if item.path.parent.name == "browser" else Part.PROMISES
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from winelab.core.paths import ROOT
+from winelab.commands.bench import copy_of_the_course
 from winelab.course.build import built_files
 from winelab.course.source import read_course
 from winelab.system import environment
@@ -53,11 +53,7 @@ def copy_course(folder: Path) -> Path:
     labs that were worked in.
     """
     root = folder / FOLDER
-    # By .gitignore and not by git, which knows nothing of a course that came as a ZIP.
-    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
-    shutil.copytree(
-        ROOT, root, ignore=shutil.ignore_patterns(".git", *(x.strip("/") for x in lines))
-    )
+    copy_of_the_course(root)
     course = read_course(root / "blocks")
     for path, text in built_files(course, root).items():
         if path.parent == root / "labs":

@@ -90,6 +90,7 @@ def answer_in_a_notebook(block: Block) -> float:
 
 def copy_of_the_course(folder: Path) -> Path:
     """Copy the course as a stranger gets it: its files, without .venv or a store."""
+    # By .gitignore and not by git, which knows nothing of a course that came as a ZIP.
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     left_out = shutil.ignore_patterns(".git", *(name.strip("/") for name in ignored))
     return Path(shutil.copytree(ROOT, folder, ignore=left_out))

@@ -13,6 +13,11 @@ from winelab.course.source import read_course
 from winelab.system.forkserver import fork_server
 
 
+def at_a_time() -> int:
+    """Return how many tests or cases run at a time: one a processor, and not more than 8."""
+    return min(os.cpu_count() or 1, 8)
+
+
 def pytest_arguments(number: int | None, full: bool) -> list[str]:
     """Return what pytest is called with, for the whole course or for one block.
 
@@ -21,8 +26,7 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
     color = f"--color={'yes' if sys.stdout.isatty() else 'no'}"
     if full and number is None:
         # How the tests are handed out, the longest first, is said in tests/conftest.py.
-        cores = min(os.cpu_count() or 1, 8)
-        spread = ["-n", str(cores), "--dist=loadscope", "--no-loadscope-reorder"]
+        spread = ["-n", str(at_a_time()), "--dist=loadscope", "--no-loadscope-reorder"]
         return ["tests", "-q", "--full", *spread, color]
     paths, only = ["tests/course"], []
     if number is not None:
@@ -41,9 +45,9 @@ def main(number: int | None = None, full: bool = False) -> int:
     command = [sys.executable, "-m", "pytest", *pytest_arguments(number, full)]
     # Before pytest, so that it loads MLflow while pytest gathers the tests.
     with fork_server(), tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
-        # A test that forgot to say where it writes must not write into the course's store.
         # Where we are root, PostgreSQL runs as another user, and must get through to its folder.
         Path(elsewhere).chmod(0o711)
+        # A test that forgot to say where it writes must not write into the course's store.
         environment = os.environ | course_environment(Path(elsewhere))
         # The folders of what is running when Ctrl-C ends it all lie there too.
         environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), elsewhere)
