@@ -19,10 +19,10 @@ lab: ## open the course in JupyterLab (the first time: set it up)
 ui: ## open MLflow's UI on the course's runs
 	@$(WINELAB) ui
 
-stack: ## run MLflow on PostgreSQL and S3, for block 13 (in Docker, or without)
+stack: ## run MLflow on PostgreSQL and S3, for the block about servers (in Docker, or without)
 	@$(WINELAB) stack
 
-run: ## run the script of a block: make run BLOCK=5
+run: ## run the script of a block: make run BLOCK=14
 	@$(WINELAB) run --block "$(BLOCK)"
 
 watch: ## run your own script at each save, and check it: make watch BLOCK=14

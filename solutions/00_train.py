@@ -1,6 +1,6 @@
 """Wine Lab, block 0: A first model.
 
-Built by `make build`. Edit blocks/00_train/code.py and build again, not this file.
+Built by `make build`. Edit blocks/train/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 1: Bring MLflow in.
 
-Built by `make build`. Edit blocks/01_import_mlflow/code.py and build again, not this file.
+Built by `make build`. Edit blocks/import_mlflow/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 2: A place for the runs.
 
-Built by `make build`. Edit blocks/02_experiment/code.py and build again, not this file.
+Built by `make build`. Edit blocks/experiment/code.py and build again, not this file.
 """
 
 import argparse

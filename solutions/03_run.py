@@ -1,6 +1,6 @@
 """Wine Lab, block 3: The first run.
 
-Built by `make build`. Edit blocks/03_run/code.py and build again, not this file.
+Built by `make build`. Edit blocks/run/code.py and build again, not this file.
 """
 
 import argparse

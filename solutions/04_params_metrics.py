@@ -1,6 +1,6 @@
 """Wine Lab, block 4: Settings in, figures out.
 
-Built by `make build`. Edit blocks/04_params_metrics/code.py and build again, not this file.
+Built by `make build`. Edit blocks/params_metrics/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 5: One store for everyone.
 
-Built by `make build`. Edit blocks/05_tracking_uri/code.py and build again, not this file.
+Built by `make build`. Edit blocks/tracking_uri/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 6: An experiment with a place of its own.
 
-Built by `make build`. Edit blocks/06_create_experiment/code.py and build again, not this file.
+Built by `make build`. Edit blocks/create_experiment/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 7: Which run was that?.
 
-Built by `make build`. Edit blocks/07_active_run/code.py and build again, not this file.
+Built by `make build`. Edit blocks/active_run/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 8: The data belongs to the run.
 
-Built by `make build`. Edit blocks/08_artifacts/code.py and build again, not this file.
+Built by `make build`. Edit blocks/artifacts/code.py and build again, not this file.
 """
 
 import argparse

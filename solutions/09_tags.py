@@ -1,6 +1,6 @@
 """Wine Lab, block 9: Tags, to find a run again.
 
-Built by `make build`. Edit blocks/09_tags/code.py and build again, not this file.
+Built by `make build`. Edit blocks/tags/code.py and build again, not this file.
 """
 
 import argparse

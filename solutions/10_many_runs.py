@@ -1,6 +1,6 @@
 """Wine Lab, block 10: Many runs, and the best of them.
 
-Built by `make build`. Edit blocks/10_many_runs/code.py and build again, not this file.
+Built by `make build`. Edit blocks/many_runs/code.py and build again, not this file.
 """
 
 import argparse

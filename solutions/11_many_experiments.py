@@ -1,6 +1,6 @@
 """Wine Lab, block 11: Three models, three experiments.
 
-Built by `make build`. Edit blocks/11_many_experiments/code.py and build again, not this file.
+Built by `make build`. Edit blocks/many_experiments/code.py and build again, not this file.
 """
 
 import argparse

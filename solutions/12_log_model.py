@@ -1,6 +1,6 @@
 """Wine Lab, block 12: Keep the model itself.
 
-Built by `make build`. Edit blocks/12_log_model/code.py and build again, not this file.
+Built by `make build`. Edit blocks/log_model/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 13: A server for many.
 
-Built by `make build`. Edit blocks/13_server/code.py and build again, not this file.
+Built by `make build`. Edit blocks/server/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 14: Let autolog keep the books.
 
-Built by `make build`. Edit blocks/14_autolog/code.py and build again, not this file.
+Built by `make build`. Edit blocks/autolog/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 15: A model of your own making.
 
-Built by `make build`. Edit blocks/15_pyfunc/code.py and build again, not this file.
+Built by `make build`. Edit blocks/pyfunc/code.py and build again, not this file.
 """
 
 import argparse

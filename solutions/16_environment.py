@@ -1,6 +1,6 @@
 """Wine Lab, block 16: What the model needs to run.
 
-Built by `make build`. Edit blocks/16_environment/code.py and build again, not this file.
+Built by `make build`. Edit blocks/environment/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 17: Load it as a stranger would.
 
-Built by `make build`. Edit blocks/17_reload/code.py and build again, not this file.
+Built by `make build`. Edit blocks/reload/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 18: Let MLflow be the judge.
 
-Built by `make build`. Edit blocks/18_evaluate/code.py and build again, not this file.
+Built by `make build`. Edit blocks/evaluate/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 19: A metric of your own.
 
-Built by `make build`. Edit blocks/19_custom_metrics/code.py and build again, not this file.
+Built by `make build`. Edit blocks/custom_metrics/code.py and build again, not this file.
 """
 
 import argparse

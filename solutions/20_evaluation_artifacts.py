@@ -1,6 +1,6 @@
 """Wine Lab, block 20: See the errors.
 
-Built by `make build`. Edit blocks/20_evaluation_artifacts/code.py and build again, not this file.
+Built by `make build`. Edit blocks/evaluation_artifacts/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 21: Better than what?.
 
-Built by `make build`. Edit blocks/21_baseline/code.py and build again, not this file.
+Built by `make build`. Edit blocks/baseline/code.py and build again, not this file.
 """
 
 import argparse

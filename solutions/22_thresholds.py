@@ -1,6 +1,6 @@
 """Wine Lab, block 22: A demand, and a verdict.
 
-Built by `make build`. Edit blocks/22_thresholds/code.py and build again, not this file.
+Built by `make build`. Edit blocks/thresholds/code.py and build again, not this file.
 """
 
 import argparse

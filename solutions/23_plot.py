@@ -1,6 +1,6 @@
 """Wine Lab, block 23: A picture of your own.
 
-Built by `make build`. Edit blocks/23_plot/code.py and build again, not this file.
+Built by `make build`. Edit blocks/plot/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 24: Give the model a name.
 
-Built by `make build`. Edit blocks/24_register/code.py and build again, not this file.
+Built by `make build`. Edit blocks/register/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 25: A gate, and a champion.
 
-Built by `make build`. Edit blocks/25_promote/code.py and build again, not this file.
+Built by `make build`. Edit blocks/promote/code.py and build again, not this file.
 """
 
 import argparse

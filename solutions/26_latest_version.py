@@ -1,6 +1,6 @@
 """Wine Lab, block 26: Find the version, do not write it down.
 
-Built by `make build`. Edit blocks/26_latest_version/code.py and build again, not this file.
+Built by `make build`. Edit blocks/latest_version/code.py and build again, not this file.
 """
 
 import argparse

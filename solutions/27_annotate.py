@@ -1,6 +1,6 @@
 """Wine Lab, block 27: What a version says of itself.
 
-Built by `make build`. Edit blocks/27_annotate/code.py and build again, not this file.
+Built by `make build`. Edit blocks/annotate/code.py and build again, not this file.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Wine Lab, block 28: Serve the champion.
 
-Built by `make build`. Edit blocks/28_serve/code.py and build again, not this file.
+Built by `make build`. Edit blocks/serve/code.py and build again, not this file.
 """
 
 import argparse

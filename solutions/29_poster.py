@@ -1,6 +1,6 @@
 """Wine Lab, block 29: The course on one sheet.
 
-Built by `make build`. Edit blocks/29_poster/code.py and build again, not this file.
+Built by `make build`. Edit blocks/poster/code.py and build again, not this file.
 """
 
 import argparse

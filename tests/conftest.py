@@ -24,13 +24,15 @@ CASES, PROMISES = "test_cases.py", "test_promises.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--block", type=int, default=None, help="only what is about this block")
+    parser.addoption(
+        "--block", default=None, help="only what is about this block: its number or name"
+    )
     parser.addoption("--full", action="store_true", help="all that is proven, and not the half")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "quick: asked by every `make check`")
-    config.addinivalue_line("markers", "block(number): the block that a test is about")
+    config.addinivalue_line("markers", "block(slug): the block that a test is about")
     stay = ExitStack()
     config.add_cleanup(stay.close)
     if not hasattr(config, "workerinput"):
@@ -66,10 +68,16 @@ def block_of(item: pytest.Item) -> int | None:
     for value in parameters(item):
         if isinstance(value, Case | Block):
             return value.block.number if isinstance(value, Case) else value.number
-    marker = item.get_closest_marker("block")
-    folder = item.path.parent.name
-    number = str(marker.args[0]) if marker else folder[:2]
-    return int(number) if number.isdecimal() else None
+    if marker := item.get_closest_marker("block"):
+        return course().block(marker.args[0]).number
+    folder = item.path.parent
+    return course().block(folder.name).number if folder.parent.name == "blocks" else None
+
+
+def only_block(config: pytest.Config) -> Block | None:
+    """The block that is asked for; None for all."""
+    asked = config.getoption("--block")
+    return None if asked is None else course().block(asked)
 
 
 def part_of(item: pytest.Item) -> Part:
@@ -81,7 +89,8 @@ def part_of(item: pytest.Item) -> Part:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what is asked for, the longest first: at the end no processor waits for another."""
-    only = config.getoption("--block")
+    block = only_block(config)
+    only = block.number if block else None
     full = config.getoption("--full") or only is not None
     kept, left_out = [], []
     for item in items:
@@ -109,9 +118,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    only = metafunc.config.getoption("--block")
+    only = only_block(metafunc.config)
     if "block" in metafunc.fixturenames:
-        blocks = course().blocks if only is None else (course().block(only),)
+        blocks = (only,) if only else course().blocks
         metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
     if "case" in metafunc.fixturenames:
         quick = only is None and not metafunc.config.getoption("--full")
@@ -121,7 +130,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 id=f"{case.block.number:02d}-{case.part.name}-{case.name}",
                 marks=[pytest.mark.quick] if case.quick else [],
             )
-            for case in cases(course(), original_table(), only, quick)
+            for case in cases(course(), original_table(), only.number if only else None, quick)
         ]
         metafunc.parametrize("case", found)
 

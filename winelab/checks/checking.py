@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from typing import Any
 from winelab.checks.authoring import Mistake
 from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext
 from winelab.checks.report import Report, Verdict
-from winelab.core.errors import CourseError, Missing
-from winelab.core.paths import BLOCKS, block_folders
+from winelab.core.errors import CourseError, Missing, fail
+from winelab.core.order import find_one, read_order
 from winelab.tracking import store
+
+UNFILLED = "WINELAB_UNFILLED"
+"""Set where `make outputs` runs: what a check shows is kept with references for numbers."""
 
 # --- a block's checks.py -----------------------------------------------------------------------
 
@@ -49,9 +53,9 @@ def load_checks(path: Path) -> Checks:
     """
 
     def refuse(line: int, why: str) -> CourseError:
-        return CourseError(f"{path.parent.name}/{path.name}:{line}: {why}")
+        return fail(path, line, why)
 
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    tree = ast.parse(source_text(path), filename=str(path))
     checks = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
     if not checks:
         raise refuse(1, "there is no check; write functions named test_....")
@@ -71,6 +75,20 @@ def load_checks(path: Path) -> Checks:
     names: dict[str, Any] = {"__name__": f"checks of {path.parent.name}", "__file__": str(path)}
     exec(compile(tree, str(path), "exec"), names)
     return Checks(tuple(names[check.name] for check in checks), tuple(names.get("MISTAKES", ())))
+
+
+def source_text(path: Path) -> str:
+    """Return the text of a file in a block's folder, with the blocks' numbers in it.
+
+    Raises CourseError for a reference to a block that is not there.
+    """
+    text = path.read_text(encoding="utf-8")
+    # A hand-in's room has no other block, and no reference is left in what lies there.
+    if "[[" not in text or os.environ.get(UNFILLED):
+        return text
+    order = read_order(path.parents[1])
+    lines = enumerate(text.split("\n"), start=1)
+    return "\n".join(order.fill(line, path, number) for number, line in lines)
 
 
 @cache
@@ -113,32 +131,25 @@ def _explain(error: BaseException) -> str:
     return f"this could not be looked at ({type(error).__name__}: {_first_line(str(error))})."
 
 
-def run_checks(context: CheckContext, blocks: Path = BLOCKS) -> Report:
+def run_checks(context: CheckContext) -> Report:
     """Run the checks of the block that `context` is about, and return what they found.
 
-    Raises CourseError where there is no such block below `blocks`, or its checks.py is none.
+    Raises CourseError where its checks.py is none.
     """
-    folder = _folder(context.number, blocks)
-    verdicts = tuple(_verdict(function, context) for function in checks_of(folder).functions)
-    return Report(context.number, _title(folder), verdicts, f"solutions/{folder.name}.py")
-
-
-def _folder(number: int, blocks: Path) -> Path:
-    folders = block_folders(blocks)
-    if not isinstance(number, int) or number not in folders:
-        last = max(folders, default=0)
-        raise CourseError(f"There is no block {number}: the blocks are 0 to {last}.")
-    return folders[number]
+    block = context.block
+    verdicts = tuple(_verdict(function, context) for function in checks_of(block.folder).functions)
+    number = f"[[{block.slug}]]" if os.environ.get(UNFILLED) else block.number
+    return Report(number, _title(block.folder), verdicts, f"solutions/{block.name}.py")
 
 
 def _title(folder: Path) -> str:
-    """The lesson's title, read without the rest of the lesson: a check must be quick."""
-    with (folder / "lesson.md").open(encoding="utf-8") as lines:
-        titles = (line.partition(":")[2] for line in lines if line.startswith("title:"))
-        return next(titles, folder.name).strip().strip("\"'")
+    """The lesson's title, without what the reading of a lesson loads: a check must be quick."""
+    lines = source_text(folder / "lesson.md").splitlines()
+    titles = (line.partition(":")[2] for line in lines if line.startswith("title:"))
+    return next(titles, folder.name).strip().strip("\"'")
 
 
-def note(context: CheckContext, report: Report, blocks: Path = BLOCKS) -> str:
+def note(context: CheckContext, report: Report) -> str:
     """Mark the block as done in the student's store; return the sentence to show if that failed.
 
     What carries the mark is fixed by the block's checks: the run that they verified, else the
@@ -147,10 +158,10 @@ def note(context: CheckContext, report: Report, blocks: Path = BLOCKS) -> str:
     if not report.done:
         return ""
     try:
-        subject = checks_of(_folder(context.number, blocks)).subject
+        subject = checks_of(context.block.folder).subject
         with store.environment(**store.IMPATIENT):
             marked = {subject: context.get(subject)} if subject else {}
-            store.mark(context.get("client"), context.number, **marked)
+            store.mark(context.get("client"), context.block.slug, **marked)
     except Missing:
         return "(Not noted for `make progress`: `make lab` starts Jupyter with the course's store.)"
     except Exception as error:
@@ -173,18 +184,21 @@ def _callers_variables() -> dict[str, Any]:
     return dict(sys._getframe(2).f_globals)
 
 
-def check(number: int) -> None:
-    """Check block `number` against what can be seen: your variables and your MLflow store.
+def check(block: int | str) -> None:
+    """Check a block against what can be seen: your variables and your MLflow store.
+
+    The block is a number or a name, such as 14 or "autolog".
 
     Shows a line a check, with a hint where it is not done yet. When all is done, the verified
     run gets a tag, which `make progress` reads. Never raises.
     """
-    context = CheckContext(number, _callers_variables())
+    variables = _callers_variables()
     try:
+        context = CheckContext(find_one(read_order().blocks, block), variables)
         report = run_checks(context)
     except Exception as error:
         words = str(error) if isinstance(error, CourseError) else _explain(error)
-        _show(Report(number, "not checked", (), problem=words))
+        _show(Report(block, "not checked", (), problem=words))
         return
     # The answer first: noting it may take a second where MLflow is not loaded yet.
     _show(report)
@@ -192,18 +206,18 @@ def check(number: int) -> None:
         print(missed)
 
 
-def require(number: int, name: str) -> None:
-    """Pass if the check called `name` of block `number` does; else raise its hint.
+def require(block: int | str, name: str) -> None:
+    """Pass if the check called `name` of a block does; else raise its hint.
 
     For who grades with test cells, as nbgrader does: `check` shows, and never raises.
 
     Raises AssertionError with the hint; CourseError where there is no such block or check.
     """
-    context = CheckContext(number, _callers_variables())
-    checks = checks_of(_folder(number, BLOCKS))
+    context = CheckContext(find_one(read_order().blocks, block), _callers_variables())
+    checks = checks_of(context.block.folder)
     functions = {function.__name__: function for function in checks.functions}
     if name not in functions:
-        raise CourseError(f"Block {number} has no check called {name}.")
+        raise CourseError(f"Block {context.block.number} has no check called {name}.")
     verdict = _verdict(functions[name], context)
     if not verdict.done:
         raise AssertionError(verdict.hint)

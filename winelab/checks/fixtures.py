@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from winelab.core.errors import Missing
+from winelab.core.order import Listed
 from winelab.tracking import store
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 EXPERIMENT = "wine-quality"
-"""The experiment of the course, from block 2 on."""
+"""The experiment of the course, from the block `experiment` on."""
 REGISTERED = "wine-quality-elasticnet"
-"""The registered model of the course, from block 24 on."""
+"""The registered model of the course, from the block `register` on."""
 
 
 class Namespace(dict[str, Any]):
@@ -38,7 +39,7 @@ class Namespace(dict[str, Any]):
 class CheckContext:
     """One look at the student's work: the block, the variables, and what was found so far."""
 
-    number: int
+    block: Listed
     variables: Mapping[str, Any]
     found: dict[str, Any] = field(default_factory=dict)
     """What each fixture gave; its error, where there was one."""
@@ -103,9 +104,8 @@ def runs(context: CheckContext) -> list[Run]:
         order_by=["attributes.start_time DESC"],
         max_results=1000,
     )
-    return [
-        r for r in made if r.data.tags.get(BLOCK_TAG, str(context.number)) == str(context.number)
-    ]
+    slug = context.block.slug
+    return [r for r in made if r.data.tags.get(BLOCK_TAG, slug) == slug]
 
 
 def run(context: CheckContext) -> Run:

@@ -23,7 +23,8 @@ class Verdict:
 class Report:
     """What the checks of a block have found."""
 
-    number: int
+    number: int | str
+    """The block's, or what was taken for one."""
     title: str
     verdicts: tuple[Verdict, ...]
     solution: str = ""

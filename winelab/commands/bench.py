@@ -29,7 +29,7 @@ from winelab.proof.execute import Code, Outcome, Where, execute
 from winelab.system.environment import this_python
 from winelab.tracking.workspace import clean_workspace
 
-ROWS = (5, 14, 22)
+ROWS = ("tracking_uri", "autolog", "thresholds")
 """Blocks without a server, from each part of the course, whose rows are measured."""
 REPEATS = 3
 """Of what takes seconds; what takes minutes is measured once."""
@@ -41,7 +41,7 @@ answered = []
 note = checking.note
 checking.note = lambda *given: (answered.append(time.perf_counter()), note(*given))[1]
 start = time.perf_counter()
-check({number})
+check("{slug}")
 print("seconds", answered[0] - start)"""
 
 
@@ -81,9 +81,9 @@ def check(*arguments: str) -> float:
 
 
 def answer_in_a_notebook(block: Block) -> float:
-    """Return the seconds from check(N) to its answer, in an ordinary kernel that ran all cells."""
+    """Return the seconds from the check to its answer, in an ordinary kernel that ran all cells."""
     path = SOLUTIONS / f"{block.name}.ipynb"
-    outcome = run_notebook(path, _TIMED_CHECK.format(number=block.number))
+    outcome = run_notebook(path, _TIMED_CHECK.format(slug=block.slug))
     printed = [one["text"] for one in outcome.outputs[-1] if one.get("name") == "stdout"]
     return float(printed[-1].split()[-1])
 
@@ -142,14 +142,14 @@ def main() -> int:
     quick = (quick + check()) / 2
     row("make check", quick, "0.35", "plain nbclient, all notebooks", plain)
     row("make check FULL=1", check("--full"), "720 s")
-    for number in ROWS:
-        block = course.block(number)
-        pairs = [(check("--block", str(number)), plain_nbclient((block,))) for _ in range(REPEATS)]
+    for slug in ROWS:
+        block = course.block(slug)
+        pairs = [(check("--block", slug), plain_nbclient((block,))) for _ in range(REPEATS)]
         took, other = map(median, zip(*pairs, strict=True))
-        row(f"make check BLOCK={number}", took, "1", "plain nbclient, its two notebooks", other)
-    for number in (0, *ROWS):
-        answers = [answer_in_a_notebook(course.block(number)) for _ in range(REPEATS)]
-        row(f"check({number}) in a notebook", median(answers), "1 s")
+        row(f"make check BLOCK={slug}", took, "1", "plain nbclient, its two notebooks", other)
+    for slug in (course.blocks[0].slug, *ROWS):
+        answers = [answer_in_a_notebook(course.block(slug)) for _ in range(REPEATS)]
+        row(f"check({slug}) in a notebook", median(answers), "1 s")
     with tempfile.TemporaryDirectory(prefix="winelab-bench-", ignore_cleanup_errors=True) as folder:
         copy = copy_of_the_course(Path(folder) / "a copy")
         row("make lab, from a cold clone, uv not installed", lab_until_it_answers(copy), "35 s")

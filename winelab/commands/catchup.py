@@ -24,24 +24,24 @@ from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, CATCHUP_VARIABLE
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FIRST_WITH_RUNS = 2
+FIRST_WITH_RUNS = "experiment"
 """Before this block there is nothing in a store."""
 
 
-def missing(course: Course, number: int, there: Collection[int]) -> list[Block]:
+def missing(course: Course, number: int, there: Collection[str]) -> list[Block]:
     """Return the blocks before `number` that leave something in a store, and are not in it yet."""
-    before = course.blocks[FIRST_WITH_RUNS:number]
-    return [block for block in before if block.number not in there]
+    before = course.blocks[course.block(FIRST_WITH_RUNS).number : number]
+    return [block for block in before if block.slug not in there]
 
 
-def tidy(client: MlflowClient, complete: Collection[int]) -> None:
+def tidy(client: MlflowClient, complete: Collection[str]) -> None:
     """Delete what a catch-up left of a block that it did not finish: its runs and versions."""
     runs = client.search_runs(
         [experiment.experiment_id for experiment in client.search_experiments()],
         filter_string=f"tags.`{CATCHUP_TAG}` = 'yes'",
         max_results=1000,
     )
-    half = [run for run in runs if int(run.data.tags.get(BLOCK_TAG, -1)) not in complete]
+    half = [run for run in runs if run.data.tags.get(BLOCK_TAG) not in complete]
     ids = {run.info.run_id for run in half}
     for version in client.search_model_versions(f"name='{REGISTERED}'") if half else ():
         if version.run_id in ids:
@@ -59,8 +59,10 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     """
     course = read_course()
     if number is None:
-        raise CourseError("Where is the class now? Say the block, as in `make catchup BLOCK=24`.")
-    if number <= FIRST_WITH_RUNS:
+        raise CourseError(
+            "Where is the class now? Say the block, as in `make catchup BLOCK=register`."
+        )
+    if number <= course.block(FIRST_WITH_RUNS).number:
         print(f"Nothing to do: no block before {number} leaves anything in the store.")
         return 0
     store.prepare(root)
@@ -78,18 +80,18 @@ def _add_missing(course: Course, number: int, client: MlflowClient, root: Path) 
         print(f"Nothing to do: your store has every block before {number}.")
         return
     tidy(client, caught)
-    kept = len([n for n in done if n < number])
+    kept = len([block for block in course.blocks[:number] if block.slug in done])
     mine = f" You did {kept} of the others yourself." if kept else ""
     print(f"Adding {len(todo)} of the blocks before {number} to your store.{mine}", flush=True)
     started = time.monotonic()
     for block in todo:
         try:
             _add(block, root)
-            store.mark_caught_up(client, block.number)
-            caught.add(block.number)
+            store.mark_caught_up(client, block.slug)
+            caught.add(block.slug)
         finally:
             # Ctrl-C too: a run that was cut off is no part of a store to start from.
-            if block.number not in caught:
+            if block.slug not in caught:
                 tidy(client, caught)
         print(f"  added  {block.number:2d}  {block.title}", flush=True)
     seconds = time.monotonic() - started

@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, ROOT, block_folders
+from winelab.core.order import find_one, read_order
+from winelab.core.paths import BLOCKS, ROOT
 from winelab.system import environment
 from winelab.system.packages import GROUPS
 
@@ -24,28 +25,29 @@ INTERRUPTED = 130
 
 
 def block_number(text: str) -> int | None:
-    """Return the number of a block that exists, or None for the empty text that make passes.
+    """Return the number of the block of this number or name; None for the empty text of make.
 
-    Raises ArgumentTypeError for anything else.
+    Raises ArgumentTypeError where there is no such block.
     """
     if not text.strip():
         return None
-    if not re.fullmatch(r"\d+", text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no block number")
-    number = int(text)
-    numbers = list(block_folders(BLOCKS))
-    if number not in numbers:
-        known = f"blocks go from {min(numbers)} to {max(numbers)}" if numbers else "no block yet"
-        raise argparse.ArgumentTypeError(f"there is no block {number}: {known}")
-    return number
+    try:
+        return find_one(read_order(BLOCKS).blocks, text).number
+    except CourseError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 _FOLDER = {"metavar": "FOLDER", "default": ""}
 # An option's name, or its `dest`, is the parameter that it is passed as.
 OPTIONS: dict[str, dict[str, Any]] = {
     "all": {"action": "store_true", "help": "remove .venv too"},
-    "block": {"dest": "number", "type": block_number, "metavar": "N", "help": "only this one"},
-    "blocks": {"metavar": "3,14", "default": ""},
+    "block": {
+        "dest": "number",
+        "type": block_number,
+        "metavar": "BLOCK",
+        "help": "only this one: its number or name",
+    },
+    "blocks": {"metavar": "BLOCKS", "default": "", "help": "such as 3,14 or run..tags"},
     "course": _FOLDER,
     "full": {"action": "store_true", "help": "prove everything"},
     "no_browser": {"action": "store_true"},

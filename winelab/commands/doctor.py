@@ -69,7 +69,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield uv(root, done)
     yield tool("make", "without it: python -m winelab COMMAND")
     yield tool("git", "needed only to fetch a newer course")
-    yield tool("curl", "needed only for block 28")
+    yield tool("curl", "needed only for the block about serving")
     yield port("JupyterLab", LAB_PORT)
     yield port("MLflow's UI", UI_PORT)
     yield writable(root)

@@ -65,7 +65,7 @@ def next_hints(tasks: list[Change], seen: dict[str, int]) -> tuple[Shown, str]:
 
 
 def remembered(root: Path = ROOT) -> dict[str, dict[str, int]]:
-    """Return how many hints were shown: block's name to section to number; none if not known."""
+    """Return how many hints were shown: block's slug to section to number; none if not known."""
     try:
         text = (root / MEMORY).read_bytes()
         return TypeAdapter(dict[str, dict[str, int]]).validate_json(text)
@@ -113,7 +113,7 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
         console.print(f"{words} {solution}.")
         return 0
     memory = remembered(root)
-    seen = memory.setdefault(block.name, {})
+    seen = memory.setdefault(block.slug, {})
     hints, following = next_hints(tasks, seen)
     show(hints, mine, console)
     for task, steps in hints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from winelab.commands.catchup import FIRST_WITH_RUNS
 from winelab.commands.run_and_check import started
 from winelab.core.paths import SOLUTIONS
 from winelab.core.processes import until_stopped
@@ -26,7 +27,7 @@ def main(number: int | None = None) -> int:
     if code == 0:
         print(
             "\nLook at it: `make ui`, then the experiment wine-quality."
-            if block.number > 1
+            if block.number >= course.block(FIRST_WITH_RUNS).number
             else "\nLook at it: `make ui` opens MLflow's pages; this block records no run yet."
         )
     return code

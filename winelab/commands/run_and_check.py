@@ -24,6 +24,7 @@ from winelab.checks.checking import note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.checks.report import Report
 from winelab.core.files import write_text
+from winelab.core.order import find_one, read_order
 from winelab.core.paths import ROOT, SOLUTIONS, STATE, TABLE
 from winelab.core.processes import own_group, patiently, stop_group, until_stopped
 from winelab.course.source import Block
@@ -48,7 +49,7 @@ def started(block: Block, script: Path, *options: str) -> Iterator[subprocess.Po
     # The runs belong to this block, whatever the file is called.
     more = {"WINELAB_SOURCE": f"{block.name}.py", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(script), str(block.number), *options],
+        [sys.executable, "-m", __name__, str(script), block.slug, *options],
         cwd=ROOT,
         env=venv_environment(ROOT) | more,
         stdin=subprocess.DEVNULL,
@@ -74,7 +75,7 @@ def shown(path: Path) -> str:
 # --- in the script's process -------------------------------------------------------------------
 
 
-def run_and_check(script: Path, number: int, noted: bool) -> int:
+def run_and_check(script: Path, slug: str, noted: bool) -> int:
     """Run a script as ``python SCRIPT`` would, then its block's checks; 0 if all are done.
 
     Raises KeyboardInterrupt.
@@ -92,7 +93,7 @@ def run_and_check(script: Path, number: int, noted: bool) -> int:
         # No line has run: the check would only say that everything is missing.
         return 1
     sys.stdout.flush()
-    context = CheckContext(number, end.variables)
+    context = CheckContext(find_one(read_order().blocks, slug), end.variables)
     report = run_checks(context)
     show_report(report, console)
     if noted and (missed := note(context, report)):
@@ -141,10 +142,10 @@ def show_report(report: Report, console: Console) -> None:
     console.print(report.summary(), style="bold green" if report.done else "")
 
 
-def main(script: str, number: str, *options: str) -> int:
+def main(script: str, slug: str, *options: str) -> int:
     """Run and check a script; return the exit code, 1 too when it is stopped."""
     with until_stopped():
-        return run_and_check(Path(script), int(number), "--note" in options)
+        return run_and_check(Path(script), slug, "--note" in options)
     return 1
 
 

@@ -12,12 +12,17 @@ from winelab.core.paths import ROOT, store_uri
 from winelab.course.compose import unsolved_script
 from winelab.course.source import Block, Course
 from winelab.tracking import store
-from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, block_number
+from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, block_slug
 
 
 def script_path(block: Block, root: Path = ROOT) -> Path:
-    """Return where a student's own script of a block lies, whether or not it is there."""
-    return root / "my" / f"{block.name}.py"
+    """Return where a student's own script of a block lies, whether or not it is there.
+
+    One that was begun when the block had another number is still it.
+    """
+    path = root / "my" / f"{block.name}.py"
+    begun = sorted(root.glob(f"my/[0-9][0-9]_{block.slug}.py"))
+    return path if path in begun else next(iter(begun), path)
 
 
 def begin_script(course: Course, block: Block, root: Path = ROOT) -> bool:
@@ -55,7 +60,7 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
     Runs that `make catchup` made do not count. None where nothing says it.
     """
     scripts = root.glob("my/*.py")
-    found = [(path.stat().st_mtime, str(block_number(path.name))) for path in scripts]
+    found = [(path.stat().st_mtime, block_slug(path.name)) for path in scripts]
     if store.problem(store_uri(root)) is None:
         with store.opened(root) as client:
             runs = client.search_runs(
@@ -66,8 +71,8 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
             )
         own = [run for run in runs if CATCHUP_TAG not in run.data.tags]
         found += [(run.info.start_time / 1000, run.data.tags[BLOCK_TAG]) for run in own]
-    known = {str(block.number): block for block in course.blocks}
-    return next((known[n] for _, n in sorted(found, reverse=True) if n in known), None)
+    known = {block.slug: block for block in course.blocks}
+    return next((known[slug] for _, slug in sorted(found, reverse=True) if slug in known), None)
 
 
 def block_or_last(course: Course, number: int | None, command: str) -> Block:
@@ -77,5 +82,5 @@ def block_or_last(course: Course, number: int | None, command: str) -> Block:
     """
     block = course.block(number) if number is not None else last_block(course)
     if block is None:
-        raise CourseError(f"Which block? Say its number, as in `make {command} BLOCK=3`.")
+        raise CourseError(f"Which block? Say its number or name, as in `make {command} BLOCK=run`.")
     return block

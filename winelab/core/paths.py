@@ -26,12 +26,6 @@ KEPT = Path(STATE, "kept")
 STACK_DATA = Path(STATE, "stack")
 
 
-def block_folders(blocks: Path = BLOCKS) -> dict[int, Path]:
-    """Return the folder of each block by its number, in order; none where there is no block."""
-    folders = sorted(path for path in blocks.glob("[0-9][0-9]_*") if path.is_dir())
-    return {int(path.name[:2]): path for path in folders}
-
-
 def store_uri(root: Path = ROOT) -> str:
     """Return the tracking URI of the course that lives in `root`: an absolute SQLite address."""
     return f"sqlite:///{(root / STORE.name).as_posix()}"

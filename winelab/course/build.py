@@ -1,4 +1,4 @@
-"""Build labs/, solutions/ and the tables in Markdown; tell where a built file differs and why."""
+"""Build labs/, solutions/, and what is built in Markdown pages; tell where a file differs and why."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from typing import Any
 
 import nbformat
 
+from winelab.core.errors import fail
 from winelab.core.files import write_text
+from winelab.core.order import ORDER
 from winelab.core.paths import KEPT, ROOT
-from winelab.course.compose import built_script, script_lines, script_text
-from winelab.course.notebook import KERNEL, as_text, fingerprint, lab_notebook, solved_notebook
-from winelab.course.reading import fail, holds
+from winelab.course.compose import built_script, script_lines, script_text, solved_cells
+from winelab.course.notebook import (
+    CHECK,
+    KERNEL,
+    as_text,
+    fingerprint,
+    lab_notebook,
+    solved_notebook,
+)
+from winelab.course.pages import pages, with_numbers
+from winelab.course.reading import holds
 from winelab.course.source import Block, Course, read_course
 from winelab.course.tables import with_blocks, with_timetables
 
@@ -25,12 +35,22 @@ OUTPUTS = "outputs.json"
 # --- outputs -----------------------------------------------------------------------------------
 
 
-def outputs_text(executed: Any) -> str:
+def _code_hashes(course: Course, block: Block) -> dict[str, str]:
+    """Return the hash of each cell's code, in which no block's number stands.
+
+    None is there of the check's cell: its code is the course's.
+    """
+    cells = solved_cells(course, block.number)
+    return {cell.name: fingerprint([{"source": cell.unfilled}]) for cell in cells}
+
+
+def outputs_text(course: Course, block: Block, executed: Any) -> str:
     """Return what to store of an executed notebook: each cell's outputs, and its code's hash."""
+    hashes = _code_hashes(course, block)
     # As the notebook's own file has them, a line an item: a change can be read.
     written = json.loads(as_text(nbformat.from_dict(executed)))["cells"]
     kept = {
-        cell["id"]: {"code": fingerprint([cell]), "outputs": as_written["outputs"]}
+        cell["id"]: {"code": hashes.get(cell["id"], ""), "outputs": as_written["outputs"]}
         for cell, as_written in zip(executed["cells"], written, strict=True)
         if cell["cell_type"] == "code"
     }
@@ -40,6 +60,8 @@ def outputs_text(executed: Any) -> str:
 def solved_text(course: Course, block: Block) -> str:
     """Return the solved notebook's text, with the stored outputs of the cells that did not change.
 
+    In those of the check, references became the blocks' numbers.
+
     Raises CourseError where the outputs cannot be read.
     """
     notebook = solved_notebook(course, block.number)
@@ -48,11 +70,15 @@ def solved_text(course: Course, block: Block) -> str:
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError:
         raise fail(path, 1, "this is not JSON: delete the file and run make outputs.") from None
+    hashes = _code_hashes(course, block)
     codes = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for count, cell in enumerate(codes, start=1):
         stored = kept.get(cell["id"], {})
-        if stored.get("code") == fingerprint([cell]):
-            cell["outputs"] = nbformat.from_dict(stored["outputs"])
+        if stored.get("code") == hashes.get(cell["id"], ""):
+            outputs = stored["outputs"]
+            if cell["id"] == CHECK:
+                outputs = json.loads(course.order.fill(json.dumps(outputs), path, 1))
+            cell["outputs"] = nbformat.from_dict(outputs)
             cell["execution_count"] = count
     return as_text(notebook)
 
@@ -68,12 +94,10 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
         files[root / "labs" / f"{block.name}.ipynb"] = lab
         files[root / "solutions" / f"{block.name}.py"] = script_text(course, block.number)
         files[root / "solutions" / f"{block.name}.ipynb"] = solved_text(course, block)
-    for page, with_tables in (
-        (root / "README.md", with_blocks),
-        (root / "docs" / "teaching.md", with_timetables),
-    ):
-        if page.is_file():
-            files[page] = with_tables(page.read_text(encoding="utf-8"), course)
+    tables = {root / "README.md": with_blocks, root / "docs" / "teaching.md": with_timetables}
+    for page in pages(root):
+        text = with_numbers(page.read_text(encoding="utf-8"), page, course)
+        files[page] = tables[page](text, course) if page in tables else text
     return files
 
 
@@ -129,7 +153,7 @@ def _built(path: Path) -> bool:
         return built_script(path.read_text(encoding="utf-8"))
     notebook = _read_notebook(path) if path.suffix == ".ipynb" else None
     own = notebook["metadata"].get("winelab", {}) if notebook else {}
-    return own.get("edit") == f"blocks/{path.stem}"
+    return path.stem[:2].isdecimal() and own.get("edit") == f"blocks/{path.stem[3:]}"
 
 
 def write(course: Course, root: Path = ROOT) -> list[Path]:
@@ -162,7 +186,8 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
         elif _worked_in(path):
             found.append(
                 f"{name} was worked in: run make build, which puts it back as it was and keeps "
-                f"yours in {KEPT.as_posix()}/. A change for everyone goes into blocks/{path.stem}/."
+                f"yours in {KEPT.as_posix()}/. A change for everyone goes into "
+                f"blocks/{path.stem[3:]}/."
             )
         else:
             where = _source(course, path, root)
@@ -176,9 +201,10 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
 def _source(course: Course, path: Path, root: Path) -> str:
     """Return what to edit for a built file that differs; for a script, the first line that does."""
     if path.suffix != ".py":
-        return "blocks/*/lesson.md" if path.suffix == ".md" else f"blocks/{path.stem}/"
+        slug = path.stem[3:]
+        return f"blocks/{ORDER} or a lesson.md" if path.suffix == ".md" else f"blocks/{slug}/"
     disk = path.read_bytes().decode("utf-8", "replace").splitlines()
-    lines = script_lines(course, int(path.name[:2]))
+    lines = script_lines(course, course.block(path.stem).number)
     first = next(
         (line for said, line in zip(disk, lines, strict=False) if said != line.text), lines[-1]
     )

@@ -32,6 +32,11 @@ class Cell:
         """The cell's text, without a newline at the end."""
         return "\n".join(line.text for line in self.lines)
 
+    @property
+    def unfilled(self) -> str:
+        """The cell's text with references in place of blocks' numbers."""
+        return "\n".join(line.unfilled for line in self.lines)
+
 
 # --- which code is there -----------------------------------------------------------------------
 
@@ -48,7 +53,7 @@ def sections_before(course: Course, number: int, form: Form) -> Sections:
     to them: all that there is at block 0, scaffolding and ways back to a simpler script later.
     """
     history = _history(course, number - 1, form)
-    return _changed(history, course.block(number), form, given=True)
+    return _changed(course, history, course.block(number), form, given=True)
 
 
 def _history(course: Course, number: int, form: Form) -> list[Sections]:
@@ -56,12 +61,14 @@ def _history(course: Course, number: int, form: Form) -> list[Sections]:
     history: list[Sections] = [{}]
     for block in course.blocks[: number + 1]:
         # What is given comes first: the student changes what was found there.
-        found = _changed(history, block, form, given=True)
-        history.append(_changed([*history, found], block, form, given=False))
+        found = _changed(course, history, block, form, given=True)
+        history.append(_changed(course, [*history, found], block, form, given=False))
     return history
 
 
-def _changed(history: list[Sections], block: Block, form: Form, given: bool) -> Sections:
+def _changed(
+    course: Course, history: list[Sections], block: Block, form: Form, given: bool
+) -> Sections:
     """Return the last sections of `history` after a block's changes, the given or the others.
 
     Raises CourseError for a change of something that is not there.
@@ -70,19 +77,20 @@ def _changed(history: list[Sections], block: Block, form: Form, given: bool) -> 
     for change in block.changes:
         if form not in change.forms or change.given != given:
             continue
-        section, back = change.section, change.back_to
+        section = change.section
         if change.lines:
             now[section] = change.lines
-        elif back is None:
+        elif not change.back_to:
             if section not in now:
                 raise change.mark.wrong(f'"{section}" is not there to be removed.')
             del now[section]
-        elif back >= block.number:
-            raise change.mark.wrong(f'"as in {back}" must name an earlier block.')
-        elif section not in history[back + 1]:
-            raise change.mark.wrong(f'block {back} has no section "{section}".')
         else:
-            now[section] = history[back + 1][section]
+            back = course.block(change.back_to)
+            if back.number >= block.number:
+                raise change.mark.wrong(f'"as in {back.slug}" must name an earlier block.')
+            if section not in history[back.number + 1]:
+                raise change.mark.wrong(f'block {back.number} has no section "{section}".')
+            now[section] = history[back.number + 1][section]
     return now
 
 
@@ -176,13 +184,13 @@ def _cell_lines(place: OutlineCell, sections: Sections, tasks: dict[str, Change]
         indent = INDENT * _depth(slot.parents, sections)
         wide = not indent and _far_apart(lines, code)
         if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):
-            lines += [replace(first, text="")] * (2 if wide else 1)
+            lines += [replace(first, text="", written="")] * (2 if wide else 1)
         gap = False
         # An argument of a call stands further in than the section does.
         at_its_code = indent + first.text[: len(first.text) - len(first.text.lstrip())]
         for at, text in enumerate(task.todo if task else ()):
             todo = f"{at_its_code}# {'      ' if at else 'TODO: '}{text}"
-            lines.append(replace(first, text=todo))
+            lines.append(replace(first, text=todo, written=""))
         lines += _indented(code, indent)
     return lines
 
@@ -201,14 +209,14 @@ def unsolved_cells(course: Course, number: int, form: Form = "notebook") -> list
 # --- the script --------------------------------------------------------------------------------
 
 
-_SOLUTION = f"{BUILT} Edit blocks/{{name}}/code.py and build again, not this file."
+_SOLUTION = f"{BUILT} Edit blocks/{{slug}}/code.py and build again, not this file."
 _YOURS = "Your script: write where a TODO stands. The lesson is labs/{name}.ipynb."
 
 
 def header(block: Block, words: str = _SOLUTION) -> str:
     """Return the docstring on top of a script: what it is, and where it is edited."""
     title = f"Wine Lab, block {block.number}: {block.title}."
-    return f'"""{title}\n\n{words.format(name=block.name)}\n"""\n'
+    return f'"""{title}\n\n{words.format(name=block.name, slug=block.slug)}\n"""\n'
 
 
 def built_script(text: str) -> bool:

@@ -9,11 +9,13 @@ from typing import Any
 import nbformat
 
 from winelab.course.compose import solved_cells, unsolved_cells
-from winelab.course.source import COURSE_PARTS, Block, Course
+from winelab.course.source import Block, Course
 from winelab.course.templates import render
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Of the cells that the course writes around a lesson."""
+CHECK = "check"
+"""The id and the tag of a notebook's last code cell."""
 KERNEL = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -25,22 +27,22 @@ def check_source(number: int) -> str:
     return f"from winelab import check\n\ncheck({number})"
 
 
-def _text(block: Block, name: str, source: str) -> Any:
-    return nbformat.v4.new_markdown_cell(source, id=f"b{block.number:02d}-{name}")
+# A cell's id is its name: stored outputs find their cell by it, whatever the block's number is.
+def _text(name: str, source: str) -> Any:
+    return nbformat.v4.new_markdown_cell(source, id=name)
 
 
-def _code(block: Block, name: str, source: str, tag: str) -> Any:
-    cell_id = f"b{block.number:02d}-{name}"
-    return nbformat.v4.new_code_cell(source, id=cell_id, metadata={"tags": [tag]})
+def _code(name: str, source: str, tag: str) -> Any:
+    return nbformat.v4.new_code_cell(source, id=name, metadata={"tags": [tag]})
 
 
 def _check(block: Block) -> Any:
-    return _code(block, "check", check_source(block.number), "check")
+    return _code(CHECK, check_source(block.number), CHECK)
 
 
 def _filled_in(block: Block, name: str, template: str, **values: Any) -> Any:
     source = render(TEMPLATES / f"{template}.md.j2", block=block, **values).strip()
-    return _text(block, name, source)
+    return _text(name, source)
 
 
 def lab_notebook(course: Course, number: int) -> Any:
@@ -52,18 +54,18 @@ def lab_notebook(course: Course, number: int) -> Any:
     """
     block = course.block(number)
     waiting = unsolved_cells(course, number)
-    cells = [_filled_in(block, "title", "title", parts=COURSE_PARTS)]
+    cells = [_filled_in(block, "title", "title", parts=course.parts)]
 
     def place_given(until: str | None) -> None:
         while waiting and waiting[0].name != until:
             given = waiting.pop(0)
-            cells.append(_code(block, given.name, given.source, "given"))
+            cells.append(_code(given.name, given.source, "given"))
             # Folded: the student sees that it is there, and opens it when it matters.
             cells[-1]["metadata"]["jupyter"] = {"source_hidden": True}
 
     for at, piece in enumerate(block.pieces):
         if piece.kind == "text":
-            cells.append(_text(block, f"text-{at}", piece.content))
+            cells.append(_text(f"text-{at}", piece.content))
         elif piece.kind == "given":
             named = [later.content for later in block.pieces[at:] if later.kind == "cell"]
             place_given(named[0] if named else None)
@@ -75,7 +77,7 @@ def lab_notebook(course: Course, number: int) -> Any:
                     "outline; place cells in the outline's order."
                 )
             cell = waiting.pop(0)
-            cells.append(_code(block, cell.name, cell.source, "task" if cell.tasks else "shown"))
+            cells.append(_code(cell.name, cell.source, "task" if cell.tasks else "shown"))
             if cell.tasks:
                 hints = _filled_in(block, f"{cell.name}-hints", "hints", tasks=cell.tasks)
                 cells.append(hints)
@@ -91,7 +93,7 @@ def solved_notebook(course: Course, number: int) -> Any:
     block = course.block(number)
     changed = {course.outline.cell_of[section] for section in block.sections()}
     cells = [
-        _code(block, cell.name, cell.source, "task" if cell.name in changed else "given")
+        _code(cell.name, cell.source, "task" if cell.name in changed else "given")
         for cell in solved_cells(course, number)
     ]
     return _notebook(block, [_filled_in(block, "title", "solved"), *cells, _check(block)])
@@ -104,7 +106,7 @@ def fingerprint(cells: list[Any]) -> str:
 
 
 def _notebook(block: Block, cells: list[Any]) -> Any:
-    own = {"block": block.number, "edit": f"blocks/{block.name}", "built": fingerprint(cells)}
+    own = {"block": block.slug, "edit": f"blocks/{block.slug}", "built": fingerprint(cells)}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={**KERNEL, "winelab": own})
     nbformat.validate(notebook)
     return notebook

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from winelab.core.errors import CourseError
+from winelab.core.errors import CourseError, fail
+from winelab.core.order import Order
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def fail(path: Path, line: int, message: str) -> CourseError:
-    """Return the error for a mistake in a source: file, line, what to do."""
-    return CourseError(f"{path.parent.name}/{path.name}:{line}: {message}")
 
 
 @dataclass(frozen=True)
@@ -26,14 +22,25 @@ class Line:
     text: str
     source: Path
     number: int
+    written: str = ""
+    """The text as it was written, where a block's number was filled in."""
+
+    @property
+    def unfilled(self) -> str:
+        """The text with the reference in place of a block's number, indented as the text is."""
+        indent = self.text[: len(self.text) - len(self.text.lstrip())]
+        return indent + self.written.lstrip() if self.written else self.text
 
     def wrong(self, message: str) -> CourseError:
         """Return the error for a mistake in this line."""
         return fail(self.source, self.number, message)
 
 
-def read_lines(path: Path) -> list[Line]:
-    """Return the lines of a source. Raises CourseError where it is missing or not in UTF-8."""
+def read_lines(path: Path, order: Order | None = None) -> list[Line]:
+    """Return the lines of a source; with an `order`, the blocks' numbers in place of references.
+
+    Raises CourseError where the file is missing or not in UTF-8, and for a block that is not there.
+    """
     try:
         content = path.read_bytes()
         # Editors on Windows may put a byte order mark in front.
@@ -43,7 +50,14 @@ def read_lines(path: Path) -> list[Line]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise fail(path, line, "this line is not in UTF-8; save the file as UTF-8.") from None
-    return [Line(text, path, number) for number, text in enumerate(texts, start=1)]
+    lines = [Line(text, path, number) for number, text in enumerate(texts, start=1)]
+    if order is None:
+        return lines
+    filled = [order.fill(line.text, path, line.number) for line in lines]
+    return [
+        line if line.text == text else replace(line, text=text, written=line.text)
+        for line, text in zip(lines, filled, strict=True)
+    ]
 
 
 def holds(path: Path, text: str) -> bool:

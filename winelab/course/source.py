@@ -15,24 +15,22 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
-from winelab.core.errors import CourseError
+from winelab.core.errors import fail
+from winelab.core.order import ORDER, Listed, Order, find_all, find_one, read_order
 from winelab.core.paths import BLOCKS
-from winelab.course.reading import Line, fail, read_lines, read_top
+from winelab.course.reading import Line, read_lines, read_top
 
 Form = Literal["script", "notebook"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
-COURSE_PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
 HEADINGS = ("Goal", "Why", "Your task", "Look at it", "If it goes wrong", "Recap")
 
-_FOLDER = re.compile(r"\d\d_[a-z0-9_]+")
-_NUMBERS = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
 _OUTLINE = re.compile(r"( *)(?:\[([a-z0-9-]+)\]\s*(.*)|([a-z0-9-]+)(:?)\s*)")
 # The ids of a notebook's cells are made of these (see notebook.py) and of the cells' names.
 _RESERVED = re.compile(r"title|check|answer|end|text-\d+|.*-hints")
 # Formatters indent a comment that stands below indented code.
 _CHANGE = re.compile(r"\s*# %% ([a-z0-9-]+)(?: \((.+)\))?\s*")
-_FLAG = re.compile(r"script|notebook|removed|given|as in (\d+)")
+_FLAG = re.compile(r"script|notebook|removed|given|as in (\w+)")
 _HINT = re.compile(r"hint:\s*(.*)", re.IGNORECASE)
 _MISSPELT = re.compile(r"#\s*\?|#\s+:|#:\s*hint(?!:)", re.IGNORECASE)
 _DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given|check))\s*")
@@ -80,8 +78,8 @@ class Change:
     forms: tuple[Form, ...]
     given: bool
     """The student finds it there already, and is not asked for it."""
-    back_to: int | None
-    """The block after which it was as it is brought back; None where it is not."""
+    back_to: str
+    """The slug of the block after which it was as it is brought back; "" where it is not."""
     lines: tuple[Line, ...]
     """Its new code; without it the section is removed or brought back."""
     todo: tuple[str, ...]
@@ -108,7 +106,6 @@ class Metadata(BaseModel, frozen=True, strict=True, extra="forbid"):
     """What a lesson declares on top."""
 
     title: _Text
-    part: Literal[1, 2, 3]
     minutes: Annotated[int, Field(gt=0)]
     level: Literal[1, 2, 3]
     objectives: _Texts
@@ -117,11 +114,9 @@ class Metadata(BaseModel, frozen=True, strict=True, extra="forbid"):
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(Listed):
     """One block as written in its folder."""
 
-    number: int
-    folder: Path
     meta: Metadata
     pieces: tuple[LessonPiece, ...]
     changes: tuple[Change, ...]
@@ -130,11 +125,6 @@ class Block:
     def tasks(self) -> list[Change]:
         """The changes that a student is asked for."""
         return [change for change in self.changes if change.todo]
-
-    @property
-    def name(self) -> str:
-        """The folder's and the built files' stem, for example ``03_run``."""
-        return self.folder.name
 
     @property
     def title(self) -> str:
@@ -153,33 +143,24 @@ class Block:
 
 @dataclass(frozen=True)
 class Course:
-    """The outline and all blocks, by number from 0 without a gap."""
+    """The order, the outline and all blocks, by number from 0."""
 
+    order: Order
     outline: Outline
     blocks: tuple[Block, ...]
 
-    def block(self, number: int) -> Block:
-        """Return the block with that number. Raises CourseError where there is none."""
-        if 0 <= number < len(self.blocks):
-            return self.blocks[number]
-        raise CourseError(
-            f"There is no block {number}: the blocks are 0 to {len(self.blocks) - 1}."
-        )
+    @property
+    def parts(self) -> dict[int, str]:
+        """The title of each part."""
+        return self.order.parts
+
+    def block(self, which: int | str) -> Block:
+        """Return the block of a number or name. Raises CourseError where there is none."""
+        return find_one(self.blocks, which)
 
     def find(self, text: str) -> list[Block]:
-        """Return the blocks that a text such as "3", "0-13", "3,14" or "all" names, in its order.
-
-        Raises CourseError for what names none.
-        """
-        if text == "all":
-            return list(self.blocks)
-        found: list[Block] = []
-        for word in re.split(r"[\s,]+", text.strip()):
-            match = _NUMBERS.fullmatch(word)
-            if not match or int(match[1]) > int(match[2] or match[1]):
-                raise CourseError(f'"{word}" names no blocks: write numbers, such as 3,14 or 3-5.')
-            found += map(self.block, range(int(match[1]), int(match[2] or match[1]) + 1))
-        return found
+        """Return the blocks that a text names (see `find_all`). Raises CourseError for none."""
+        return find_all(self.blocks, text)
 
 
 # --- the outline -------------------------------------------------------------------------------
@@ -235,7 +216,7 @@ def read_outline(path: Path) -> Outline:
 # --- code.py -----------------------------------------------------------------------------------
 
 
-def read_code(path: Path, outline: Outline) -> tuple[Change, ...]:
+def read_code(path: Path, outline: Outline, order: Order) -> tuple[Change, ...]:
     """Read a block's code.py: percent cells named after the sections that they change.
 
     In a cell, ``#:`` lines are the task (the TODO of the student's cell). Those from a
@@ -244,12 +225,15 @@ def read_code(path: Path, outline: Outline) -> tuple[Change, ...]:
     """
     changes: list[Change] = []
     seen: set[tuple[str, Form, bool]] = set()
-    for mark, section, flags, body in _percent_cells(path, outline):
+    for mark, section, flags, body in _percent_cells(path, outline, order):
         for flag in flags:
             if not _FLAG.fullmatch(flag):
-                known = 'script, notebook, removed, given or "as in 4"'
+                known = 'script, notebook, removed, given or "as in SLUG"'
                 raise mark.wrong(f'"{flag}" is unknown; write {known}.')
-        back = [int(flag.removeprefix("as in ")) for flag in flags if flag.startswith("as in ")]
+        back = [flag.removeprefix("as in ") for flag in flags if flag.startswith("as in ")]
+        for slug in back:
+            if slug not in {block.slug for block in order.blocks}:
+                raise mark.wrong(f'"as in {slug}" names no block of {ORDER}.')
         gone, given = bool(back) or "removed" in flags, "given" in flags
         forms = tuple(form for form in FORMS if form in flags) or FORMS
         todo, hints, code = _read_marks(body)
@@ -270,16 +254,16 @@ def read_code(path: Path, outline: Outline) -> tuple[Change, ...]:
             if wrong:
                 raise mark.wrong(f'"{section}" {message}')
         seen |= places
-        back_to = back[0] if back else None
+        back_to = back[0] if back else ""
         changes.append(Change(mark, section, forms, given, back_to, code, todo, hints))
     return tuple(changes)
 
 
 def _percent_cells(
-    path: Path, outline: Outline
+    path: Path, outline: Outline, order: Order
 ) -> Iterator[tuple[Line, str, list[str], list[Line]]]:
     """Yield each ``# %%`` mark, its section and flags, and the lines below it."""
-    lines = read_lines(path)
+    lines = read_lines(path, order)
     marks = [at for at, line in enumerate(lines) if line.text.lstrip().startswith("# %%")]
     marks.append(len(lines))
     for line in lines[: marks[0]]:
@@ -323,13 +307,15 @@ def _read_marks(body: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...], tup
 # --- lesson.md ---------------------------------------------------------------------------------
 
 
-def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPiece, ...]]:
+def read_lesson(
+    path: Path, outline: Outline, order: Order
+) -> tuple[Metadata, tuple[LessonPiece, ...]]:
     """Read a block's lesson.md: metadata, prose, and ``:::`` lines that say where cells stand.
 
     ``::: cell train`` is the place of a cell, ``::: given`` that of all cells before the next
     named one, ``::: check`` that of the check. Raises CourseError for what is wrong or missing.
     """
-    whole = read_lines(path)
+    whole = read_lines(path, order)
     meta, lines = read_top(whole, path, Metadata)
     pieces: list[LessonPiece] = []
     prose: list[Line] = []
@@ -372,17 +358,15 @@ def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPie
 # --- the course --------------------------------------------------------------------------------
 
 
-def read_block(folder: Path, outline: Outline) -> Block:
+def read_block(listed: Listed, outline: Outline, order: Order) -> Block:
     """Read one block's folder. Raises CourseError for a mistake in it."""
+    folder = listed.folder
     lesson = folder / "lesson.md"
-    if not _FOLDER.fullmatch(folder.name):
-        raise fail(lesson, 1, 'name the folder with two digits and a slug: "03_run".')
     if not (folder / "checks.py").is_file():
         raise fail(folder / "checks.py", 1, "the file is missing.")
-    meta, pieces = read_lesson(lesson, outline)
-    block = Block(
-        int(folder.name[:2]), folder, meta, pieces, read_code(folder / "code.py", outline)
-    )
+    meta, pieces = read_lesson(lesson, outline, order)
+    changes = read_code(folder / "code.py", outline, order)
+    block = Block(**vars(listed), meta=meta, pieces=pieces, changes=changes)
     placed = {piece.content for piece in pieces if piece.kind == "cell"}
     for task in block.tasks:
         cell = outline.cell_of[task.section]
@@ -398,26 +382,21 @@ def minutes(blocks: Iterable[Block]) -> int:
 
 
 def read_course(folder: Path = BLOCKS) -> Course:
-    """Read all blocks of `folder`: the outline first, then each block.
+    """Read the course in `folder`: the order and the outline first, then each block.
 
-    Raises CourseError for a mistake in a block, and for numbers that leave a gap or come twice.
+    Raises CourseError for a mistake in any of them, and for a folder that the order does not list.
     """
+    order = read_order(folder)
+    path = folder / ORDER
+    listed = {block.slug for block in order.blocks}
+    for name in sorted(one.name for one in folder.iterdir() if one.is_dir()):
+        if name not in listed and name[0] not in "._":
+            last = len(path.read_text(encoding="utf-8").splitlines())
+            raise fail(path, last, f'the folder "{name}" is not listed here.')
     outline = read_outline(folder / "outline.txt")
-    blocks: list[Block] = []
-    for path in sorted(folder.iterdir()):
-        if not path.is_dir() or path.name[0] in "._":
-            continue
-        block = read_block(path, outline)
-        expected = len(blocks)
-        if block.number != expected:
-            message = (
-                f"block {block.number} is there twice: {blocks[-1].name} and {path.name}."
-                if block.number < expected
-                else f"block number {expected} is missing before {path.name}."
-            )
-            raise fail(path / "lesson.md", 1, message)
-        blocks.append(block)
-    return Course(outline, tuple(blocks))
+    return Course(
+        order, outline, tuple(read_block(block, outline, order) for block in order.blocks)
+    )
 
 
 @cache

@@ -2,9 +2,12 @@
 
 A table of sessions, a timetable, stands between two comments. The first says what is planned:
 
-    <!-- sessions: 90 minutes; every block; home 9 16; 0-3 | 4-7 | 8-10 -->
+    <!-- sessions: 90 minutes; home tags; every block, from train | params_metrics | artifacts -->
     (the table, which `make build` writes)
     <!-- sessions: end -->
+
+With "every block, from" the first block of each session stands there: a new block is in the session
+of the one before it. Without it, all blocks of each session do: `train run..tags | autolog`.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from dataclasses import dataclass
 
 from winelab.core.errors import CourseError
 from winelab.course.notebook import TEMPLATES
-from winelab.course.source import COURSE_PARTS, Block, Course, minutes
+from winelab.course.source import Block, Course, minutes
 from winelab.course.templates import render
 
 START, END = "<!-- blocks: start -->", "<!-- blocks: end -->"
 TALK = 15
 """Minutes that a session must leave for its opening question, the slides and the end."""
 
-_PLAN = re.compile(r"(\d+) minutes; (every block; )?(?:home ([\d -]+); )?([\d |-]+)")
+_PLAN = re.compile(r"(\d+) minutes; (?:home ([^;]+); )?(every block, from )?([^;]+)")
 _PLACE = re.compile(r"(<!-- sessions: (?!end)(.*?) -->\n).*?(<!-- sessions: end -->)", re.DOTALL)
 
 
@@ -32,7 +35,7 @@ def with_blocks(page: str, course: Course) -> str:
     The table has a row a block, and one with name and minutes above those of a part.
     """
     table = render(
-        TEMPLATES / "blocks.md.j2", blocks=course.blocks, parts=COURSE_PARTS, minutes=minutes
+        TEMPLATES / "blocks.md.j2", blocks=course.blocks, parts=course.parts, minutes=minutes
     )
     found = f"{START}\n\n{table}\n\n{END}"
     return re.sub(f"{START}.*?{END}", lambda _: found, page, flags=re.DOTALL)
@@ -47,23 +50,26 @@ class Plan:
     """The blocks of each session, in order."""
     home: list[Block]
     """Blocks of these sessions that are done at home."""
-    every: bool
-    """Whether each block of the course must be there."""
 
 
 def read_plan(words: str, course: Course) -> Plan:
     """Read the plan in a comment's words. Raises CourseError for what is none."""
     match = _PLAN.fullmatch(words)
     if not match:
-        form = "90 minutes; every block; home 9 16; 0-3 | 4-7 | 8-10"
+        form = "90 minutes; home tags; every block, from train | params_metrics"
         raise CourseError(f'"{words}" is not understood; write a timetable like "{form}".')
-    length, every, home, sessions = match.groups()
-    return Plan(
-        int(length),
-        [course.find(text) for text in sessions.split("|")],
-        course.find(home) if home else [],
-        bool(every),
-    )
+    length, home, every, planned = match.groups()
+    sessions = [course.find(text) for text in planned.split("|")]
+    if every:
+        firsts = [block.number for session in sessions for block in session]
+        if firsts[0] != 0 or firsts != sorted({*firsts}) or len(firsts) != len(sessions):
+            raise CourseError(
+                f'"{planned}" must be the first block of each session, in the course\'s order, from '
+                f"{course.blocks[0].slug} on."
+            )
+        ends = [*firsts[1:], len(course.blocks)]
+        sessions = [list(course.blocks[first:end]) for first, end in zip(firsts, ends, strict=True)]
+    return Plan(int(length), sessions, course.find(home) if home else [])
 
 
 def timetable(plan: Plan, course: Course) -> str:
@@ -76,11 +82,7 @@ def timetable(plan: Plan, course: Course) -> str:
     times = Counter(block.number for block in planned)
     for block in [*planned, *plan.home]:
         if times[block.number] != 1:
-            raise CourseError(f"block {block.number} is planned {times[block.number]} times.")
-    missing = [str(block.number) for block in course.blocks if not times[block.number]]
-    if plan.every and missing:
-        named = ", ".join(missing)
-        raise CourseError(f"no session has block {named}: put it into the line above the table.")
+            raise CourseError(f"{block.slug} is planned {times[block.number]} times.")
     sessions = []
     for at, session in enumerate(plan.sessions, start=1):
         here = [block for block in session if block not in plan.home]

@@ -18,7 +18,7 @@ from winelab.core.errors import CourseError
 from winelab.core.files import write_text
 from winelab.core.paths import LABS, ROOT
 from winelab.course.compose import solved_cells
-from winelab.course.notebook import as_text, fingerprint, lab_notebook
+from winelab.course.notebook import CHECK, as_text, fingerprint, lab_notebook
 from winelab.course.source import Block, Course, read_course
 from winelab.system import packages
 
@@ -40,7 +40,7 @@ BEGIN = """\
 # The course's folder and its store, wherever this notebook lies.
 from winelab.grading.nbgrader import begin
 
-begin({number})"""
+begin("{slug}")"""
 
 _PICTURE = re.compile(r"!\[([^\]]*)\]\((\.\./[^)]+\.png)\)")
 
@@ -53,7 +53,7 @@ def source_notebook(course: Course, number: int) -> Any:
     """
     block = course.block(number)
     notebook = lab_notebook(course, number)
-    solved = {f"b{number:02d}-{cell.name}": cell.source for cell in solved_cells(course, number)}
+    solved = {cell.name: cell.source for cell in solved_cells(course, number)}
     lab = {c["id"] for c in notebook["cells"] if c["cell_type"] == "code"}
     lost = set(solved) - lab
     if lost:
@@ -65,18 +65,18 @@ def source_notebook(course: Course, number: int) -> Any:
     cells: list[Any] = []
     for cell in notebook["cells"]:
         if cell is first:
-            cells.append(_locked(f"b{number:02d}-begin", BEGIN.format(number=number)))
+            cells.append(_locked("begin", BEGIN.format(slug=block.slug)))
         answer = solved.get(cell["id"], "")
         if cell["cell_type"] == "markdown":
             cell = _with_pictures(cell)
-        elif cell["id"] != f"b{number:02d}-check" and answer != cell["source"]:
+        elif cell["id"] != CHECK and answer != cell["source"]:
             cell["metadata"]["winelab"] = {"lab": cell["source"]}
             cell["metadata"]["nbgrader"] = _mark(cell["id"], solution=True)
             cell["source"] = f"### BEGIN SOLUTION\n{answer}\n### END SOLUTION"
         # The way to the whole answer is not for a graded assignment.
-        if cell["id"] != f"b{number:02d}-answer":
+        if cell["id"] != "answer":
             cells.append(cell)
-        if cell["id"] == f"b{number:02d}-check":
+        if cell["id"] == CHECK:
             cells += _tests(block)
     notebook["cells"] = cells
     notebook["metadata"]["winelab"]["built"] = fingerprint(cells)
@@ -104,10 +104,10 @@ def _tests(block: Block) -> list[Any]:
     return [
         _locked(
             # The id outlives a change of the checks' order.
-            f"b{block.number:02d}-{check.name}",
+            check.name,
             f"# 1 point: {check.line}\n"
             "from winelab.checks.checking import require\n\n"
-            f'require({block.number}, "{check.name}")',
+            f'require("{block.slug}", "{check.name}")',
             grade=True,
             points=1,
         )

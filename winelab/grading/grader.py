@@ -34,7 +34,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from winelab.checks.checking import checks_of, verdict_on
+from winelab.checks.checking import checks_of, source_text, verdict_on
 from winelab.checks.report import Verdict
 from winelab.core.errors import CourseError
 from winelab.core.paths import course_environment
@@ -154,7 +154,7 @@ def _graded(hand_in: HandIn, limits: Limits) -> tuple[tuple[Verdict, ...], str, 
     job = {
         "notebook": notebook,
         "name": block.name,
-        "number": block.number,
+        "slug": block.slug,
         "limits": asdict(limits),
         "content": base64.b64encode(content).decode(),
         **prepared,
@@ -170,7 +170,7 @@ def _graded(hand_in: HandIn, limits: Limits) -> tuple[tuple[Verdict, ...], str, 
             if "unread" in message:
                 return (), problem, ""
             where = " when it was checked"
-            key = _tell(box, {"checks": (block.folder / "checks.py").read_text(encoding="utf-8")})
+            key = _tell(box, {"checks": source_text(block.folder / "checks.py")})
             message = _heard(box, key, "verdicts", "failed")
             if "failed" in message:
                 raise ValueError(message["failed"])

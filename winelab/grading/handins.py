@@ -23,7 +23,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from winelab.core.errors import CourseError
-from winelab.core.paths import SOLUTIONS, block_folders
+from winelab.core.order import read_order
+from winelab.core.paths import SOLUTIONS
 from winelab.course.notebook import fingerprint
 from winelab.grading.result import MOST_BYTES, HandIn, read_file
 from winelab.tracking.data import sha256
@@ -73,7 +74,7 @@ def key(name: str) -> str:
 @cache
 def slugs() -> dict[int, str]:
     """Return each block's number and its slug, such as 14 and "autolog"."""
-    return {number: folder.name[3:] for number, folder in block_folders().items()}
+    return {block.number: block.slug for block in read_order().blocks}
 
 
 # What browsers, desktops and Jupyter add to the name of a copy.
@@ -220,18 +221,24 @@ def read_content(file: Path) -> Content:
         return Content(unread=str(error))
     digest = sha256(data)
     if file.suffix.lower() == ".py":
-        match = re.match(r"\W{0,4}Wine Lab, block (\d+):", data[:200].decode("utf-8", "replace"))
-        return Content(digest, int(match[1]) if match else None)
+        head = data[:400].decode("utf-8", "replace")
+        match = re.match(r"\W{0,4}Wine Lab, block .*?(?:blocks/|labs/\d\d_)(\w+)", head, re.DOTALL)
+        return Content(digest, _number(match[1]) if match else None)
     try:
         notebook = json.loads(data)
         marks = notebook["metadata"].get("winelab", {})
         cells = [{"source": "".join(cell["source"])} for cell in notebook["cells"]]
-        # True is an int, too.
-        block = marks.get("block") if type(marks.get("block")) is int else None
-        return Content(digest, block, marks.get("built") == fingerprint(cells))
+        return Content(
+            digest, _number(marks.get("block")), marks.get("built") == fingerprint(cells)
+        )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         # Broken, and like no other file: a script under this name is also there as a script.
         return Content(str(file))
+
+
+def _number(slug: object) -> int | None:
+    """Return the number of the block of that name, whatever it was when the file was made."""
+    return next((number for number, name in slugs().items() if name == slug), None)
 
 
 @cache
@@ -529,7 +536,7 @@ def _block(said: Named, content: Content, entry: Found, reader: _Reader) -> int 
     words = ""
     if content.unread:
         block, words = None, content.unread
-    elif block is None and made_for in slugs():
+    elif block is None and made_for is not None:
         block = made_for
         words = f"taken for block {block}; its content says so, its name says no block"
     elif block is None:

@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, LABS, ROOT, block_folders, course_environment
+from winelab.core.order import find_one, read_order
+from winelab.core.paths import LABS, ROOT, course_environment
 from winelab.tracking.store import prepare
 from winelab.tracking.workspace import NAME, furnish
 
@@ -23,20 +23,19 @@ GRADING = "NBGRADER_EXECUTION"
 SECONDS = 120
 """What one cell may take when it is graded; nbgrader's own limit, 30 s, ends a slow start."""
 
-_begun: list[int] = []
+_begun: list[str] = []
 
 
-def begin(number: int) -> None:
-    """Make this kernel one of the course's, for block `number`: its folder and its store.
+def begin(slug: str) -> None:
+    """Make this kernel one of the course's, for the block `slug`: its folder and its store.
 
     For a student that is the course's own folder, so that `make ui` shows the runs. While
     nbgrader grades it is an empty room, taken away when the kernel ends: no hand-in meets the
     runs of another. Call it before MLflow is imported; a second call does nothing.
     """
-    if number in _begun:
+    if slug in _begun:
         return
-    if number not in block_folders():
-        raise CourseError(f"There is no block {number} in {BLOCKS}.")
+    block = find_one(read_order().blocks, slug)
     if os.environ.get(GRADING):
         desk = tempfile.mkdtemp(prefix="winelab-")
         atexit.register(shutil.rmtree, desk, ignore_errors=True)
@@ -52,9 +51,9 @@ def begin(number: int) -> None:
         root, labs = ROOT, LABS
     os.environ.update(course_environment(root))
     # Runs are tagged with the block that this name says, whatever the file is called.
-    os.environ["WINELAB_SOURCE"] = f"{block_folders()[number].name}.ipynb"
+    os.environ["WINELAB_SOURCE"] = f"{block.name}.ipynb"
     os.chdir(labs)
-    _begun.append(number)
+    _begun.append(slug)
 
 
 def use_labs(config: Any) -> None:

@@ -264,22 +264,20 @@ def keep_interpreter() -> Callable[[], None]:
     return restore
 
 
-def verdicts(
-    number: int, name: str, checks: str, variables: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def verdicts(slug: str, checks: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run a block's checks on the variables and on the store of this process.
 
     Returns each check's "name", whether it is "done", and its "hint".
     """
     from winelab.checks.checking import run_checks
     from winelab.checks.fixtures import CheckContext
+    from winelab.core.order import Listed
 
-    desk = Path(tempfile.mkdtemp(prefix="winelab-"))
-    folder = desk / name
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="winelab-"))
     (folder / "checks.py").write_text(checks, encoding="utf-8")
-    (folder / "lesson.md").write_text(f"title: {name}\n", encoding="utf-8")
-    report = run_checks(CheckContext(number, variables), desk)
+    (folder / "lesson.md").write_text(f"title: {slug}\n", encoding="utf-8")
+    # The worker has no course of which this were a part; number and part are nobody's question.
+    report = run_checks(CheckContext(Listed(0, slug, 1, folder), variables))
     return [{"name": v.name, "done": v.done, "hint": v.hint} for v in report.verdicts]
 
 
@@ -361,7 +359,7 @@ def main() -> None:
     more = json.loads(jobs.readline())
     key = more["key"]
     try:
-        tell(verdicts=verdicts(job["number"], name, more["checks"], end.variables))
+        tell(verdicts=verdicts(job["slug"], more["checks"], end.variables))
     except BaseException as error:
         tell(failed=last_line(error))
     # Not by way of the hand-in's atexit functions and threads.

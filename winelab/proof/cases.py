@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 
 from winelab.checks.authoring import Mistake
-from winelab.checks.checking import checks_of
+from winelab.checks.checking import checks_of, source_text
 from winelab.checks.report import Verdict
 from winelab.core.mlflow_private import ARTIFACT_ROOT
 from winelab.core.paths import SOLUTIONS, TABLE
@@ -240,9 +240,9 @@ for name in ("ElasticNet", "Ridge", "Lasso"):
 # DESIGN.md's facts: the test RMSE of ElasticNet on the original table, by alpha, from the block
 # that prints it first to the last one.
 ORIGINAL_RMSE = {"0.5": "0.744", "0.1": "0.692", "0.01": "0.641"}
-FIRST_RUN = 3
+FIRST_RUN = "run"
 """The first block that leaves a run in a store."""
-FIRST_RMSE = 4
+FIRST_RMSE = "params_metrics"
 """The block from which on a script prints its RMSE and takes --alpha."""
 AS_A_STRANGER = {"MLFLOW_TRACKING_URI": "", ARTIFACT_ROOT: ""}
 """Without what `make` sets."""
@@ -315,7 +315,7 @@ def mistake_cases(course: Course, block: Block) -> Iterator[Case]:
 
 def example_cases(block: Block) -> Iterator[Case]:
     """Yield the small examples of a lesson."""
-    for example in examples((block.folder / "lesson.md").read_text(encoding="utf-8")):
+    for example in examples(source_text(block.folder / "lesson.md")):
         code = Code("example.ipynb", (example.code,))
         step = Step(code, partial(prints, example=example), check=False)
         yield Case(block, Part.EXAMPLES, f"lesson.md:{example.line}", (step,))
@@ -325,7 +325,7 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
     """Yield what a class meets beyond the first run: again, after a crash, in another folder."""
     solved = solved_code(course, block)
     killed = Code(solved.source, (KILLED, *(solved.cells or ())))
-    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if block.number >= FIRST_RMSE else ()
+    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if _prints_its_rmse(course, block) else ()
     again = (
         Step(killed, partial(ends_in, words=("died",)), check=False),
         script_step(block, arguments=settings),
@@ -342,25 +342,25 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
     judge = partial(is_untouched, may_pass=1 if "def main(" in text else 0)
     step = Step(Code(name), judge, files={f"solutions/{name}": text})
     yield Case(block, Part.UNSOLVED, "the script as make watch lays it out", (step,))
-    yield alone_case(
-        block, original, makes_store=block in (course.block(FIRST_RUN), course.blocks[-1])
-    )
+    yield alone_case(course, block, original)
 
 
-def alone_case(block: Block, original: Path | None, makes_store: bool) -> Case:
+def _prints_its_rmse(course: Course, block: Block) -> bool:
+    return block.number >= course.block(FIRST_RMSE).number
+
+
+def alone_case(course: Course, block: Block, original: Path | None) -> Case:
     """Return the script copied out of the course, without what `make` sets (P9), on a named table.
 
-    Args:
-        block: the block.
-        original: the original table, which is named then; the twin where it is not at hand.
-        makes_store: let MLflow make the store. To ask that twice is enough: it takes seconds.
+    That is the original one; the twin where it is not at hand.
     """
     name, table = f"../elsewhere/{block.name}.py", ("--data", "../my wines.csv")
     files: dict[str, str | Path] = {
         f"elsewhere/{block.name}.py": (SOLUTIONS / f"{block.name}.py").read_text(encoding="utf-8"),
         "my wines.csv": Path("data", TABLE.name),
     }
-    if not makes_store:
+    # MLflow makes the store. To ask that twice is enough: it takes seconds.
+    if block not in (course.block(FIRST_RUN), course.blocks[-1]):
         files["elsewhere/mlflow.db"] = Path("mlflow.db")
 
     def alone(judge: Judge, *arguments: str, check: bool = False) -> Step:
@@ -368,10 +368,10 @@ def alone_case(block: Block, original: Path | None, makes_store: bool) -> Case:
         return Step(code, judge, check=check, environment=AS_A_STRANGER, files=files)
 
     steps = [alone(passes, check=True)]
-    if block.number >= FIRST_RMSE:
+    if _prints_its_rmse(course, block):
         words = ("SystemExit: 2", "argument --alpha: invalid float value: 'strong'")
         steps.append(alone(partial(ends_in, words=words), "--alpha", "strong"))
-    if original and block.number == FIRST_RMSE:
+    if original and block.slug == FIRST_RMSE:
         for alpha, figure in ORIGINAL_RMSE.items():
             steps.append(alone(partial(prints_rmse, figure=figure), "--alpha", alpha))
     what = "on the original table" if original else "with a table named"

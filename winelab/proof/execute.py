@@ -81,7 +81,7 @@ def execute(
     workspace: Path,
     where: Where = Where.FORKED,
     *,
-    check: int | None = None,
+    check: int | str | None = None,
     environment: Mapping[str, str] | None = None,
     limit: float = TIME_LIMIT,
 ) -> Outcome:

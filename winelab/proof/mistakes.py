@@ -43,5 +43,5 @@ def mistaken_cells(course: Course, block: Block, mistake: Mistake) -> list[str]:
 
 def _wrong(block: Block, mistake: Mistake, why: str) -> CourseError:
     return CourseError(
-        f'{block.name}/checks.py: the mistake "{mistake.what}" cannot be made: {why}.'
+        f'{block.slug}/checks.py: the mistake "{mistake.what}" cannot be made: {why}.'
     )

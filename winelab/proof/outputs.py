@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from winelab.checks.checking import UNFILLED
 from winelab.core.errors import CourseError
 from winelab.core.files import write_text
 from winelab.core.paths import SOLUTIONS
@@ -68,11 +69,14 @@ def differences(stored: Sequence[list[Any]], fresh: Sequence[list[Any]]) -> list
 
 
 def with_outputs(course: Course, block: Block) -> Any:
-    """Return the solved notebook with fresh outputs. Raises CourseError when it does not run."""
+    """Return the solved notebook with fresh outputs, those of its check with references.
+
+    Raises CourseError when it does not run.
+    """
     notebook = solved_notebook(course, block.number)
     code = solved_code(course, block, check=True)
     with clean_workspace() as workspace:
-        outcome = execute(code, workspace, Where.KERNEL)
+        outcome = execute(code, workspace, Where.KERNEL, environment={UNFILLED: "1"})
     if outcome.error:
         raise CourseError(f"{code.source} does not run: {outcome.last_line}")
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -89,7 +93,7 @@ def main(number: int | None = None) -> int:
     with fork_server():
         for block in blocks:
             notebook = with_outputs(course, block)
-            write_text(block.folder / OUTPUTS, outputs_text(notebook))
+            write_text(block.folder / OUTPUTS, outputs_text(course, block, notebook))
             write_text(SOLUTIONS / f"{block.name}.ipynb", solved_text(course, block))
             print(f"solutions/{block.name}.ipynb")
     return 0

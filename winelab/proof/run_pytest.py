@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from winelab.core.order import find_one, read_order
 from winelab.core.paths import ROOT, course_environment
-from winelab.course.source import read_course
 from winelab.system.forkserver import fork_server
 
 
@@ -30,11 +30,11 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
         return ["tests", "-q", "--full", *spread, color]
     paths, only = ["tests/course"], []
     if number is not None:
-        name = read_course().block(number).name
+        folder = f"blocks/{find_one(read_order().blocks, number).slug}"
         paths = ["tests/course", "tests/browser"]
         # A block with more to prove than the others has a folder of tests of its own.
-        if (ROOT / "tests" / name).is_dir():
-            paths.append(f"tests/{name}")
+        if (ROOT / "tests" / folder).is_dir():
+            paths.append(f"tests/{folder}")
         only = ["--block", str(number)]
     # One process: the cases run beside it (see tests/ahead.py), and it would start for nothing.
     return [*paths, "-q", "-n", "0", *only, color]

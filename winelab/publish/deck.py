@@ -23,7 +23,7 @@ from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
 from winelab.course.difference import Changed, changed_lines
 from winelab.course.reading import Line, read_lines, read_top
-from winelab.course.source import COURSE_PARTS, Block, Course, minutes
+from winelab.course.source import Block, Course, minutes
 from winelab.course.templates import render
 
 SLIDES = ROOT / "slides"
@@ -87,7 +87,7 @@ class Deck:
 
 def read_deck(path: Path, course: Course) -> Deck:
     """Read one deck. Raises CourseError, with file and line, for what is not as it must be."""
-    lines = [_with_facts(line, course) for line in read_lines(path)]
+    lines = [_with_facts(line, course) for line in read_lines(path, course.order)]
     top, below = read_top(lines, path, Top)
     slides = _Reader(course).read(below)
     if not slides:
@@ -96,7 +96,7 @@ def read_deck(path: Path, course: Course) -> Deck:
 
 
 def _with_facts(line: Line, course: Course) -> Line:
-    """Fill in each {minutes 3}, {blocks 0-13}, {title 3} and {version mlflow} of a line."""
+    """Fill in {minutes run}, {blocks all}, {range part 1}, {title run} and {version mlflow}."""
 
     def fact(match: re.Match[str]) -> str:
         name, about = match[1], match[2].strip()
@@ -104,10 +104,13 @@ def _with_facts(line: Line, course: Course) -> Line:
             return str(minutes(course.find(about)))
         if name == "blocks":
             return str(len(course.find(about)))
+        if name == "range":
+            first, *_, last = course.find(about)
+            return f"{first.number} to {last.number}"
         if name == "title":
             return _find_one(course, about).title
         if name != "version":
-            known = "there are minutes, blocks, title, version"
+            known = "there are minutes, blocks, range, title, version"
             raise CourseError(f"{match[0]} is not known; {known}.")
         pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
         found = re.search(rf"(?m)^{re.escape(about)}==([\w.]+)", pins)
@@ -150,8 +153,9 @@ class _Reader:
     def read(self, lines: list[Line]) -> list[Slide]:
         """Return the slides of a deck, whose facts are filled in."""
         # Known first: a map marks the blocks whose code comes after it.
-        shown = (re.match(r"::: *(?:code|change) +(\d+)", line.text) for line in lines)
-        self.changes = {int(match[1]) for match in shown if match}
+        shown = (re.match(r"::: *(?:code|change) +(\w+)", line.text) for line in lines)
+        named = {match[1] for match in shown if match}
+        self.changes = {b.number for b in self.course.blocks if named & {b.slug, str(b.number)}}
         fenced = False
         for line in lines:
             self.line = line
@@ -211,7 +215,7 @@ class _Reader:
     # --- directives ---
 
     def do_blocks(self, words: str) -> str:
-        """`::: blocks 3`: the blocks that the slide is about; named on it, their minutes noted."""
+        """`::: blocks run`: the blocks that a slide is about; named on it, their minutes noted."""
         found, slide = self.course.find(words), self.slides[-1]
         slide.blocks = tuple(block.number for block in found)
         told = f"{slide.about}: {minutes(found)} minutes."
@@ -221,7 +225,7 @@ class _Reader:
         return ""
 
     def do_code(self, words: str, *more: str) -> str:
-        """`::: code 4 "a" to "b" and "c"`: lines of the script after block 4, the new ones marked.
+        """`::: code run "a" to "b" and "c"`: lines of the script after a block, new ones marked.
 
         Without a range, all that changed.
         """
@@ -236,7 +240,7 @@ class _Reader:
         return code_html(rows, self.widths[0] if self.widths else WIDTH)
 
     def do_change(self, words: str) -> str:
-        """`::: change 4`: as `code`, with the lines that went away."""
+        """`::: change run`: as `code`, with the lines that went away."""
         return self.do_code(words, "removed")
 
     def selected(self, lines: list[Changed], ranges: str, block: Block) -> list[Row]:
@@ -265,7 +269,7 @@ class _Reader:
         return rows
 
     def do_map(self, words: str) -> str:
-        """`::: map 0-13 in 7`: the blocks with their titles and minutes, seven to a column.
+        """`::: map part 1 in 7`: the blocks with their titles and minutes, seven to a column.
 
         Blocks of several parts have a column a part. Where one column has the whole slide, what a
         student can do afterwards stands there too.
@@ -273,12 +277,12 @@ class _Reader:
         text, _, rows = words.partition(" in ")
         found = self.course.find(text.strip())
         if rows and not (rows.isdigit() and int(rows)):
-            raise CourseError('write the map as "0-13 in 7".')
+            raise CourseError('write the map as "part 1 in 7".')
         self.slides[-1].map = True
         size = int(rows or len(found))
         columns = [found[at : at + size] for at in range(0, len(found), size)]
-        by_part = [list(own) for _, own in groupby(found, key=lambda block: block.meta.part)]
-        parts = COURSE_PARTS if len(by_part) > 1 else None
+        by_part = [list(own) for _, own in groupby(found, key=lambda block: block.part)]
+        parts = self.course.parts if len(by_part) > 1 else None
         return render(
             THEME / "map.html.j2",
             columns=by_part if parts else columns,
@@ -337,7 +341,8 @@ class _Reader:
             if left + wide > 100 or top + high > 100 or not wide or not high:
                 raise CourseError("the crop reaches beyond the picture.")
             return png_html(path, alt, (left, top, wide, high))
-        drawing = path.read_text(encoding="utf-8").partition("<svg ")[2].strip()
+        lines = [line.text for line in read_lines(path, self.course.order)]
+        drawing = "\n".join(lines).partition("<svg ")[2].strip()
         label = f'<svg role="img" aria-label="{html.escape(alt)}" '
         return f'<figure class="drawing">{label}{drawing}</figure>'
 

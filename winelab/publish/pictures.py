@@ -65,7 +65,8 @@ def main(number: int | None = None) -> int:
 
     Raises CourseError when there is no browser, or a mistake in a picture.yaml.
     """
-    specs = of_block(read_specs(), number)
+    slug = None if number is None else course().block(number).slug
+    specs = of_block(read_specs(), slug)
     if missing := missing_fonts():
         say(f"The letters will look different: this machine lacks {' and '.join(missing)}.")
     started = time.monotonic()
@@ -103,7 +104,7 @@ def take_all(
         except CourseError as error:
             failed.append(spec)
             words = str(error).rstrip(".")
-            say(f"{spec.file} (block {spec.block}): {words}. The old picture is kept.")
+            say(f"{spec.file} ({spec.block}): {words}. The old picture is kept.")
         else:
             say(f"docs/pictures/{spec.file}")
     return failed
@@ -121,8 +122,8 @@ def prepared(spec: ScreenshotSpec, course: Course) -> Iterator[tuple[Path, str]]
     """
     with clean_workspace() as workspace, serving(spec, workspace, course) as address:
         # Meanwhile the server loads what it needs.
-        for number, *arguments in spec.ran:
-            code, where = solved_code(course, course.block(int(number)), check=True), Where.KERNEL
+        for slug, *arguments in spec.ran:
+            code, where = solved_code(course, course.block(slug), check=True), Where.KERNEL
             if arguments:
                 script = Path(code.source).with_suffix(".py").name
                 shutil.copy(ROOT / "solutions" / script, workspace / "solutions")
@@ -172,15 +173,16 @@ def worked_notebook(course: Course, spec: ScreenshotSpec) -> tuple[Any, list[int
 
     It is untouched, solved, or has a mistake. Raises CourseError when the block knows no such one.
     """
-    block, notebook = course.block(spec.block), lab_notebook(course, spec.block)
+    block = course.block(spec.block)
+    notebook = lab_notebook(course, block.number)
     if spec.cells == UNTOUCHED:
         return notebook, []
-    cells, again = solved_cells(course, spec.block), []
+    cells, again = solved_cells(course, block.number), []
     sources = [cell.source for cell in cells]
     if spec.cells != SOLVED:
         found = [one for one in checks_of(block.folder).mistakes if one.what == spec.cells]
         if not found:
-            raise CourseError(f'{block.name}/checks.py has no mistake "{spec.cells}"')
+            raise CourseError(f'{block.slug}/checks.py has no mistake "{spec.cells}"')
         # The cell that runs twice stands there once; then the check, the last one, runs again.
         sources = list(dict.fromkeys(mistaken_cells(course, block, found[0])))
         again = [*(at for at, cell in enumerate(cells) if cell.name == found[0].twice), -1]

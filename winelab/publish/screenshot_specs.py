@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationInfo
 
-from winelab.core.errors import CourseError
-from winelab.core.paths import BLOCKS, block_folders
-from winelab.course.reading import Line, Mapping, checked, fail, read_lines, read_mapping
+from winelab.core.errors import CourseError, fail
+from winelab.core.order import Order, read_order
+from winelab.core.paths import BLOCKS
+from winelab.course.reading import Line, Mapping, checked, read_lines, read_mapping
 
 NAME = "picture.yaml"
 UNTOUCHED, SOLVED = "untouched", "solved"
@@ -37,12 +38,10 @@ KEYS = {"page", "ran", "height", "then", "shows"}
 
 
 def _split(value: Any, info: ValidationInfo) -> list[str]:
-    """Split a block's number from the arguments of its script: `29 --alpha 0.05`."""
+    """Split a block's name from the arguments of its script: `poster --alpha 0.05`."""
     words = shlex.split(str(value)) or [""]
-    if not re.fullmatch(r"\d{1,2}", words[0]):
-        raise ValueError(f'"{value}" must begin with a block\'s number')
-    if int(words[0]) not in (info.context or ()):
-        raise ValueError(f"there is no block {words[0]}")
+    if words[0] not in (info.context or ()):
+        raise ValueError(f'"{value}" must begin with a block\'s name')
     return words
 
 
@@ -59,7 +58,8 @@ class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
     """What one picture shows: the keys that stand below its name in picture.yaml."""
 
     file: str
-    block: int
+    block: str
+    """The slug of the block in whose folder it stands."""
     page: str
     """One of PAGES, which says what of these it takes."""
     experiment: str = ""
@@ -73,7 +73,7 @@ class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
     cells: str = ""
     begin: str = Field("", alias="from")
     ran: list[Annotated[list[str], BeforeValidator(_split)]]
-    """What ran before in an empty store, in order: a block's number; with it, for its script in
+    """What ran before in an empty store, in order: a block's name; with it, for its script in
     place of its notebook, the arguments."""
     shows: list[str] = []
     """Texts that must be seen, whole and uncovered."""
@@ -86,34 +86,35 @@ class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
 def read_specs(folder: Path = BLOCKS) -> list[ScreenshotSpec]:
     """Return the specs of all blocks, in order. Raises CourseError for a mistake in one."""
     found: dict[str, ScreenshotSpec] = {}
-    for block in block_folders(folder).values():
-        path = block / NAME
-        for spec in read_file(path) if path.is_file() else ():
+    order = read_order(folder)
+    for block in order.blocks:
+        path = block.folder / NAME
+        for spec in read_file(path, order) if path.is_file() else ():
             if spec.file in found:
-                raise fail(path, 1, f"block {found[spec.file].block} has {spec.file} already.")
+                raise fail(path, 1, f"the block {found[spec.file].block} has {spec.file} already.")
             found[spec.file] = spec
     return list(found.values())
 
 
-def read_file(path: Path) -> list[ScreenshotSpec]:
+def read_file(path: Path, order: Order) -> list[ScreenshotSpec]:
     """Return the specs of one picture.yaml: a mapping of pictures' names to what they show."""
-    lines = read_lines(path)
+    lines = read_lines(path, order)
     pictures = read_mapping(lines, path)
-    known = set(block_folders(path.parents[1]))
+    known = {block.slug for block in order.blocks}
     specs = []
     for file, values in pictures.items():
         line = lines[pictures.lines[file] - 1]
-        if not re.fullmatch(r"[a-z0-9-]+\.png", file):
-            raise line.wrong(f'name the picture like "14-autolog.png", not "{file}".')
+        if not re.fullmatch(r"[a-z0-9_-]+\.png", file):
+            raise line.wrong(f'name the picture like "autolog-run.png", not "{file}".')
         if not isinstance(values, Mapping):
             raise line.wrong('write lines of "name: value" here.')
         specs.append(_read_spec(file, values, line, known))
     return specs
 
 
-def _read_spec(file: str, values: Mapping, line: Line, known: set[int]) -> ScreenshotSpec:
+def _read_spec(file: str, values: Mapping, line: Line, known: set[str]) -> ScreenshotSpec:
     """Read what stands below one picture's name, in `line`."""
-    block = int(line.source.parent.name[:2])
+    block = line.source.parent.name
     # Where nothing is said, the block itself ran once.
     values.setdefault("ran", [block])
     values.update(file=file, block=block)
@@ -132,12 +133,12 @@ def _read_spec(file: str, values: Mapping, line: Line, known: set[int]) -> Scree
     return spec
 
 
-def of_block(specs: list[ScreenshotSpec], block: int | None) -> list[ScreenshotSpec]:
+def of_block(specs: list[ScreenshotSpec], block: str | None) -> list[ScreenshotSpec]:
     """Return the specs of one block, or all. Raises CourseError where the block has none."""
     found = [spec for spec in specs if block in (None, spec.block)]
     if not found:
         raise CourseError(
-            f"Block {block} has no picture: write what it shows into its {NAME} "
+            f"The block {block} has no picture: write what it shows into its {NAME} "
             "(docs/pictures/README.md says how)."
         )
     return found

@@ -150,7 +150,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _newest_run(client: MlflowClient, block: int, name: str = "", models: bool = False) -> Any:
+def _newest_run(client: MlflowClient, block: str, name: str = "", models: bool = False) -> Any:
     """Return the newest run of a block: of this name, or one that has logged a model."""
     words = f"tags.`{BLOCK_TAG}` = '{block}'"
     if name:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from winelab.core.console import say
 from winelab.core.errors import CourseError
+from winelab.core.order import find_one, read_order
 from winelab.core.paths import ROOT, STACK_DATA
 from winelab.core.processes import patiently, until_stopped
 from winelab.stack import local_services
@@ -21,7 +22,8 @@ HOME = ROOT / "stack"
 COMPOSE = HOME / "compose.yaml"
 PINS = packages.GROUPS["stack"]
 
-SCRIPT = Path("solutions", "13_server.py")
+BLOCK = "server"
+"""The block whose script is run on it."""
 
 
 def main() -> int:
@@ -43,13 +45,15 @@ def main() -> int:
 
 
 def usage(uri: str) -> str:
-    """Return what is printed once the stack is up: its address, and how block 13 runs on it."""
-    windows = rf"{environment.VENV}\Scripts\python {str(SCRIPT).replace('/', chr(92))}"
-    posix = f"{environment.VENV}/bin/python {SCRIPT.as_posix()}"
+    """Return what is printed once the stack is up: its address, and how its block runs on it."""
+    block = find_one(read_order().blocks, BLOCK)
+    script = f"solutions/{block.name}.py"
+    windows = rf"{environment.VENV}\Scripts\python {script.replace('/', chr(92))}"
+    posix = f"{environment.VENV}/bin/python {script}"
     return "\n".join(
         [
             f"MLflow on PostgreSQL and S3: {uri} - Ctrl-C stops it",
-            "Block 13 on it, from another terminal in the course's folder:",
+            f"Block {block.number} on it, from another terminal in the course's folder:",
             f"  macOS, Linux:  MLFLOW_TRACKING_URI={uri} {posix}",
             f'  PowerShell:    $env:MLFLOW_TRACKING_URI = "{uri}"; {windows}',
         ]

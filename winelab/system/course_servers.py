@@ -108,7 +108,7 @@ def ui_server(port: int, mark: str, variables: dict[str, str], root: Path = ROOT
         *("--backend-store-uri", store_uri(root)),
         # For an experiment made in the UI; the others know where their files are.
         *("--default-artifact-root", (root / ARTIFACTS.name).as_uri()),
-        # Where block 13's own server keeps the files that went through it.
+        # Where the block `server`'s own server keeps the files that went through it.
         *("--artifacts-destination", (root / ARTIFACTS.name).as_uri()),
         *("--workers", "1"),
         *("--uvicorn-opts", f"--header {MARK}:{mark}"),

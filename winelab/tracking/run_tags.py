@@ -10,8 +10,12 @@ import os
 import re
 import sys
 import time
+from functools import cache
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
+
+from winelab.core.errors import CourseError
+from winelab.core.order import Listed, read_order
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -66,10 +70,32 @@ def source_name() -> str:
     return next((PureWindowsPath(name).name for name in names if name), "")
 
 
-def block_number(name: str) -> int | None:
-    """Return the block that a file name stands for, 14 for "14_autolog (1).ipynb", or None."""
-    match = re.match(r"(\d{1,2})[_ .-]", name)
-    return int(match[1]) if match else None
+@cache
+def _listed() -> tuple[Listed, ...]:
+    # Where the course is not at hand, the names of files are all there is.
+    try:
+        return read_order().blocks
+    except CourseError:
+        return ()
+
+
+def block_slug(name: str) -> str:
+    """Return the block that a file name stands for, "autolog" for "14_autolog (1).ipynb".
+
+    The slug in the name counts, else the number; "" where there is neither.
+    """
+    match = re.fullmatch(r"(\d{1,2})(?:[_ .-]+(.*))?", PureWindowsPath(name).stem.lower())
+    if not match:
+        return ""
+    number, rest = int(match[1]), re.sub(r"[ .-]", "_", match[2] or "")
+    slugs = [block.slug for block in _listed()]
+    # Of two slugs that begin alike the longer one.
+    for slug in sorted(slugs, key=len, reverse=True):
+        if re.match(rf"{slug}(?![a-z0-9])", rest):
+            return slug
+    if slugs:
+        return slugs[number] if number < len(slugs) else ""
+    return rest
 
 
 class CourseContext:
@@ -85,8 +111,8 @@ class CourseContext:
 
     def tags(self) -> dict[str, str]:
         """Return the try, and the block where the file's name says it."""
-        number = block_number(source_name())
+        slug = block_slug(source_name())
         found = {TRY_TAG: this_try()}
         if os.environ.get(CATCHUP_VARIABLE):
             found[CATCHUP_TAG] = "yes"
-        return found if number is None else {BLOCK_TAG: str(number), **found}
+        return {BLOCK_TAG: slug, **found} if slug else found

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 VERIFIED_TAG = "winelab.verified"
-"""On a run, its value is the block; on an experiment, the block is the end of its name."""
+"""On a run, its value is the block's slug; on an experiment, the slug is the end of its name."""
 CAUGHT_UP_TAG = "winelab.caught-up"
-"""On the Default experiment; the block is the end of its name."""
+"""On the Default experiment; the slug is the end of its name."""
 DEFAULT_EXPERIMENT = "0"
 
 # A server that is not there must not cost a student four minutes of silence (MLflow's own
@@ -70,7 +70,7 @@ def problem(uri: str) -> str | None:
     if uri.startswith("file:") or "://" not in uri:
         return (
             f"MLflow is told to write into a folder of files ({uri}), which it no longer does: "
-            "take that set_tracking_uri call out, or name an SQLite file as in block 5."
+            "take that set_tracking_uri call out, or name an SQLite file, such as sqlite:///mlflow.db."
         )
     file = sqlite_file(uri)
     if file is None:
@@ -172,31 +172,31 @@ def _make_tables(uri: str) -> None:
 # --- marks of progress -------------------------------------------------------------------------
 
 
-def mark(client: MlflowClient, number: int, run: Any = None, experiment: Any = None) -> None:
-    """Note in the store that block `number` is done.
+def mark(client: MlflowClient, slug: str, run: Any = None, experiment: Any = None) -> None:
+    """Note in the store that the block `slug` is done.
 
     The tag goes to the run that was verified; for a block that makes none, to its experiment,
     or else to the store's Default experiment.
     """
     if run is not None:
-        client.set_tag(run.info.run_id, VERIFIED_TAG, str(number))
+        client.set_tag(run.info.run_id, VERIFIED_TAG, slug)
     else:
         where = experiment.experiment_id if experiment is not None else DEFAULT_EXPERIMENT
-        _tag(client, where, VERIFIED_TAG, number)
+        _tag(client, where, VERIFIED_TAG, slug)
 
 
-def mark_caught_up(client: MlflowClient, number: int) -> None:
-    """Note in the store that `make catchup` has added block `number`; that is not done."""
-    _tag(client, DEFAULT_EXPERIMENT, CAUGHT_UP_TAG, number)
+def mark_caught_up(client: MlflowClient, slug: str) -> None:
+    """Note in the store that `make catchup` has added the block `slug`; that is not done."""
+    _tag(client, DEFAULT_EXPERIMENT, CAUGHT_UP_TAG, slug)
 
 
-def _tag(client: MlflowClient, experiment: str, tag: str, number: int) -> None:
+def _tag(client: MlflowClient, experiment: str, tag: str, slug: str) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    client.set_experiment_tag(experiment, f"{tag}.{number:02d}", now)
+    client.set_experiment_tag(experiment, f"{tag}.{slug}", now)
 
 
-def marks(client: MlflowClient) -> set[int]:
-    """Return the numbers of the blocks that this store shows as done."""
+def marks(client: MlflowClient) -> set[str]:
+    """Return the names of the blocks that this store shows as done."""
     from mlflow.entities import ViewType
 
     experiments = list(_pages(client.search_experiments, view_type=ViewType.ALL))
@@ -206,20 +206,18 @@ def marks(client: MlflowClient) -> set[int]:
         filter_string=f"tags.`{VERIFIED_TAG}` LIKE '%'",
         run_view_type=ViewType.ALL,
     )
-    values = {run.data.tags[VERIFIED_TAG] for run in runs}
-    done = {int(value) for value in values if value.isdecimal()}
+    done = {run.data.tags[VERIFIED_TAG] for run in runs}
     return done.union(*(_tagged(experiment, VERIFIED_TAG) for experiment in experiments))
 
 
-def caught_up(client: MlflowClient) -> set[int]:
-    """Return the numbers of the blocks that `make catchup` has added to this store."""
+def caught_up(client: MlflowClient) -> set[str]:
+    """Return the names of the blocks that `make catchup` has added to this store."""
     return _tagged(client.get_experiment(DEFAULT_EXPERIMENT), CAUGHT_UP_TAG)
 
 
-def _tagged(experiment: Experiment, tag: str) -> set[int]:
+def _tagged(experiment: Experiment, tag: str) -> set[str]:
     """Return the blocks at the end of those tags' names."""
-    ends = (name.removeprefix(f"{tag}.") for name in experiment.tags if name.startswith(f"{tag}."))
-    return {int(end) for end in ends if end.isdecimal()}
+    return {name.removeprefix(f"{tag}.") for name in experiment.tags if name.startswith(f"{tag}.")}
 
 
 def _pages(search: Any, **arguments: Any) -> Iterator[Any]:

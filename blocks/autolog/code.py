@@ -1,0 +1,54 @@
+# %% import-atexit (removed, given)
+
+# %% import-socket (removed, given)
+
+# %% import-subprocess (removed, given)
+
+# %% import-sys (removed, given)
+
+# %% import-time (removed, given)
+
+# %% import-urllib (removed, given)
+
+# %% start-server (removed, given)
+
+# %% stop-server (removed, given)
+
+# %% server (removed, given)
+
+# %% tracking-uri (given)
+mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
+
+# %% experiment (as in experiment, given)
+
+# %% stop (removed, given)
+
+# %% tables (removed)
+#: delete the six lines below that write the two tables to files:
+#: what used them goes too, in the train cell.
+#: hint: From `tables = ...` to the last `to_csv`. The split stays.
+#: hint: The cell ends with `X_train, X_test, y_train, y_test = train_test_split(...)`.
+
+# %% autolog
+#: turn autologging for scikit-learn on, before the run, without
+#: models.
+#: hint: The call belongs to `mlflow.sklearn`, and takes `log_models`.
+#: hint: `mlflow.sklearn.autolog(log_models=False)`
+mlflow.sklearn.autolog(log_models=False)
+
+# %% log-data (removed)
+#: delete the four lines below that log the data: autolog notes the
+#: table.
+#: hint: `dataset = ...`, `log_input`, `log_artifacts` and `log_artifact` go.
+#: hint: `mlflow.set_tags(...)` stays.
+
+# %% log-params (removed)
+#: delete the line below: autolog logs the settings.
+#: hint: `mlflow.log_params(...)` goes.
+#: hint: `metrics = ...` and `mlflow.log_metrics(metrics)` stay: autolog does not know the test.
+
+# %% autolog-off
+#: after the run, turn autologging off again.
+#: hint: The same call, with another argument; it stands at the left edge, outside of the `with`.
+#: hint: `mlflow.sklearn.autolog(disable=True)`
+mlflow.sklearn.autolog(disable=True)

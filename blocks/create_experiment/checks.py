@@ -1,0 +1,237 @@
+"""An experiment with tags and a place of its own, found again on the second run."""
+
+from pathlib import Path
+
+from winelab.checks.authoring import Mistake, local_path
+
+NAME = "wine-linear"
+TAGS = {"data": "red wine", "models": "linear"}
+
+
+def _mine(namespace, client):
+    """The experiment that this notebook uses, as the store has it now.
+
+    From the variable: an experiment that another day's notebook made proves nothing.
+    """
+    mine = namespace.get("experiment")
+    number = getattr(mine, "experiment_id", None)
+    if number is None:
+        assert not isinstance(mine, str), (
+            "`experiment` is only an id: that is what create_experiment answers. Below the `if`, "
+            f'end with experiment = mlflow.set_experiment("{NAME}").'
+        )
+        assert client.get_experiment_by_name(NAME) is None, (
+            f'"{NAME}" is in the store, but your cell did not get as far as `experiment`: '
+            '"already exists" means that it was created a second time. Look it up with '
+            "mlflow.get_experiment_by_name, and create it only where the answer is None."
+        )
+        numbers = [v for v in _dictionary(namespace).values() if not isinstance(v, str)]
+        assert not numbers, (
+            f"a tag's value is a text, and {numbers[0]!r} is none: put it in quotes, or write "
+            f"str({numbers[0]!r})."
+        )
+        assert not isinstance(namespace.get("location"), Path), (
+            "the place is given as a text, and `location` is a path: write `.as_uri()` behind it."
+        )
+        raise AssertionError(
+            '`experiment` is no experiment: end with experiment = mlflow.set_experiment("'
+            f'{NAME}"), below the `if`.'
+        )
+    found = client.get_experiment(number)
+    assert found.lifecycle_stage == "active", (
+        f'"{found.name}" is deleted, and its name stays taken: bring it back with '
+        f'mlflow.MlflowClient().restore_experiment("{number}"), then run all cells.'
+    )
+    return found
+
+
+def _dictionary(namespace):
+    """The variable `tags`, where the student has one."""
+    tags = namespace.get("tags")
+    return tags if isinstance(tags, dict) else {}
+
+
+def _folder(place):
+    """The folder that a path, or an address such as file:///home/me, stands for."""
+    return local_path(str(place)).resolve()
+
+
+def test_the_experiment_is_wine_linear(namespace, client):
+    'your experiment is "wine-linear", and not deleted'
+    mine = _mine(namespace, client)
+    assert mine.name == NAME, (
+        f'your experiment is "{mine.name}": look up "{NAME}" instead, with a hyphen and in small '
+        "letters, create it if there is none, and make it the active one."
+    )
+
+
+def test_it_has_its_tags(namespace, client):
+    "it carries the two tags"
+    mine = _mine(namespace, client)
+    assert mine.name == NAME, (
+        f'"{NAME}" must carry the tags: mlflow.create_experiment takes '
+        'tags={"data": "red wine", "models": "linear"}.'
+    )
+    for name, value in TAGS.items():
+        found = mine.tags.get(name)
+        assert found == value, (
+            f'the tag {name} is {found!r}, not "{value}": mend it in create_experiment, for the '
+            "next time. This experiment is there already, so mend it in the store too, once: "
+            f'mlflow.set_experiment_tags({{"{name}": "{value}"}}).'
+        )
+
+
+def test_it_keeps_its_files_there(namespace, client):
+    "its files go to mlruns/wine-linear in the course's folder"
+    mine = _mine(namespace, client)
+    assert mine.name == NAME, (
+        "mlflow.create_experiment takes the place as artifact_location=location, where location "
+        f'is (course / "mlruns" / "{NAME}").as_uri().'
+    )
+    wanted = _folder(namespace["course"] / "mlruns" / NAME)
+    place = _folder(mine.artifact_location)
+    assert place == wanted, (
+        f"its files go to {place}, not to {wanted}: give create_experiment "
+        "artifact_location=location, an address that begins at `course`. The place is chosen "
+        "once, so let your cell create a new one: rename this one first, with "
+        f'mlflow.MlflowClient().rename_experiment("{mine.experiment_id}", '
+        f'"{NAME}-{mine.experiment_id}"), and run all cells.'
+    )
+
+
+def test_a_run_is_in_it(runs, namespace, client):
+    "the cells run through, and the newest run is in it"
+    mine = _mine(namespace, client)
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    assert finished, (
+        "no run of this notebook has finished. If an error above says "
+        '"already exists", the cell was run a second time: look the experiment up first, and '
+        "create it only where the answer is None. Then run all cells."
+    )
+    assert mine.name == NAME and finished[0].info.experiment_id == mine.experiment_id, (
+        f'the newest run went to another experiment: call mlflow.set_experiment("{NAME}"), which '
+        "makes it the active one, then train."
+    )
+
+
+def test_its_files_go_there_too(run, namespace):
+    "the newest run has a folder of its own in that place"
+    folder = _folder(run.info.artifact_uri)
+    wanted = _folder(namespace["course"] / "mlruns" / NAME)
+    assert folder.is_relative_to(wanted), (
+        f"the newest run would keep its files in {folder}: a run keeps them in the place of its "
+        f'experiment, so train while "{NAME}" is the active one.'
+    )
+
+
+MISTAKES = [
+    Mistake(
+        "created without looking first, and the cell was run twice",
+        caught_by="test_a_run_is_in_it",
+        hint="look the experiment up first",
+        swap={"experiment": ("if experiment is None:", "if True:")},
+        twice="store",
+        error="already exists",
+    ),
+    Mistake(
+        "created without looking first, on the next day",
+        caught_by="test_the_experiment_is_wine_linear",
+        hint="create it only where the answer is None",
+        before='import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")',
+        swap={
+            "experiment": (
+                'experiment = mlflow.get_experiment_by_name("wine-linear")\nif experiment is None:',
+                "if True:",
+            )
+        },
+        error="already exists",
+    ),
+    Mistake(
+        "what create_experiment answers was taken for the experiment",
+        caught_by="test_the_experiment_is_wine_linear",
+        hint="`experiment` is only an id",
+        code={
+            "experiment": (
+                'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)'
+            )
+        },
+        error="'str' object has no attribute 'name'",
+    ),
+    Mistake(
+        "a tag's value is a number",
+        caught_by="test_it_has_its_tags",
+        hint="a tag's value is a text, and 2009 is none",
+        swap={"experiment": ('"models": "linear"}', '"models": "linear", "year": 2009}')},
+        error="object of type 'int' has no len()",
+    ),
+    Mistake(
+        "the place is a path, not a text",
+        caught_by="test_it_keeps_its_files_there",
+        hint="write `.as_uri()` behind it",
+        swap={"experiment": (".as_uri()", "")},
+        error="has no attribute 'startswith'",
+    ),
+    Mistake(
+        "the place was left out",
+        caught_by="test_it_keeps_its_files_there",
+        hint="artifact_location=location",
+        swap={"experiment": ("artifact_location=location, ", "")},
+    ),
+    Mistake(
+        "the place is relative: another one in every folder",
+        caught_by="test_it_keeps_its_files_there",
+        hint="The place is chosen once",
+        swap={
+            "experiment": (
+                '(course / "mlruns" / "wine-linear").as_uri()',
+                '"mlruns/wine-linear"',
+            )
+        },
+    ),
+    Mistake(
+        "set_experiment alone, which creates it without tags",
+        caught_by="test_it_has_its_tags",
+        hint="the tag data is None",
+        code={"experiment": 'experiment = mlflow.set_experiment("wine-linear")'},
+    ),
+    Mistake(
+        "the experiment was created, but not made active",
+        caught_by="test_a_run_is_in_it",
+        hint="the newest run went to another experiment",
+        swap={
+            "experiment": (
+                'experiment = mlflow.set_experiment("wine-linear")',
+                'experiment = mlflow.get_experiment_by_name("wine-linear")',
+            )
+        },
+    ),
+    Mistake(
+        "the experiment had been deleted, and its name stays taken",
+        caught_by="test_the_experiment_is_wine_linear",
+        hint="bring it back",
+        before=(
+            "import mlflow\n"
+            'gone = mlflow.MlflowClient().create_experiment("wine-linear")\n'
+            "mlflow.MlflowClient().delete_experiment(gone)"
+        ),
+        error="Cannot set a deleted experiment",
+    ),
+    Mistake(
+        "a tag was misspelt when the experiment was created",
+        caught_by="test_it_has_its_tags",
+        hint="mlflow.set_experiment_tags",
+        swap={"experiment": ('"red wine"', '"red wines"')},
+    ),
+    Mistake(
+        "the place was mended after the training, which was not run again",
+        caught_by="test_its_files_go_there_too",
+        hint='train while "wine-linear" is the active one',
+        before=(
+            "import mlflow\n"
+            'old = mlflow.set_experiment("wine-linear")\n'
+            "with mlflow.start_run():\n    pass\n"
+            'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
+        ),
+        skip=("train", "result"),
+    ),
+]
