@@ -60,22 +60,22 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
 
 
 def look_at_the_run(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
-    """Block 3: the run has a name and a status."""
+    """Block run: the run has a name and a status."""
     mlflow.open_newest_run("wine-quality")
-    mlflow.shows("elasticnet", "Finished", "03_run.ipynb", "winelab.verified")
+    mlflow.shows("elasticnet", "Finished", "_run.ipynb", "winelab.verified")
 
 
 def look_at_the_metrics(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
-    """Block 14: autolog's metrics, and those that the notebook printed."""
+    """Block autolog: autolog's metrics, and those that the notebook printed."""
     mlflow.open_newest_run("wine-quality")
-    mlflow.shows("14_autolog.ipynb", "training_score")
+    mlflow.shows("_autolog.ipynb", "training_score")
     printed = dict(re.findall(r"^(rmse|mae|r2): (-?[\d.]+)$", lab.printed("result"), re.MULTILINE))
     assert len(printed) == 3
     assert {name: f"{mlflow.metric(name):.3f}" for name in printed} == printed
 
 
 def look_at_the_champion(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
-    """Block 25: the alias stands at the version that was promoted, and leads to its run."""
+    """Block promote: the alias stands at the version that was promoted, and leads to its run."""
     promoted = re.findall(r"version (\d+) promoted", lab.printed("candidates"))
     version = mlflow.open_version("wine-quality-elasticnet", "champion")
     # In a store that has its champion already, none is promoted.
@@ -86,7 +86,7 @@ def look_at_the_champion(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
 
 
 def look_at_the_server(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
-    """Block 28: a server that a notebook started is gone with the notebook's kernel."""
+    """Block serve: a server that a notebook started is gone with the notebook's kernel."""
     asked = "    answers = interview(address, tables[1])\n"
     before, _, after = lab.source("serve").partition(asked)
     assert after
@@ -103,23 +103,33 @@ def look_at_the_server(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "mistake", "look"),
+    ("slug", "mistake", "look"),
     [
-        pytest.param(3, "the run has no name", look_at_the_run, id="03"),
-        pytest.param(14, "autolog stays on", look_at_the_metrics, id="14"),
-        pytest.param(25, "", look_at_the_champion, id="25"),
-        pytest.param(28, "", look_at_the_server, id="28"),
+        pytest.param(
+            "run", "the run has no name", look_at_the_run, marks=pytest.mark.block("run"), id="run"
+        ),
+        pytest.param(
+            "autolog",
+            "autolog stays on",
+            look_at_the_metrics,
+            marks=pytest.mark.block("autolog"),
+            id="autolog",
+        ),
+        pytest.param(
+            "promote", "", look_at_the_champion, marks=pytest.mark.block("promote"), id="promote"
+        ),
+        pytest.param("serve", "", look_at_the_server, marks=pytest.mark.block("serve"), id="serve"),
     ],
 )
 def test_a_block_in_the_browser(
-    number: int,
+    slug: str,
     mistake: str,
     look: Callable[[Classroom, Lab, Mlflow], None],
     classroom: Classroom,
     whole: Course,
     tmp_path: Path,
 ) -> None:
-    block = whole.block(number)
+    block = whole.block(slug)
     with (
         opened(classroom.browser, tmp_path, "mlflow") as other,
         opened(classroom.browser, tmp_path, "jupyterlab") as page,

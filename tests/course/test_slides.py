@@ -84,7 +84,7 @@ def test_a_part_is_shown_with_its_own_blocks(built: Built, whole: Course) -> Non
     shown = {number for slide in built.slides for number in (*slide.changes, *slide.blocks)}
     part = int(built.page.name[0])
     if part:
-        assert {whole.block(number).meta.part for number in shown} == {part}
+        assert {whole.block(number).part for number in shown} == {part}
 
 
 def test_the_notes_answer_the_questions_and_say_the_minutes(built: Built, whole: Course) -> None:

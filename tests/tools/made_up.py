@@ -13,12 +13,12 @@ from unittest import mock
 
 import pytest
 
+from winelab.core.order import ORDER
 from winelab.course.source import HEADINGS, Course, read_course
 from winelab.system import forkserver
 
 METADATA = {
     "title": "A made-up block",
-    "part": "1",
     "minutes": "5",
     "level": "1",
     "objectives": "[do it]",
@@ -47,24 +47,32 @@ def write_block(
 ) -> Path:
     """Write the folder of one block; without a text its lesson places no cell."""
     block = folder / name
-    block.mkdir(parents=True)
+    block.mkdir(parents=True, exist_ok=True)
     (block / "code.py").write_text(code, encoding="utf-8")
     (block / "lesson.md").write_text(lesson() if text is None else text, encoding="utf-8")
     (block / "checks.py").write_text(checks, encoding="utf-8")
     return block
 
 
+def write_order(folder: Path, *slugs: str) -> None:
+    """Write course.txt with one part of these blocks, and their folders, empty."""
+    for slug in slugs:
+        (folder / slug).mkdir(parents=True, exist_ok=True)
+    lines = ["[1] Track", *slugs]
+    (folder / ORDER).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_course(root: Path, outline: str, *blocks: tuple[str, str] | str) -> Path:
     """Write blocks/ below `root`: each block is its code, or its code and its lesson's cells.
 
-    The blocks are called 00_block, 01_block and so on.
+    The blocks are called block0, block1 and so on.
     """
     folder = root / "blocks"
-    folder.mkdir(parents=True)
+    write_order(folder, *(f"block{number}" for number in range(len(blocks))))
     (folder / "outline.txt").write_text(outline, encoding="utf-8")
     for number, block in enumerate(blocks):
         code, cells = (block, "") if isinstance(block, str) else block
-        write_block(folder, f"{number:02d}_block", code, lesson(cells, title=f"Block {number}"))
+        write_block(folder, f"block{number}", code, lesson(cells, title=f"Block {number}"))
     return folder
 
 

@@ -18,10 +18,10 @@ import pytest
 from winelab.checks import checking
 from winelab.checks.checking import checks_of
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT
+from winelab.core.paths import BLOCKS, ROOT
 from winelab.course.compose import solved_cells
 from winelab.course.notebook import lab_notebook
-from winelab.course.source import Block, Course
+from winelab.course.source import Block, Course, course
 from winelab.grading import assignments, nbgrader
 from winelab.grading.assignments import source_notebook, write_course
 from winelab.proof.execute import Code, execute
@@ -30,6 +30,8 @@ from winelab.tracking.workspace import clean_workspace
 # The third schema, as nbgrader's documentation names its fields.
 FIELDS = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "points"}
 REQUIRE = "from winelab.checks.checking import require"
+
+NUMBER, NAME = course().block("run").number, course().block("run").name
 
 
 def code(notebook: Any) -> list[Any]:
@@ -119,13 +121,14 @@ def points(notebook: Any, number: int) -> dict[str, str]:
         outcome = execute(Code(name, tuple(cells)), room)
     assert not outcome.error, outcome.error
     said = re.findall(r"^POINT (.*)$", outcome.printed, re.MULTILINE)
-    names = re.findall(r'require\(\d+, "(\w+)"\)', "\n".join(cells))
+    names = re.findall(r'require\("\w+", "(\w+)"\)', "\n".join(cells))
     assert len(said) == len(names)
     return dict(zip(names, said, strict=True))
 
 
-@pytest.mark.parametrize("number", [0, 3, 14])
-def test_solved_it_has_all_points_untouched_none(whole: Course, number: int) -> None:
+@pytest.mark.parametrize("slug", ["train", "run", "autolog"])
+def test_solved_it_has_all_points_untouched_none(whole: Course, slug: str) -> None:
+    number = whole.block(slug).number
     notebook = source_notebook(whole, number)
     solved = points(notebook, number)
     assert solved and set(solved.values()) == {""}
@@ -139,7 +142,7 @@ def test_solved_it_has_all_points_untouched_none(whole: Course, number: int) -> 
 
 def test_require_raises_the_hint_of_its_check() -> None:
     with pytest.raises(AssertionError, match="there is no variable"):
-        checking.require(0, checks_of(ROOT / "blocks" / "00_train").functions[0].__name__)
+        checking.require("train", checks_of(BLOCKS / "train").functions[0].__name__)
     with pytest.raises(CourseError, match="no check called nonsense"):
         checking.require(0, "nonsense")
     with pytest.raises(CourseError, match="There is no block 99"):
@@ -150,9 +153,9 @@ BEGIN = """
 import json, os, sys
 from pathlib import Path
 from winelab.grading.nbgrader import begin
-begin(3)
+begin("run")
 first = os.getcwd()
-begin(3)
+begin("run")
 import mlflow
 print(json.dumps({
     "same": first == os.getcwd(), "cwd": first, "uri": mlflow.get_tracking_uri(),
@@ -175,23 +178,23 @@ def test_while_it_is_graded_a_notebook_has_a_room_of_its_own(tmp_path: Path) -> 
     room = Path(said["cwd"]).parent
     assert said["same"] and said["table"] and said["runs"] == 0
     assert said["uri"] == f"sqlite:///{(room / 'mlflow.db').as_posix()}"
-    assert said["source"] == "03_run.ipynb" and said["mine"] is None
+    assert said["source"] == f"{NAME}.ipynb" and said["mine"] is None
     assert ROOT not in room.parents
     assert not room.exists(), "the room is left behind"
     assert not list(tmp_path.iterdir())
 
 
 def test_an_edited_source_is_not_overwritten(whole: Course, tmp_path: Path) -> None:
-    first = write_course(tmp_path, whole, [3])
-    assert [path.name for path in first] == ["03_run.ipynb", "nbgrader_config.py"]
+    first = write_course(tmp_path, whole, [NUMBER])
+    assert [path.name for path in first] == [f"{NAME}.ipynb", "nbgrader_config.py"]
     # Untouched, it may be written again; settings are a person's from then on.
-    assert [path.name for path in write_course(tmp_path, whole, [3])] == ["03_run.ipynb"]
+    assert [path.name for path in write_course(tmp_path, whole, [NUMBER])] == [f"{NAME}.ipynb"]
     text = first[0].read_text("utf-8").replace("1 point:", "One point:")
     first[0].write_text(text, encoding="utf-8")
     with pytest.raises(CourseError, match="was edited since"):
-        write_course(tmp_path, whole, [3, 4])
+        write_course(tmp_path, whole, [NUMBER, NUMBER + 1])
     assert first[0].read_text("utf-8") == text
-    assert not (tmp_path / "source" / "04_params_metrics").exists()
+    assert not (tmp_path / "source" / whole.block(NUMBER + 1).name).exists()
 
 
 def test_no_folder_is_one_sentence() -> None:
@@ -218,26 +221,26 @@ def test_nbgrader_releases_and_grades_it(whole: Course, tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=course, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    call("generate_assignment", "03_run")
-    release = course / "release" / "03_run" / "03_run.ipynb"
-    lab = {c["id"]: c["source"] for c in code(lab_notebook(whole, 3))}
+    call("generate_assignment", NAME)
+    release = course / "release" / NAME / f"{NAME}.ipynb"
+    lab = {c["id"]: c["source"] for c in code(lab_notebook(whole, NUMBER))}
     notebook = nbformat.read(release, as_version=4)
     assert {c["id"]: c["source"] for c in code(notebook) if c["id"] in lab} == lab
-    source = nbformat.read(course / "source" / "03_run" / "03_run.ipynb", as_version=4)
+    source = nbformat.read(course / "source" / NAME / f"{NAME}.ipynb", as_version=4)
     answers = {c["id"]: c["source"] for c in code(source) if "BEGIN SOLUTION" in c["source"]}
     for student, edit in {"all": "(none)", "some": 'run_name="elasticnet"', "none": None}.items():
-        file = course / "submitted" / student / "03_run" / "03_run.ipynb"
+        file = course / "submitted" / student / NAME / f"{NAME}.ipynb"
         file.parent.mkdir(parents=True)
         mine = nbformat.read(release, as_version=4)
         for cell in code(mine):
             if edit is not None and cell["id"] in answers:
                 cell["source"] = answers[cell["id"]].replace(edit, "")
         nbformat.write(mine, file)
-    call("autograde", "03_run")
-    call("generate_feedback", "03_run")
+    call("autograde", NAME)
+    call("generate_feedback", NAME)
     call("export")
     with (course / "grades.csv").open(encoding="utf-8", newline="") as lines:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(lines)}
     assert scores == {"all": 4, "some": 3, "none": 0}
-    feedback = (course / "feedback" / "none" / "03_run" / "03_run.html").read_text(encoding="utf-8")
+    feedback = (course / "feedback" / "none" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
     assert "has made no run since it started" in feedback

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools.made_up import made_up, task
+from tools.made_up import made_up, task, write_order
 from winelab.core.errors import CourseError
 from winelab.course.build import OUTPUTS, differences, outputs_text, write
 from winelab.course.source import Course, read_course
@@ -22,7 +22,7 @@ show
 """
 FIRST = "# %% import-a (given)\nimport a\n"
 SECOND = f"# %% fit\n{task('fit.')}fit()\n"
-LAB, SCRIPT, SOLVED = "labs/01_block.ipynb", "solutions/01_block.py", "solutions/01_block.ipynb"
+LAB, SCRIPT, SOLVED = "labs/01_block1.ipynb", "solutions/01_block1.py", "solutions/01_block1.ipynb"
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_each_block_gets_a_lab_a_script_and_a_solved_notebook(tmp_path: Path) ->
     assert contents(tmp_path) == {}, "looking for differences writes nothing"
     assert built(tmp_path) == set(contents(tmp_path)) == set(missing)
     assert sorted(missing) == [
-        *("labs/00_block.ipynb", LAB),
-        *("solutions/00_block.ipynb", "solutions/00_block.py", SOLVED, SCRIPT),
+        *("labs/00_block0.ipynb", LAB),
+        *("solutions/00_block0.ipynb", "solutions/00_block0.py", SOLVED, SCRIPT),
     ]
     assert built(tmp_path) == set()
     assert differences(course, tmp_path) == []
@@ -96,7 +96,7 @@ def test_each_block_gets_a_lab_a_script_and_a_solved_notebook(tmp_path: Path) ->
 def test_a_source_that_changed_changes_only_the_files_made_from_it(
     tmp_path: Path, course: Course, source: str, old: str, new: str, files: set[str]
 ) -> None:
-    edit(tmp_path / "blocks" / "01_block" / source, old, new)
+    edit(tmp_path / "blocks" / "block1" / source, old, new)
     assert built(tmp_path) == files
     # Nobody had worked in it.
     assert kept(tmp_path) == []
@@ -119,21 +119,23 @@ def test_a_file_that_was_checked_out_with_windows_line_ends_is_written_anew(
 def test_stored_outputs_go_with_the_code_that_made_them(tmp_path: Path, course: Course) -> None:
     path = tmp_path / SOLVED
     run = run_cells(path)
-    stored = tmp_path / "blocks" / "01_block" / OUTPUTS
-    stored.write_text(outputs_text(nbformat.read(path, as_version=4)), encoding="utf-8")
+    stored = tmp_path / "blocks" / "block1" / OUTPUTS
+    stored.write_text(
+        outputs_text(course, course.block(1), nbformat.read(path, as_version=4)), encoding="utf-8"
+    )
     assert differences(course, tmp_path) == []
-    edit(tmp_path / "blocks" / "01_block" / "code.py", "fit()", "fit(1)")
+    edit(tmp_path / "blocks" / "block1" / "code.py", "fit()", "fit(1)")
     assert built(tmp_path) == {SCRIPT, SOLVED}
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     assert [bool(cell.outputs) for cell in cells] == [True, False, True]
-    edit(tmp_path / "blocks" / "01_block" / "code.py", "fit(1)", "fit()")
+    edit(tmp_path / "blocks" / "block1" / "code.py", "fit(1)", "fit()")
     assert built(tmp_path) == {SCRIPT, SOLVED}
     assert path.read_bytes() == run
 
 
 def test_outputs_that_cannot_be_read_are_named(tmp_path: Path, course: Course) -> None:
-    (tmp_path / "blocks" / "01_block" / OUTPUTS).write_text("<<<<<<< HEAD\n", encoding="utf-8")
-    with pytest.raises(CourseError, match=rf"^01_block/{OUTPUTS}:1: .*run make outputs"):
+    (tmp_path / "blocks" / "block1" / OUTPUTS).write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=rf"^block1/{OUTPUTS}:1: .*run make outputs"):
         differences(course, tmp_path)
 
 
@@ -148,7 +150,7 @@ def test_whatever_stands_in_a_solved_notebook_is_no_source(
     else:
         path.write_bytes(content)
     (sentence,) = differences(course, tmp_path)
-    assert sentence.startswith(f"{SOLVED} is not what its source says: edit blocks/01_block/,")
+    assert sentence.startswith(f"{SOLVED} is not what its source says: edit blocks/block1/,")
     assert built(tmp_path) == {SOLVED}
     assert path.read_bytes() == before
 
@@ -189,18 +191,19 @@ def test_the_files_of_a_renamed_block_go_and_nothing_of_a_students(
     # A script goes also where its notebook is gone already.
     (tmp_path / SOLVED).unlink()
     own = {
-        "labs/01_block (1).ipynb": work,
-        "labs/01_block-Copy1.ipynb": work,
+        "labs/01_block1 (1).ipynb": work,
+        "labs/01_block1-Copy1.ipynb": work,
         "labs/notes.ipynb": b"{}",
         "solutions/mine.py": b"print(1)\n",
     }
     for name, content in own.items():
         (tmp_path / name).write_bytes(content)
-    (tmp_path / "blocks" / "01_block").rename(tmp_path / "blocks" / "01_newname")
+    (tmp_path / "blocks" / "block1").rename(tmp_path / "blocks" / "newname")
+    write_order(tmp_path / "blocks", "block0", "newname")
     sentences = differences(read_course(tmp_path / "blocks"), tmp_path)
     assert sum("no block any more" in sentence for sentence in sentences) == 2
     new = {"labs/01_newname.ipynb", "solutions/01_newname.ipynb", "solutions/01_newname.py"}
-    assert built(tmp_path) == {LAB, SCRIPT, *new, "labs/00_block.ipynb"}
+    assert built(tmp_path) == {LAB, SCRIPT, *new, "labs/00_block0.ipynb"}
     assert {name for name in contents(tmp_path) if "00_" not in name} == {*own, *new}
     assert {name: contents(tmp_path)[name] for name in own} == own
     assert kept(tmp_path) == [work]
@@ -213,11 +216,11 @@ def test_the_files_of_a_renamed_block_go_and_nothing_of_a_students(
     ("name", "old", "new", "edit_here"),
     [
         # The line is in the block that brought it, which is not the block of the script.
-        pytest.param(SCRIPT, "import a", "import b", "blocks/00_block/code.py:2", id="a line"),
+        pytest.param(SCRIPT, "import a", "import b", "blocks/block0/code.py:2", id="a line"),
         pytest.param(SCRIPT, "# Train", "# Mine", "blocks/outline.txt:4", id="a cell's title"),
-        pytest.param(SCRIPT, "fit()", "fit()\nmine()", "blocks/01_block/code.py:5", id="more"),
-        pytest.param(SOLVED, "import a", "import mine", "blocks/01_block/", id="a notebook"),
-        pytest.param(LAB, '"given"', '"shown"', "blocks/01_block/", id="what a lab shows"),
+        pytest.param(SCRIPT, "fit()", "fit()\nmine()", "blocks/block1/code.py:5", id="more"),
+        pytest.param(SOLVED, "import a", "import mine", "blocks/block1/", id="a notebook"),
+        pytest.param(LAB, '"given"', '"shown"', "blocks/block1/", id="what a lab shows"),
     ],
 )
 def test_a_built_file_that_was_edited_is_named_with_the_source_to_edit(

@@ -19,13 +19,14 @@ import pytest
 from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import fluent
 
-from tools.made_up import lesson, mlflow_at, write_block
+from tools.made_up import lesson, mlflow_at, write_block, write_order
 from winelab import check
 from winelab.checks import checking
 from winelab.checks.checking import load_checks, note, run_checks
 from winelab.checks.fixtures import EXPERIMENT, FIXTURES, NEED_A_RUN, REGISTERED, CheckContext
 from winelab.checks.report import Report, Verdict
 from winelab.core.errors import CourseError
+from winelab.core.order import Listed, read_order
 from winelab.core.paths import STORE, course_environment, store_uri
 from winelab.tracking import store
 from winelab.tracking.workspace import furnish
@@ -74,7 +75,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     here = furnish(tmp_path / "wine-lab")
     for name, value in course_environment(here).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("WINELAB_SOURCE", "03_made.ipynb")
+    monkeypatch.setenv("WINELAB_SOURCE", "03_run.ipynb")
     monkeypatch.chdir(here / "labs")
     with mlflow_at(store_uri(here)):
         yield here
@@ -83,7 +84,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def the_block(blocks: Path, checks: str) -> Path:
     """Write block 3 with these checks."""
     text = lesson(title="Made up")
-    return write_block(blocks, "03_made", text=text, checks=checks.lstrip("\n"))
+    write_order(blocks, "train", "import_mlflow", "experiment", "run")
+    return write_block(blocks, "run", text=text, checks=checks.lstrip("\n"))
 
 
 @pytest.fixture
@@ -91,8 +93,7 @@ def answer(
     blocks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Answer:
     """What `check` prints for a block with these checks, called where there are these variables."""
-    monkeypatch.setattr(checking, "run_checks", partial(run_checks, blocks=blocks))
-    monkeypatch.setattr(checking, "note", partial(note, blocks=blocks))
+    monkeypatch.setattr(checking, "read_order", lambda folder=blocks: read_order(folder))
 
     def asked(checks: str, **variables: Any) -> str:
         if not blocks.exists():
@@ -109,12 +110,20 @@ def answer(
 # --- an answer, whatever happened --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [999, -1, "3", None, 3.0])
+@pytest.mark.parametrize("block", [999, -1, None, 3.0, "nothing", "03_autolog"])
 def test_a_block_that_is_not_there_is_said_to_be_none(
-    number: Any, capsys: pytest.CaptureFixture[str]
+    block: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(number)
-    assert f"There is no block {number}: the blocks are 0 to" in capsys.readouterr().out
+    check(block)
+    assert f"There is no block {block}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", [14, "14", "autolog", "14_autolog"])
+def test_a_block_is_found_by_number_and_by_name(
+    workspace: Path, block: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(block)
+    assert capsys.readouterr().out.startswith("Block 14 - ")
 
 
 def _failed_run() -> None:
@@ -222,7 +231,7 @@ def test_a_check_that_breaks_is_a_todo_and_stops_no_other(
 
 def test_checks_that_are_broken_or_gone_are_a_sentence(blocks: Path, answer: Answer) -> None:
     assert "SyntaxError" in answer("def test(:\n")
-    (blocks / "03_made" / "checks.py").unlink()
+    (blocks / "run" / "checks.py").unlink()
     assert "FileNotFoundError" in answer("")
 
 
@@ -237,7 +246,7 @@ MISSING_X = (
 @pytest.mark.parametrize(
     ("variables", "hint", "words"),
     [
-        ({}, MISSING_X, ["0 of 1 done. Solution: solutions/03_made.py"]),
+        ({}, MISSING_X, ["0 of 1 done. Solution: solutions/03_run.py"]),
         ({"x": 2}, "x is 2: say x = 1.", ["Block 3 - Made up", "TODO x is 1", "hint: x is 2"]),
         ({"x": 1}, "", ["ok   x is 1", "1 of 1 done. Block 3 is yours."]),
     ],
@@ -247,8 +256,8 @@ def test_a_report_says_what_is_done_and_what_to_do(
     blocks: Path, variables: dict[str, Any], hint: str, words: list[str]
 ) -> None:
     the_block(blocks, OF_VARIABLES)
-    context = CheckContext(NUMBER, variables)
-    report = run_checks(context, blocks)
+    looked = context(blocks, **variables)
+    report = run_checks(looked)
     [verdict] = report.verdicts
     assert verdict.hint == hint
     assert report.done == (not hint)
@@ -256,7 +265,7 @@ def test_a_report_says_what_is_done_and_what_to_do(
     assert not replace(report, verdicts=()).done
     assert all(word in str(report) for word in words)
     # Nor was MLflow loaded for it: a check of variables is quick.
-    assert "client" not in context.found
+    assert "client" not in looked.found
 
 
 def test_the_check_sees_the_variables_of_the_place_that_called_it(answer: Answer) -> None:
@@ -318,7 +327,7 @@ def test_checking_changes_no_setting_and_makes_no_run(
 def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Make a finished run as a notebook's cell would; its id."""
 
-    def make(source: str = "03_made.ipynb", cell: int = 1, **params: Any) -> str:
+    def make(source: str = "03_run.ipynb", cell: int = 1, **params: Any) -> str:
         monkeypatch.setenv("WINELAB_SOURCE", source)
         monkeypatch.setenv("WINELAB_CELL", str(cell))
         with mlflow.start_run() as run:
@@ -330,9 +339,14 @@ def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return make
 
 
+def context(blocks: Path = Path("blocks"), **variables: Any) -> CheckContext:
+    """A look at the work of block 3."""
+    return CheckContext(Listed(NUMBER, "run", 1, blocks / "run"), variables)
+
+
 def found(fixture: str) -> Any:
     """What a check of block 3 gets: the id of a run, or those of several."""
-    value = CheckContext(NUMBER, {}).get(fixture)
+    value = context().get(fixture)
     return [run.info.run_id for run in value] if isinstance(value, list) else value.info.run_id
 
 
@@ -341,7 +355,7 @@ def test_the_newest_finished_run_of_the_block_is_judged(made: Make) -> None:
     mine = made(cell=2)
     made("04_later.ipynb", cell=3)
     made("14_autolog.ipynb", cell=4)
-    os.environ["WINELAB_SOURCE"] = "03_made.ipynb"
+    os.environ["WINELAB_SOURCE"] = "03_run.ipynb"
     _failed_run()
     mlflow.delete_run(made(cell=5))
     assert found("run") == mine
@@ -355,11 +369,11 @@ def test_a_try_is_all_runs_of_one_execution_of_the_cell(made: Make) -> None:
 
 
 def test_a_script_a_copy_and_a_notebook_without_a_number_count(made: Make) -> None:
-    mine = [made(name) for name in ("Untitled.ipynb", "03_made.py", "03_made (1).ipynb")]
+    mine = [made(name) for name in ("Untitled.ipynb", "03_run.py", "03_run (1).ipynb")]
     assert found("runs") == mine[::-1]
 
 
-@pytest.mark.parametrize("source", ["03_made.ipynb", "Untitled.ipynb"])
+@pytest.mark.parametrize("source", ["03_run.ipynb", "Untitled.ipynb"])
 def test_runs_of_an_earlier_session_prove_nothing(made: Make, source: str) -> None:
     mlflow.MlflowClient().set_tag(made(source), "winelab.try", "0-0/1")
     with pytest.raises(CourseError, match="run the cells above"):
@@ -392,7 +406,7 @@ def test_a_logged_model_is_the_only_one_of_the_run(workspace: Path, count: int) 
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     words = "there are 2 models on the run" if count else "there is no model on the run"
     with pytest.raises(CourseError, match=words):
-        CheckContext(NUMBER, {}).get("logged_model")
+        context().get("logged_model")
 
 
 def test_versions_are_those_that_this_try_has_registered(made: Make) -> None:
@@ -409,9 +423,9 @@ def test_versions_are_those_that_this_try_has_registered(made: Make) -> None:
     client.set_tag(register(REGISTERED), "winelab.try", "0-0/1")  # another day's
     register("another")
     with pytest.raises(CourseError, match="has made a version"):
-        CheckContext(NUMBER, {}).get("versions")
+        context().get("versions")
     register(REGISTERED, times=10)
-    versions = CheckContext(NUMBER, {}).get("versions")
+    versions = context().get("versions")
     assert [int(version.version) for version in versions] == list(range(2, 12))
 
 
@@ -438,16 +452,16 @@ def test_the_mark_is_where_the_blocks_checks_look(
     experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
     made()
     mine = made(alpha=1)
-    context = CheckContext(NUMBER, {"x": 1})
-    context.get("run"), context.get("experiment")
-    assert note(context, run_checks(context, blocks), blocks) == ""
+    looked = context(blocks, x=1)
+    looked.get("run"), looked.get("experiment")
+    assert note(looked, run_checks(looked)) == ""
     client = mlflow.MlflowClient()
     tagged = [
         *(run.info.run_id for run in client.search_runs([experiment, "0"]) if marked(run.data)),
         *(found.experiment_id for found in client.search_experiments() if marked(found)),
     ]
     assert tagged == ([{"run": mine, "experiment": experiment}.get(where, where)] if where else [])
-    assert store.marks(client) == ({NUMBER} if where else set())
+    assert store.marks(client) == ({"run"} if where else set())
 
 
 def marked(entity: Any) -> bool:
@@ -459,10 +473,10 @@ def marked(entity: Any) -> bool:
 def test_a_block_is_about_a_run_where_a_fixture_of_its_checks_needs_one(
     workspace: Path, fixture: str
 ) -> None:
-    context = CheckContext(NUMBER, {})
+    looked = context()
     with suppress(CourseError):
-        context.get(fixture)
-    assert ("run" in context.found) == (fixture in NEED_A_RUN)
+        looked.get(fixture)
+    assert ("run" in looked.found) == (fixture in NEED_A_RUN)
 
 
 def test_a_mark_that_cannot_be_written_is_a_sentence(workspace: Path, answer: Answer) -> None:
@@ -473,21 +487,18 @@ def test_a_mark_that_cannot_be_written_is_a_sentence(workspace: Path, answer: An
 
 def test_marks_are_read_wherever_they_are(workspace: Path) -> None:
     client = mlflow.MlflowClient()
-    store.mark(client, 0)
+    store.mark(client, "train")
     here = client.get_experiment(client.create_experiment("here"))
     gone = client.get_experiment(client.create_experiment("gone"))
-    store.mark(client, 2, experiment=here)
-    store.mark(client, 12, experiment=gone)
-    for number, experiment in ((3, here), (4, gone), (14, here), (14, here)):
-        store.mark(client, number, run=client.create_run(experiment.experiment_id))
+    store.mark(client, "experiment", experiment=here)
+    store.mark(client, "log_model", experiment=gone)
+    for slug, experiment in (("run", here), ("tags", gone), ("autolog", here), ("autolog", here)):
+        store.mark(client, slug, run=client.create_run(experiment.experiment_id))
     client.delete_run(client.search_runs([here.experiment_id])[0].info.run_id)
     client.delete_experiment(gone.experiment_id)
-    # Another's are passed over.
-    client.create_run("0", tags={store.VERIFIED_TAG: "yes"})
-    client.set_experiment_tag("0", "winelab.verified.soon", "1")
     # The same block can be marked again.
-    store.mark(client, 0)
-    assert store.marks(client) == {0, 2, 3, 4, 12, 14}
+    store.mark(client, "train")
+    assert store.marks(client) == {"train", "experiment", "run", "tags", "log_model", "autolog"}
 
 
 # --- checks.py ---------------------------------------------------------------------------------
@@ -512,7 +523,7 @@ def test_checks_that_cannot_be_are_refused_with_their_line(
     path.write_text(text, encoding="utf-8")
     with pytest.raises(CourseError) as caught:
         load_checks(path)
-    assert str(caught.value).startswith(f"03_made/checks.py:{line}: ")
+    assert str(caught.value).startswith(f"run/checks.py:{line}: ")
     assert words in str(caught.value)
 
 
@@ -534,5 +545,5 @@ def test_a(namespace):
     "second"
 '''
     the_block(blocks, text)
-    verdicts = run_checks(CheckContext(NUMBER, {}), blocks).verdicts
+    verdicts = run_checks(context(blocks)).verdicts
     assert [(v.line, v.given) for v in verdicts] == [("first", True), ("second", False)]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tools.made_up import write_order
 from winelab.commands import cli, housekeeping
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
@@ -46,8 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(environment, "in_venv", lambda root: True)
     # So that what a command sets is undone after the test.
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    for name in ("00_train", "01_import", "02_run", "12_format"):
-        (tmp_path / "blocks" / name).mkdir(parents=True)
+    write_order(tmp_path / "blocks", "train", "import_mlflow", "run")
     return tmp_path
 
 
@@ -59,8 +59,7 @@ def copied(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "winelab", root / "winelab", ignore=no_bytecode)
     for name in ("pyproject.toml", "requirements.txt", "Makefile"):
         shutil.copy(ROOT / name, root)
-    for number in range(3):
-        (root / "blocks" / f"{number:02d}_block").mkdir(parents=True)
+    write_order(root / "blocks", "block0", "block1", "block2")
     (root / "winelab" / "commands" / "run.py").write_text(SCRIPT_OF_RUN, encoding="utf-8")
     make = [environment.this_python(), "-m", "venv", "--without-pip", str(root / ".venv")]
     subprocess.run(make, check=True)
@@ -108,10 +107,10 @@ def calls(here: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
     ("arguments", "says"),
     [
         (["nonsense"], "there is no command 'nonsense'"),
-        (["check", "--block", "99"], "there is no block 99: blocks go from 0 to 12"),
-        (["check", "--block", "3"], "there is no block 3"),
-        (["run", "--block", "three"], "'three' is no block number"),
-        (["run", "--block", "-1"], "'-1' is no block number"),
+        (["check", "--block", "99"], "There is no block 99: the blocks are 0 to 2"),
+        (["check", "--block", "3"], "There is no block 3"),
+        (["run", "--block", "three"], "There is no block three: their names"),
+        (["run", "--block", "-1"], "There is no block -1"),
         (["lab", "--nobrowser"], "--nobrowser"),
         (["clean", "--al"], "--al"),
         (["setup", "--with", "all"], "invalid choice: 'all'"),
@@ -126,11 +125,11 @@ def test_what_is_not_understood_is_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_a_block_is_given_by_number_or_not_at_all(calls: Calls) -> None:
+def test_a_block_is_given_by_number_by_name_or_not_at_all(calls: Calls) -> None:
     got = calls("outputs")
-    for block in ([], ["--block", ""], ["--block", "2"], ["--block", "02"], ["--block=12"]):
+    for block in ([], ["--block", ""], ["--block", "2"], ["--block", "02"], ["--block=run"]):
         assert cli.main(["outputs", *block]) == 0
-    assert [options["number"] for options in got] == [None, None, 2, 2, 12]
+    assert [options["number"] for options in got] == [None, None, 2, 2, 2]
 
 
 def test_other_options_are_passed_on(calls: Calls) -> None:
@@ -196,7 +195,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(copied: Path) -> None:
         (["help"], 0, "make lab"),
         (["doctor"], 0, "ok "),
         (["clean"], 0, "Clean."),
-        (["run", "--block", "44"], 2, "there is no block 44"),
+        (["run", "--block", "44"], 2, "There is no block 44"),
     ],
 )
 def test_some_commands_need_no_set_up(

@@ -66,8 +66,8 @@ def test_a_section_is_added_replaced_removed_and_brought_back(tmp_path: Path) ->
         "# %% import-b\nimport b\n",
         "# %% import-b\nimport b2\n",
         "# %% import-b (removed)\n",
-        "# %% import-b (as in 1)\n",
-        "# %% import-b (as in 2)\n",
+        "# %% import-b (as in block1)\n",
+        "# %% import-b (as in block2)\n",
     )
     found = [body(course, number).replace("import ", "").split() for number in range(6)]
     assert found == [["a"], ["a", "b"], ["a", "b2"], ["a"], ["a", "b"], ["a", "b2"]]
@@ -94,7 +94,7 @@ def test_a_later_block_can_give_sections_too(tmp_path: Path) -> None:
         changes(show="print(1)", import_b="import b"),
         (
             "# %% import-b (removed, given)\n\n"
-            "# %% show (as in 0, given)\n\n"
+            "# %% show (as in block0, given)\n\n"
             f"# %% show\n{task('show more.')}print(2)\n",
             "train",
         ),

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from tools.made_up import needs_fork
+from winelab.course.source import course
 from winelab.proof.execute import Code, execute
+from winelab.tracking import run_tags
 from winelab.tracking.run_tags import (
     BLOCK_TAG,
     TRY_TAG,
     CourseContext,
-    block_number,
+    block_slug,
     source_name,
     this_try,
 )
@@ -50,23 +52,37 @@ def in_a_kernel(
 # --- the file's name ---------------------------------------------------------------------------
 
 NAMES = {
-    14: [
-        "14_autolog.ipynb", "14_autolog (1).ipynb", "14_autolog-Copy1.ipynb", "14.py",
-        "14_autolog - Müller.ipynb", "14_autólogo_señor.ipynb", "14-autolog.ipynb",
+    "autolog": [
+        # The slug counts, whatever the number is.
+        "14_autolog.ipynb", "9_autolog.ipynb", "99_autolog_maria.py",
+        "14_autolog (1).ipynb", "14_autolog-Copy1.ipynb",
+        "14_autolog - Müller.ipynb", "14-autolog.ipynb",
         "14 autolog.ipynb",
     ],
-    4: ["4_params.py"],
-    0: ["00_train.ipynb"],
-    None: [
+    "params_metrics": ["05_params_metrics.ipynb", "14-params-metrics (1).ipynb"],
+    "train": ["00_train.ipynb"],
+    "": [
         "autolog.ipynb", "Untitled14.ipynb", "2024_report.ipynb", "140_much.ipynb",
-        "14autolog.ipynb", "",
+        "14autolog.ipynb", "99.py", "",
     ],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("number", NAMES)
-def test_the_number_in_front_of_a_files_name_is_the_block(number: int | None) -> None:
-    assert {block_number(name) for name in NAMES[number]} == {number}
+@pytest.mark.parametrize("slug", NAMES)
+def test_a_files_name_says_the_block_by_its_slug_or_number(slug: str) -> None:
+    assert {block_slug(name) for name in NAMES[slug]} == {slug}
+
+
+def test_a_number_alone_is_looked_up_in_the_course() -> None:
+    assert [block_slug(f"{block.number}.py") for block in course().blocks] == [
+        block.slug for block in course().blocks
+    ]
+
+
+def test_without_a_course_the_name_alone_says_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_tags, "_listed", lambda: ())
+    assert block_slug("14_autolog.ipynb") == "autolog"
+    assert block_slug("14.ipynb") == ""
 
 
 NAME = "14_autolog (1).ipynb"
@@ -142,10 +158,11 @@ def test_mlflow_puts_the_tags_on_runs(tmp_path: Path, form: str) -> None:
     if form == "cells":
         outcome = execute(Code("14_autolog (1).ipynb", (TAGS, TAGS)), workspace)
     else:
-        (workspace / "solutions" / "14_mine.py").write_text(TAGS * 2, encoding="utf-8")
-        outcome = execute(Code("14_mine.py"), workspace, environment={"WINELAB_SOURCE": ""})
+        mine = f"{course().block('autolog').number}_mine.py"
+        (workspace / "solutions" / mine).write_text(TAGS * 2, encoding="utf-8")
+        outcome = execute(Code(mine), workspace, environment={"WINELAB_SOURCE": ""})
     (one, first), (other, second) = (line.split() for line in outcome.printed.splitlines())
-    assert one == other == "14"
+    assert one == other == "autolog"
     # One session; two cells are two tries.
     assert first.split("/")[0] == second.split("/")[0]
     assert (first != second) == (form == "cells")

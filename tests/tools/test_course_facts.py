@@ -71,13 +71,13 @@ def test_the_minutes_count_words_lines_to_write_and_the_look_around(course: Cour
     ("done", "first_words", "last"),
     [
         (set(), ["next", ""], "0 of 2 blocks done, about 10 minutes to go."),
-        ({0}, ["done", "next"], "1 of 2 blocks done, about 5 minutes to go."),
-        ({1}, ["next", "done"], "1 of 2 blocks done, about 5 minutes to go."),
-        ({0, 1, 7}, ["done", "done"], "2 of 2 blocks done: the whole course."),
+        ({"block0"}, ["done", "next"], "1 of 2 blocks done, about 5 minutes to go."),
+        ({"block1"}, ["next", "done"], "1 of 2 blocks done, about 5 minutes to go."),
+        ({"block0", "block1", "of-old"}, ["done", "done"], "2 of 2 blocks done: the whole course."),
     ],
 )
 def test_progress_says_done_next_or_open(
-    course: Course, done: set[int], first_words: list[str], last: str
+    course: Course, done: set[str], first_words: list[str], last: str
 ) -> None:
     *blocks, end = lines(course, done)
     assert [line[:4].strip() for line in blocks] == first_words

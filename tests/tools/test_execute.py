@@ -56,7 +56,12 @@ def script(workspace: Path, text: str, *arguments: str, folder: str = "") -> Out
 
 def test_a_solution_gives_the_same_forked_and_fresh(tmp_path: Path) -> None:
     one, other = (
-        execute(solved_code(course(), course().block(3)), furnish(tmp_path / name), where, check=3)
+        execute(
+            solved_code(course(), course().block("run")),
+            furnish(tmp_path / name),
+            where,
+            check="run",
+        )
         for name, where in (("forked", Where.FORKED), ("fresh", Where.FRESH))
     )
     assert one.report is not None and one.report.done, str(one.report)
@@ -248,7 +253,7 @@ def test_a_clean_workspace_has_the_table_and_goes_away(tmp_path: Path) -> None:
 
 def test_a_kernel_shows_what_a_notebook_stores(workspace: Path) -> None:
     code = Code(
-        "03_run.ipynb",
+        f"{course().block('run').name}.ipynb",
         (
             "import os\nfrom pathlib import Path\nprint(Path.cwd(), os.environ['MINE'])",
             "import mlflow\nwith mlflow.start_run() as run: pass",
@@ -262,7 +267,7 @@ def test_a_kernel_shows_what_a_notebook_stores(workspace: Path) -> None:
     printed = {"output_type": "stream", "name": "stdout", "text": f"{SHOWN_FOLDER}/labs 1\n"}
     assert first == [printed]
     assert (second, last) == ([], [])
-    assert third[0]["data"] == {"text/plain": "'3'"}
+    assert third[0]["data"] == {"text/plain": "'run'"}
     assert fourth[0]["ename"] == "ZeroDivisionError" and "ZeroDivisionError" in outcome.error
     assert list((workspace / "labs").iterdir()) == []
 

@@ -42,12 +42,13 @@ def notebook(*cells: str, **more: Any) -> bytes:
 
 
 def graded(
-    folder: Path, content: bytes | str, name: str = "mine.py", block: int = 0, **limits: Any
+    folder: Path, content: bytes | str, name: str = "mine.py", block: int | str = 0, **limits: Any
 ) -> Grade:
     """Grade a file with this content."""
     file = folder / name
     file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return grade_one(HandIn("Ada", block, file), Limits(**{"seconds": PATIENT, **limits}))
+    number = block if isinstance(block, int) else course().block(block).number
+    return grade_one(HandIn("Ada", number, file), Limits(**{"seconds": PATIENT, **limits}))
 
 
 def nothing_earned(grade: Grade) -> bool:
@@ -64,32 +65,34 @@ def one_clear_sentence(grade: Grade) -> None:
     assert len(grade.printed) <= grader.PRINTED
 
 
-def sources(number: int) -> list[str]:
+def sources(slug: str) -> list[str]:
     """The solved cells of a block, without the check."""
-    return [cell.source for cell in solved_cells(course(), number)]
+    return [cell.source for cell in solved_cells(course(), course().block(slug).number)]
 
 
-RIGHT = sources(0)
-"""The solved cells of block 0, which needs no MLflow: it is soon done."""
+RIGHT = sources("train")
+"""The solved cells of the first block, which needs no MLflow: it is soon done."""
 
 
 # --- right hand-ins -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("number", "name"),
+    ("slug", "name"),
     [
-        pytest.param(3, "Übung 3 (final) (2).ipynb", id="a notebook without its check"),
-        pytest.param(14, "script_ada.py", id="a script"),
-        pytest.param(16, "16.py", id="one whose checks ask for the versions of packages"),
-        pytest.param(28, "28.ipynb", id="one that starts a server on this machine"),
+        pytest.param("run", "Übung 3 (final) (2).ipynb", id="a notebook without its check"),
+        pytest.param("autolog", "script_ada.py", id="a script"),
+        pytest.param(
+            "environment", "16.py", id="one whose checks ask for the versions of packages"
+        ),
+        pytest.param("serve", "28.ipynb", id="one that starts a server on this machine"),
     ],
 )
-def test_a_right_hand_in_has_all_its_marks(tmp_path: Path, number: int, name: str) -> None:
-    block = course().block(number)
+def test_a_right_hand_in_has_all_its_marks(tmp_path: Path, slug: str, name: str) -> None:
+    block = course().block(slug)
     built = (SOLUTIONS / f"{block.name}{Path(name).suffix}").read_bytes()
-    content = notebook(*sources(number)) if number == 3 else built
-    grade = graded(tmp_path, content, name, number)
+    content = notebook(*sources(slug)) if slug == "run" else built
+    grade = graded(tmp_path, content, name, slug)
     assert (grade.problem, grade.score) == ("", 1.0), grade
     names = [function.__name__ for function in checks_of(block.folder).functions]
     assert [verdict.name for verdict in grade.verdicts] == names
@@ -145,8 +148,8 @@ def test_a_script_in_latin_1_that_says_so_is_run(tmp_path: Path) -> None:
 
 
 def test_the_untouched_lab_has_its_todos_with_hints(tmp_path: Path) -> None:
-    lab = (LABS / f"{course().block(3).name}.ipynb").read_bytes()
-    grade = graded(tmp_path, lab, "03_run.ipynb", 3)
+    lab = (LABS / f"{course().block('run').name}.ipynb").read_bytes()
+    grade = graded(tmp_path, lab, "3_run.ipynb", "run")
     assert (grade.problem, grade.score) == ("", 0.0)
     assert grade.own and all(not verdict.done and verdict.hint for verdict in grade.own)
     assert "checks are run by the grader" in grade.printed
@@ -297,8 +300,8 @@ def test_each_limit_has_its_sentence(limit: Limit) -> None:
 
 
 def test_a_store_that_it_deletes_is_a_todo(tmp_path: Path) -> None:
-    code = "\n".join(sources(3)) + "\n(Path.home() / 'wine-lab' / 'mlflow.db').unlink()"
-    grade = graded(tmp_path, notebook("from pathlib import Path", code), "a.ipynb", 3)
+    code = "\n".join(sources("run")) + "\n(Path.home() / 'wine-lab' / 'mlflow.db').unlink()"
+    grade = graded(tmp_path, notebook("from pathlib import Path", code), "a.ipynb", "run")
     assert grade.problem == ""
     assert nothing_earned(grade) and grade.verdicts
     assert any("There is no store" in verdict.hint for verdict in grade.verdicts)

@@ -46,8 +46,12 @@ def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
     comment: str, still_open: bool
 ) -> None:
     call = f"{comment}mlflow.sklearn.autolog(log_models=False)\n"
-    text = unsolved_script(course(), 14).replace("# 3. Train\n", f"# 3. Train\n{call}")
-    sections = [t.section for t in hint.open_tasks(course(), course().block(14), text, "script")]
+    text = unsolved_script(course(), course().block("autolog").number).replace(
+        "# 3. Train\n", f"# 3. Train\n{call}"
+    )
+    sections = [
+        t.section for t in hint.open_tasks(course(), course().block("autolog"), text, "script")
+    ]
     assert ("autolog" in sections) == still_open, "a call inside a comment is not done"
     assert "autolog-off" in sections
 
@@ -55,18 +59,18 @@ def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
 def test_it_remembers_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = []
     for _ in range(3):
-        assert hint.main(3, tmp_path) == 0
+        assert hint.main(course().block("run").number, tmp_path) == 0
         said.append(capsys.readouterr().out)
-    task = course().block(3).tasks[0]
+    task = course().block("run").tasks[0]
     nudge, call = (" ".join(words.split())[:25] for words in task.hints)
     assert nudge in " ".join(said[0].split())
     assert call not in " ".join(said[0].split())
     assert call in " ".join(said[1].split())
-    assert "make solution BLOCK=3" in said[1]
+    assert f"make solution BLOCK={course().block('run').number}" in said[1]
     assert nudge in " ".join(said[2].split()) and call in " ".join(said[2].split())
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"03_run": 5}', '{"03_run": {"run": null}}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", '{"run": 5}', '{"run": {"run": null}}', "\xff"])
 def test_a_damaged_memory_begins_anew(tmp_path: Path, text: str) -> None:
     (tmp_path / hint.MEMORY).parent.mkdir()
     (tmp_path / hint.MEMORY).write_text(text, encoding="latin-1")
@@ -74,10 +78,10 @@ def test_a_damaged_memory_begins_anew(tmp_path: Path, text: str) -> None:
 
 
 def test_the_work_that_was_saved_last_counts(tmp_path: Path) -> None:
-    block = course().block(3)
+    block = course().block("run")
     assert student_files.work(block, tmp_path) is None
     assert student_files.begin_script(course(), block, tmp_path)
-    lab = tmp_path / "labs" / "03_run.ipynb"
+    lab = tmp_path / "labs" / f"{block.name}.ipynb"
     lab.parent.mkdir()
     cell = '{"cell_type": "code", "source": ["a = 1\\n", "b = 2"]}'
     lab.write_text(f'{{"cells": [{cell}]}}', encoding="utf-8")
@@ -93,14 +97,14 @@ def test_the_work_that_was_saved_last_counts(tmp_path: Path) -> None:
 
 def test_without_a_number_it_is_the_newest_script(tmp_path: Path) -> None:
     assert student_files.last_block(course(), tmp_path) is None
-    for number, age in ((3, 10), (14, 20), (5, 5)):
-        student_files.begin_script(course(), course().block(number), tmp_path)
-        os.utime(student_files.script_path(course().block(number), tmp_path), (age, age))
+    for slug, age in (("run", 10), ("autolog", 20), ("tracking_uri", 5)):
+        student_files.begin_script(course(), course().block(slug), tmp_path)
+        os.utime(student_files.script_path(course().block(slug), tmp_path), (age, age))
     found = student_files.last_block(course(), tmp_path)
-    assert found is not None and found.number == 14
+    assert found is not None and found.slug == "autolog"
 
 
 def test_without_anything_it_asks_which_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(student_files, "last_block", lambda course: None)
-    with pytest.raises(CourseError, match="make hint BLOCK=3"):
+    with pytest.raises(CourseError, match="make hint BLOCK=run"):
         student_files.block_or_last(course(), None, "hint")

@@ -16,6 +16,7 @@ from winelab.checks.fixtures import CheckContext
 from winelab.checks.isolated_predict import predictions
 from winelab.core.errors import Missing
 from winelab.core.paths import store_uri
+from winelab.course.source import course
 from winelab.system import forkserver
 from winelab.tracking.workspace import furnish
 
@@ -58,7 +59,10 @@ def test_the_predictions_come_back_to_the_last_bit(
     if not forked:
         monkeypatch.delenv(forkserver.SOCKET_VARIABLE, raising=False)
     uri = log(store, "return model_input.sugar + model_input.salt")
-    assert CheckContext(15, {}).get("fresh")(uri, TABLE) == (TABLE.sugar + TABLE.salt).tolist()
+    assert (
+        CheckContext(course().block("pyfunc"), {}).get("fresh")(uri, TABLE)
+        == (TABLE.sugar + TABLE.salt).tolist()
+    )
 
 
 @pytest.mark.parametrize(

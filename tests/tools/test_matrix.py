@@ -15,6 +15,7 @@ from pytest import MonkeyPatch
 
 from winelab.core.errors import CourseError
 from winelab.core.files import write_text
+from winelab.course.source import course
 from winelab.proof import matrix, versions
 from winelab.proof.cases import DEPRECATED
 from winelab.proof.matrix import COLUMNS, Result, Row
@@ -215,10 +216,11 @@ def test_the_page_says_what_breaks_why_and_what_to_do() -> None:
     assert "| 9.8.1 (pinned) | 2 of 2 | - | 2 of 2 | 1 of 1 | - | - |" in page
     assert "| 9.7.3 | 0 of 2 | 0 of 2 | 0 of 2 | 0 of 2 | 1 of 3 | 0 of 2 |" in page
     assert "With MLflow 9.7.3 moved: pandas 2.3.3." in page
-    assert "| 04_params_metrics | ok | unsolved 0 of 1, solution 0 of 1, mistakes" in page
+    assert f"| {course().block(4).slug} | ok | unsolved 0 of 1, solution 0 of 1, mistakes" in page
     assert "examples 1 of 2" in page
     assert page.count(": no.** ") == 5
-    assert f"mend the check.\n\n- Blocks 3, 4: `` `b`, {RAISED} `` (a)\n\n**Mistakes" in page
+    slugs = ", ".join(course().block(number).slug for number in (3, 4))
+    assert f"mend the check.\n\n- {slugs}: `` `b`, {RAISED} `` (a)\n\n**Mistakes" in page
     assert "Nothing breaks" not in page and "### MLflow 9.8.1" not in page
     assert "Nothing breaks on the versions" in matrix.page(made_up_rows()[1:2])
     assert "breaks" not in matrix.page(made_up_rows()[:1]).partition("not there`.")[2]

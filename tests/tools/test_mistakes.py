@@ -99,6 +99,6 @@ def test_a_mistake_that_does_not_fit_the_solution_is_refused_by_its_name(
     edit, words = REFUSED[what]
     with pytest.raises(CourseError) as caught:
         mistaken(course, **edit)
-    assert str(caught.value).startswith("00_block/checks.py: ")
+    assert str(caught.value).startswith("block0/checks.py: ")
     assert "a slip" in str(caught.value)
     assert words in str(caught.value)

@@ -47,7 +47,7 @@ def code_of(notebook: Any) -> dict[str, str]:
 def with_lesson(tmp_path: Path, text: str, code: str = CHANGE) -> Course:
     """A course whose block 1 has this lesson."""
     folder = write_course(tmp_path, OUTLINE, BASE)
-    write_block(folder, "01_block", code, text)
+    write_block(folder, "block1", code, text)
     return read_course(folder)
 
 
@@ -103,7 +103,7 @@ def test_a_lab_begins_with_its_aims_and_ends_with_what_to_remember(tmp_path: Pat
     assert "# 1. A made-up block" in cells[0].source and "- open a run" in cells[0].source
     assert "- a run ends" in cells[-1].source
     # Each links to the next one, but the last.
-    assert "(01_block.ipynb)" in lab_notebook(course, 0).cells[-1].source
+    assert "(01_block1.ipynb)" in lab_notebook(course, 0).cells[-1].source
     assert ".ipynb)" not in cells[-1].source
 
 
@@ -134,7 +134,7 @@ def test_cells_that_cannot_be_placed_are_refused_with_the_line(
     tmp_path: Path, text: str, named: str
 ) -> None:
     folder = write_course(tmp_path, f"{OUTLINE}\n[empty]\nnothing\n", BASE)
-    write_block(folder, "01_block", "# %% show (removed)\n", text)
+    write_block(folder, "block1", "# %% show (removed)\n", text)
     line = text.splitlines().index(f"::: cell {named}") + 1
-    with pytest.raises(CourseError, match=rf"^01_block/lesson\.md:{line}: .*{named}"):
+    with pytest.raises(CourseError, match=rf"^block1/lesson\.md:{line}: .*{named}"):
         lab_notebook(read_course(folder), 1)

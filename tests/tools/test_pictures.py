@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from required import required_browser
 
+from tools.made_up import write_order
 from winelab.core.errors import CourseError
+from winelab.core.order import read_order
 from winelab.core.paths import BLOCKS, ROOT
 from winelab.course.source import Course
 from winelab.publish import pictures, screenshot_specs, screenshots
@@ -23,7 +25,7 @@ from winelab.system.browser import chromium
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PAGES = [ROOT / "README.md", *sorted(BLOCKS.glob("[0-9][0-9]_*/lesson.md"))]
+PAGES = [ROOT / "README.md", *sorted(BLOCKS.glob("*/lesson.md"))]
 IMAGE = re.compile(r"!\[([^\]]*)\]\((?:\.\./)?docs/pictures/([^)]+)\)")
 # Where the README and the lessons show a picture: page, alternative text, the picture's name.
 SHOWN = [
@@ -51,14 +53,14 @@ def test_each_picture_has_its_words_and_stands_in_its_own_lesson(specs: Specs) -
     for page, words, name in SHOWN:
         assert len(words.split()) > 4, f"{page.name}: {name} needs alternative text"
         if page.name == "lesson.md":
-            assert page.parent.name.startswith(f"{specs[name].block:02d}_")
+            assert page.parent.name == specs[name].block
 
 
 def test_only_a_block_that_writes_nothing_has_no_picture(specs: Specs, whole: Course) -> None:
-    without = set(range(len(whole.blocks))) - {spec.block for spec in specs.values()}
-    assert without == {1}
-    with pytest.raises(CourseError, match="Block 1 has no picture"):
-        screenshot_specs.of_block(list(specs.values()), 1)
+    without = {block.slug for block in whole.blocks} - {spec.block for spec in specs.values()}
+    assert without == {"import_mlflow"}
+    with pytest.raises(CourseError, match="block import_mlflow has no picture"):
+        screenshot_specs.of_block(list(specs.values()), "import_mlflow")
 
 
 @pytest.mark.parametrize("path", sorted(pictures.PICTURES.glob("*.png")), ids=lambda p: p.name)
@@ -86,8 +88,8 @@ WRONG = {
     "a.png:\n  shows: [x]\n  page: home\n": ':3: "page" is one of',
     GOOD + "  wait: 5\n": ':4: nothing reads "wait"',
     GOOD + "  height: tall\n": ':4: "height" of a.png is wrong: input should be a valid integer',
-    GOOD + "  ran: [99]\n": ':4: "ran" of a.png is wrong: there is no block 99',
-    GOOD + "  ran: [x]\n": ':4: "ran" of a.png is wrong: "x" must begin with a block\'s number',
+    GOOD + "  ran: [99]\n": ':4: "ran" of a.png is wrong: "99" must begin with a block\'s name',
+    GOOD + "  ran: [x]\n": ':4: "ran" of a.png is wrong: "x" must begin with a block\'s name',
     GOOD + "  then:\n    - press: x\n": ":4: \"then\" of a.png is wrong: input should be 'click'",
     GOOD + "  then: x\n": ':4: "then" of a.png is wrong: input should be a valid list',
     "a.png:\n  page: runs\n  shows: [x]\n": ':1: a page "runs" needs "experiment"',
@@ -97,33 +99,36 @@ WRONG = {
 @pytest.fixture
 def made_up(tmp_path: Path) -> Path:
     """The place for the picture.yaml of a block that has none yet."""
-    (tmp_path / "07_block").mkdir()
-    return tmp_path / "07_block" / screenshot_specs.NAME
+    write_order(tmp_path, "block", "other")
+    return tmp_path / "block" / screenshot_specs.NAME
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_a_mistake_is_told_with_its_file_and_line(made_up: Path, text: str) -> None:
     made_up.write_text(text, encoding="utf-8")
     with pytest.raises(CourseError) as caught:
-        read_file(made_up)
-    assert str(caught.value).startswith("07_block/picture.yaml:")
+        read_file(made_up, read_order(made_up.parents[1]))
+    assert str(caught.value).startswith("block/picture.yaml:")
     assert WRONG[text] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_without_ran_its_own_block_ran_once(made_up: Path) -> None:
-    for line, ran in [("  ran: [7, 7 --alpha 0.1]\n", [["7"], ["7", "--alpha", "0.1"]]),
-                      ("  ran: []\n", []), ("", [["7"]])]:  # fmt: skip
+    both = "  ran: [block, other --alpha 0.1]\n"
+    for line, ran in [
+        (both, [["block"], ["other", "--alpha", "0.1"]]),
+        ("  ran: []\n", []),
+        ("", [["block"]]),
+    ]:
         made_up.write_text(GOOD + line, encoding="utf-8")
-        assert read_file(made_up)[0].ran == ran
+        assert read_file(made_up, read_order(made_up.parents[1]))[0].ran == ran
 
 
 def test_two_blocks_cannot_make_one_picture(made_up: Path) -> None:
-    other = made_up.parents[1] / "08_b" / made_up.name
-    other.parent.mkdir()
+    other = made_up.parents[1] / "other" / made_up.name
     for path in (made_up, other):
         path.write_text(GOOD, encoding="utf-8")
-    with pytest.raises(CourseError, match=r"block 7 has a\.png already"):
+    with pytest.raises(CourseError, match=r"block block has a\.png already"):
         read_specs(made_up.parents[1])
 
 
@@ -194,7 +199,7 @@ def test_a_picture_is_taken(
         failed = pictures.take_all(asked, browser, tmp_path, whole)
     assert failed == asked[:1]
     assert capsys.readouterr().out.splitlines() == [
-        f"absent.png (block {one.block}): "
+        f"absent.png ({one.block}): "
         'the text "no such words" did not appear on the page. The old picture is kept.',
         f"docs/pictures/{one.file}",
     ]

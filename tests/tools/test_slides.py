@@ -49,19 +49,19 @@ def code(slide: Slide) -> list[tuple[str, str]]:
     ("line", "kinds", "text"),
     [
         pytest.param(
-            '::: code 3 "with mlflow" to "model.predict"',
+            '::: code run "with mlflow" to "model.predict"',
             ["added"] * 4,
             'with mlflow.start_run(run_name="elasticnet"):',
             id="a block's code",
         ),
         pytest.param(
-            "::: change 3",
+            "::: change run",
             ["removed"] * 3 + ["added"] * 4,
             "model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)",
             id="what goes away, and all that changed",
         ),
         pytest.param(
-            '::: code 4 "log_params" and "log_metrics"',
+            '::: code params_metrics "log_params" and "log_metrics"',
             ["added", "gap", "added"],
             'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})',
             id="a gap between two ranges, and no indent",
@@ -77,18 +77,19 @@ def test_code_is_that_of_the_block(
 
 
 LINES = {
-    '::: code 3 "with tea"': 'block 3 has no line with "with tea"',
-    '::: code 3 "with mlflow" to "tea"': 'block 3 has no line with "tea"',
-    '::: code 3 "import pandas"': "block 3 changes none of these lines",
+    '::: code run "with tea"': 'has no line with "with tea"',
+    '::: code run "with mlflow" to "tea"': 'has no line with "tea"',
+    '::: code run "import pandas"': "changes none of these lines",
     "::: code 99": "There is no block 99",
-    "::: code 3-4": "name one block",
-    "::: code 3 with mlflow": 'as "first" to "last"',
-    "::: tea 3": "there are blocks, code, change",
-    "::: blocks three": "names no block",
-    "::: map 0-13 in seven": "0-13 in 7",
+    "::: code run..params_metrics": "name one block",
+    "::: code run with mlflow": 'as "first" to "last"',
+    "::: tea run": "there are blocks, code, change",
+    "::: blocks three": "There is no block three",
+    "::: map part 1 in seven": "part 1 in 7",
     "::: next": "there is no next column",
     "{minutes 99}": "There is no block 99",
-    "{seconds 3}": "there are minutes, blocks, title, version",
+    "{seconds run}": "there are minutes, blocks, range, title, version",
+    "See block [[nothing]].": "[[nothing]]: There is no block nothing",
     "{version teapot}": "pins no teapot",
     "![](tea.png)": "write a picture as",
     "![a cup](tea.png)": "there is no picture tea.png",
@@ -106,7 +107,7 @@ FRONT = TOP.partition("##")[0]
         (FRONT + "Words.", 6, "text stands above the first"),
         (TOP + "Words.", 6, "the slide has no text below"),
         (TOP + "::: columns 1 1" + NOTES, 12, '"::: end" of the columns is missing'),
-        (TOP + "Words." + NOTES + "\n::: code 3\n", 14, "prose only"),
+        (TOP + "Words." + NOTES + "\n::: code run\n", 14, "prose only"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(
@@ -123,11 +124,15 @@ def test_facts_are_the_course_s_and_an_example_of_code_is_prose(
     folder: Path, whole: Course
 ) -> None:
     example = "## No title\n::: nothing\n"
-    text = f"::: blocks 3-4\n\n{{minutes 3-4}} and {{title 3}}, {{blocks all}}\n```\n{example}```"
+    text = "::: blocks run..params_metrics\n\n{minutes run..params_metrics} and {title run}, "
+    text += f"{{blocks all}}, {{range part 1}}, [[run]]\n```\n{example}```"
     shown = first(folder, whole, TOP + text + NOTES)
-    minutes = sum(whole.block(number).meta.minutes for number in (3, 4))
-    assert f"{minutes} and {whole.block(3).meta.title}, {len(whole.blocks)}" in shown.body
-    assert f"Blocks 3 to 4: {minutes} minutes." in shown.notes
+    one, two = (whole.block(slug) for slug in ("run", "params_metrics"))
+    minutes = one.meta.minutes + two.meta.minutes
+    last = [block.number for block in whole.blocks if block.part == 1][-1]
+    facts = f"{minutes} and {one.title}, {len(whole.blocks)}, 0 to {last}, {one.number}"
+    assert facts in shown.body
+    assert f"Blocks {one.number} to {two.number}: {minutes} minutes." in shown.notes
     assert example in shown.body
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from required import required_makers
 
-from tools.made_up import lesson, made_up, task, write_block, write_course
+from tools.made_up import lesson, made_up, task, write_block, write_course, write_order
 from winelab.core.errors import CourseError
+from winelab.core.order import ORDER
 from winelab.core.paths import BLOCKS
 from winelab.course.compose import script_text
 from winelab.course.source import HEADINGS, Block, Course, read_course
@@ -40,7 +41,8 @@ def refusal(act: Callable[[], object]) -> tuple[str, int, str]:
 def one_block(root: Path, code: str = "", text: str | None = None) -> Course:
     """A course of one block; its lesson has a place for every cell, or is `text`."""
     folder = write_course(root, OUTLINE)
-    write_block(folder, "00_block", code, lesson("first second") if text is None else text)
+    write_order(folder, "block0")
+    write_block(folder, "block0", code, lesson("first second") if text is None else text)
     return read_course(folder)
 
 
@@ -86,7 +88,7 @@ MISTAKES = {
         "a tab": ("[a]\none\n\ttwo\n", 3, "two"),
         "a name with blanks": ("[a]\nOne section\n", 2, "One section"),
     },
-    "00_block/code.py": {
+    "block0/code.py": {
         "an unknown section": ("# %% one\na\n\n# %% four\nb\n", 4, "four"),
         "a mark that is none": ("# %% One!\na\n", 1, "# %% section"),
         "an unknown word in the mark": ("# %% one (secret)\na\n", 1, "secret"),
@@ -101,23 +103,24 @@ MISTAKES = {
         "hints, not hint": ("# %% one\n#: do it.\n#: Hints: A.\na\n", 3, HINT),
         "no code": ("# %% one\n\n\n# %% three\nb\n", 1, "(removed)"),
         "removed, and code": ("# %% one (removed)\na\n", 1, "removed"),
-        "brought back, and code": ("# %% one (as in 0)\na\n", 1, "has code"),
+        "brought back, and code": ("# %% one (as in block0)\na\n", 1, "has code"),
+        "as in no block": ("# %% one (as in 0)\n", 1, '"as in 0" names no block'),
         "a section twice": ("# %% one\na\n# %% one\nb\n", 3, "twice"),
         "twice, for a script": ("# %% one\na\n# %% one (script)\nb\n", 3, "script"),
         "given twice": ("# %% one (given)\na\n# %% one (given)\nb\n", 3, "twice"),
         "given, and asked for": (f"# %% one (given)\n{task()}a\n", 1, "is given"),
     },
-    "00_block/lesson.md": {
+    "block0/lesson.md": {
         "no metadata": ("## Goal\n", 1, 'begin with "---", the metadata (title, '),
         "an empty file": ("", 1, 'begin with "---", the metadata (title, '),
         "metadata that are not closed": ("---\ntitle: A\n\n## Goal\n", 1, 'begin with "---"'),
-        "a list that is not closed": ("---\ntitle: A\npart: [1\n---\n", 3, "not YAML"),
+        "a list that is not closed": ("---\ntitle: A\nteaches: [1\n---\n", 3, "not YAML"),
         "a colon in the title": ("---\ntitle: A: B\n---\n", 2, "not YAML"),
-        "a character that no text has": ("---\ntitle: A\npart: \x07\n---\n", 3, "not YAML"),
+        "a character that no text has": ("---\ntitle: A\nlevel: \x07\n---\n", 3, "not YAML"),
         "a date that is none": ("---\ntitle: 2024-99-99\n---\n", 1, "not YAML"),
         "a list of names": ("---\n- title\n---\n", 1, '"name: value"'),
-        "no title": (lesson(title=None), 8, 'the metadata lacks "title".'),
-        "an unknown name": (lesson(author="me"), 9, 'has "author", which nothing reads.'),
+        "no title": (lesson(title=None), 7, 'the metadata lacks "title".'),
+        "an unknown name": (lesson(author="me"), 8, 'has "author", which nothing reads.'),
         "minutes in words": metadata("minutes", "ten", "input should be a valid integer"),
         "a yes for minutes": metadata("minutes", "true", "input should be a valid integer"),
         "no time at all": metadata("minutes", "0", "input should be greater than 0"),
@@ -127,7 +130,6 @@ MISTAKES = {
         "an empty title": metadata("title", '""', "string should have at least 1 character"),
         "a title that is a number": metadata("title", "2024", "input should be a valid string"),
         "four stars": metadata("level", "4", "input should be 1, 2 or 3"),
-        "a part that there is not": metadata("part", "9", "input should be 1, 2 or 3"),
         **{f"no {name}": without(f"## {name}") for name in HEADINGS},
         "no check": without("::: check"),
         "a heading in an example": without("## Goal", "```\n## Goal\n```"),
@@ -198,9 +200,15 @@ def test_a_formatter_changes_nothing_of_a_block(whole: Course, tmp_path: Path) -
     [
         pytest.param(["one", "\n# %% three (removed)\n"], 2, "three", id="removed, not there"),
         pytest.param(["one", *["# %% one (removed)\n"] * 2], 1, "one", id="removed twice"),
-        pytest.param(["one", "# %% one (as in 1)\n"], 1, "as in 1", id="as in this very block"),
-        pytest.param(["one", "# %% one (as in 7)\n"], 1, "as in 7", id="as in a later block"),
-        pytest.param(["one", "three", "# %% three (as in 0)\n"], 1, "three", id="not there then"),
+        pytest.param(
+            ["one", "# %% one (as in block1)\n"], 1, "as in block1", id="as in this very block"
+        ),
+        pytest.param(
+            ["one", "# %% one (as in block2)\n", "one"], 1, "as in block2", id="as in a later block"
+        ),
+        pytest.param(
+            ["one", "three", "# %% three (as in block0)\n"], 1, "three", id="not there then"
+        ),
     ],
 )
 def test_a_change_that_cannot_be_made_is_refused_with_its_line(
@@ -226,7 +234,7 @@ def test_a_directive_inside_a_code_example_is_prose(tmp_path: Path) -> None:
 def test_a_task_needs_a_place_in_the_lesson_if_the_notebook_has_it(tmp_path: Path) -> None:
     code = f"# %% three\n{task()}a\n"
     place, _, message = refusal(lambda: one_block(tmp_path / "1", code, lesson("first")))
-    assert place == "00_block/lesson.md"
+    assert place == "block0/lesson.md"
     assert '"three"' in message and "::: cell second" in message
     script = one_block(tmp_path / "2", code.replace("three", "three (script)"), lesson())
     assert len(script.block(0).tasks) == 1
@@ -242,7 +250,7 @@ def test_blocks_are_read_in_order_with_name_and_title(tmp_path: Path) -> None:
         (folder / name).mkdir()
     (folder / "README.md").write_text("hello", encoding="utf-8")
     course = read_course(folder)
-    assert [block.name for block in course.blocks] == ["00_block", "01_block", "02_block"]
+    assert [block.name for block in course.blocks] == ["00_block0", "01_block1", "02_block2"]
     assert course.block(2).title == "Block 2"
 
 
@@ -250,11 +258,14 @@ def test_blocks_are_read_in_order_with_name_and_title(tmp_path: Path) -> None:
     ("text", "found"),
     [
         *(("2", [2]), ("all", [0, 1, 2, 3]), ("0-2", [0, 1, 2]), (" 3 0-1, 3", [3, 0, 1, 3])),
-        *(("x", "names no blocks"), ("3-", "names no blocks"), ("-1", "names no blocks")),
+        *(("block1", [1]), ("block1,3", [1, 3]), ("block1..block3", [1, 2, 3])),
+        *(("01_block1", [1]), ("block1-2", [1, 2]), ("part 1", [0, 1, 2, 3])),
+        *(("x", "no block x: their names"), ("3-", "names no blocks"), ("-1", "names no blocks")),
+        *(("block2..block1", "01_block1 comes before 02_block2"), ("part 2", "no part 2")),
         *(("2-1", "names no blocks"), ("", "names no blocks"), ("4", "the blocks are 0 to 3")),
     ],
 )
-def test_blocks_are_named_by_numbers_and_ranges(
+def test_blocks_are_named_by_numbers_names_and_ranges(
     tmp_path: Path, text: str, found: list[int] | str
 ) -> None:
     course = made_up(tmp_path, OUTLINE, "", "", "", "")
@@ -266,28 +277,83 @@ def test_blocks_are_named_by_numbers_and_ranges(
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("text", "line", "words"),
     [
-        ("03_late", "number 2 is missing before 03_late"),
-        ("01_again", "twice: 01_again and 01_block"),
+        ("[1] Track\nblock0\nblock0\n", 3, '"block0" stands here a second time'),
+        ("[1] Track\nblock0\nother\n", 3, 'there is no folder "other"'),
+        ("[1] Track\nblock0\n# block1\n", 3, 'the folder "block1" is not listed'),
+        ("# The course\nblock0\n", 2, '"block0" stands above the first part'),
+        ("[1] Track\nblock0\n[1] Again\n", 3, "part 1 stands here a second time"),
         *(
-            (name, "name the folder")
-            for name in ("2_one", "one", "02-one", "02_One", "100_one", "02_")
+            (f"[1] Track\n{name}\n", 2, f'"{name}" is neither a part nor a block')
+            for name in ("Block0", "block-0", "0", "block0 block1", "[2]", "blöck")
         ),
     ],
 )
-def test_a_folder_with_a_wrong_name_is_refused(tmp_path: Path, name: str, words: str) -> None:
+def test_an_order_that_cannot_be_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
     folder = write_course(tmp_path, OUTLINE, "", "")
-    write_block(folder, name)
-    place, line, message = refusal(lambda: read_course(folder))
-    assert (place.partition("/")[2], line) == ("lesson.md", 1)
-    assert name in f"{place} {message}" and words in message
+    (folder / ORDER).write_text(text, encoding="utf-8")
+    *place, message = refusal(lambda: read_course(folder))
+    assert place == [f"blocks/{ORDER}", line]
+    assert words in message
+
+
+def test_parts_and_order_are_those_of_the_one_file(tmp_path: Path) -> None:
+    folder = write_course(tmp_path, OUTLINE, "", "")
+    text = "# Turned round.\n[1] Track\n\nblock1  # first\n[2] Serve\nblock0\n"
+    (folder / ORDER).write_text(text, encoding="utf-8")
+    course = read_course(folder)
+    assert course.parts == {1: "Track", 2: "Serve"}
+    assert [(b.number, b.slug, b.part) for b in course.blocks] == [
+        (0, "block1", 1),
+        (1, "block0", 2),
+    ]
+
+
+# --- references --------------------------------------------------------------------------------
+
+NAMING = f"# %% one\n{task('as in block [[block0]].')}a = [[1]]  # block [[block1]]\n"
+
+
+def test_a_reference_becomes_a_number_and_keeps_its_place(tmp_path: Path) -> None:
+    text = lesson("first", title="After [[block0]]").replace(
+        "## Why", "Run `[[block1]]_block1.py`.\n\n## Why"
+    )
+    folder = write_course(tmp_path, OUTLINE, "", (NAMING, "first"))
+    (folder / "block1" / "lesson.md").write_text(text, encoding="utf-8")
+    block = read_course(folder).block(1)
+    assert block.title == "After 0"
+    assert "Run `01_block1.py`." in "".join(piece.content for piece in block.pieces)
+    (change,) = block.changes
+    assert change.todo == ("as in block 0.",)
+    (line,) = change.lines
+    # A list in a list is none.
+    assert line.text == "a = [[1]]  # block 1"
+    assert line.unfilled == "a = [[1]]  # block [[block1]]"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("lesson.md", 2), ("lesson.md", 12), ("code.py", 2), ("code.py", 5)]
+)
+def test_a_reference_to_no_block_is_refused_with_its_line(
+    tmp_path: Path, name: str, line: int
+) -> None:
+    folder = write_course(tmp_path, OUTLINE, (NAMING, "first"), "")
+    path = folder / "block0" / name
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[line - 1] += "  # [[nothing]]"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    *place, message = refusal(lambda: read_course(folder))
+    assert place == [f"block0/{name}", line]
+    assert "[[nothing]]: There is no block nothing" in message
 
 
 @pytest.mark.parametrize("name", ["lesson.md", "code.py", "checks.py", "../outline.txt"])
 def test_a_missing_file_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     folder = write_course(tmp_path, OUTLINE, "")
-    path = (folder / "00_block" / name).resolve()
+    path = (folder / "block0" / name).resolve()
     path.unlink()
     assert refusal(lambda: read_course(folder))[:2] == (f"{path.parent.name}/{path.name}", 1)
 
@@ -295,11 +361,11 @@ def test_a_missing_file_is_refused_by_its_name(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize("name", ["lesson.md", "code.py"])
 def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
     folder = write_course(tmp_path, OUTLINE, "# %% one\na = 1\n")
-    path = folder / "00_block" / name
+    path = folder / "block0" / name
     path.write_bytes(path.read_bytes() + "\n# Käse\n".encode("latin-1"))
     line = path.read_bytes().count(b"\n")
     *place, message = refusal(lambda: read_course(folder))
-    assert place == [f"00_block/{name}", line]
+    assert place == [f"block0/{name}", line]
     assert "UTF-8" in message
 
 

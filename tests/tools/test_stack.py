@@ -14,6 +14,7 @@ import yaml
 
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
+from winelab.course.source import course
 from winelab.proof import run_pytest
 from winelab.stack import command, local_services, postgres
 from winelab.system import environment, packages
@@ -150,17 +151,18 @@ def test_a_servers_environment_has_nothing_of_the_persons(monkeypatch: pytest.Mo
 
 def test_usage_names_both_shells() -> None:
     text = command.usage("http://127.0.0.1:5500")
-    assert "  MLFLOW_TRACKING_URI=http://127.0.0.1:5500 .venv/bin/python solutions/13_" in text
+    assert "  MLFLOW_TRACKING_URI=http://127.0.0.1:5500 .venv/bin/python solutions/" in text
     assert '$env:MLFLOW_TRACKING_URI = "http://127.0.0.1:5500"; .venv\\Scripts\\python' in text
-    assert (ROOT / command.SCRIPT).exists()
+    (script,) = re.findall(r"solutions/\w+\.py", text)
+    assert (ROOT / script).exists()
 
 
 def test_a_blocks_own_tests_are_in_its_row() -> None:
-    own = {path.name for path in (ROOT / "tests").glob("[0-9][0-9]_*")}
-    assert "13_server" in own
-    assert own <= {path.name for path in (ROOT / "blocks").iterdir()}
-    assert "tests/13_server" in run_pytest.pytest_arguments(13, full=False)
-    assert "tests/13_server" not in run_pytest.pytest_arguments(5, full=False)
+    own = {path.name for path in (ROOT / "tests" / "blocks").iterdir() if path.name[0] != "_"}
+    assert "server" in own
+    assert own <= {block.slug for block in course().blocks}
+    asked = {b.slug: run_pytest.pytest_arguments(b.number, full=False) for b in course().blocks}
+    assert [slug for slug in asked if "tests/blocks/server" in asked[slug]] == ["server"]
 
 
 # --- in Docker ----------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ LIMIT = 120
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal here")
 
+FIRST = f"{course().block(0).name}.py"
+
 
 class Command:
     """A command, such as ``watch.main(3)``, in a course's folder, and what it has printed."""
@@ -100,9 +102,9 @@ def start(home: Path) -> Iterator[Callable[[str], Command]]:
 
 @needs_signals
 def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Command]) -> None:
-    path = home / "my" / "00_train.py"
+    path = home / "my" / FIRST
     watching = start("watch.main(0)")
-    first = watching.until("Waiting for the next save of my/00_train.py")
+    first = watching.until("Waiting for the next save of my/" + FIRST)
     assert path.read_text(encoding="utf-8") == unsolved_script(course(), 0)
     assert "TODO" in first and "hint:" in first and "\x1b" not in first
     # A touch is no save.
@@ -112,7 +114,7 @@ def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Comma
         "import pandas\n\ndef deep():\n    pandas.nothing\n\ndeep()\n", encoding="utf-8"
     )
     failed = watching.until("Waiting for")
-    assert "00_train.py, line 4, in deep" in failed
+    assert f"{FIRST}, line 4, in deep" in failed
     assert "AttributeError: module 'pandas' has no attribute 'nothing'" in failed
     assert "raceback" not in failed, "all of it is the student's own"
     # Gone for a moment, as in a save of two steps, and back in a burst of events.
@@ -131,7 +133,7 @@ def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Comma
     assert "make watch BLOCK=1" in done
     assert watching.stop() == 0
     watching.until("Stopped.")
-    assert watching.text.count("Running my/00_train.py") == 4
+    assert watching.text.count(f"Running my/{FIRST}") == 4
     # The student's file is never written again.
     assert path.read_text(encoding="utf-8") == script_text(course(), 0)
     assert marks(MlflowClient(store_uri(home))) == {0}
@@ -141,10 +143,10 @@ def test_each_kind_of_save_runs_it_once(home: Path, start: Callable[[str], Comma
 @pytest.mark.parametrize(
     ("end", "name", "call"),
     [
-        ("save", "my/00_train.py", "watch.main(0)"),
+        ("save", f"my/{FIRST}", "watch.main(0)"),
         # Tagged for its block, whatever the file is called.
         ("ctrl-c", "own try.py", "watch.main(0, 'own try.py')"),
-        ("ctrl-c of a run", "solutions/00_train.py", "run.main(0)"),
+        ("ctrl-c of a run", f"solutions/{FIRST}", "run.main(0)"),
     ],
 )
 def test_an_endless_script_is_ended_with_all_that_it_started_and_its_run_is_closed(
@@ -179,24 +181,25 @@ def test_an_endless_script_is_ended_with_all_that_it_started_and_its_run_is_clos
     life.close()
     client = MlflowClient(store_uri(home))
     [run] = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    assert (run.info.status, run.data.tags["winelab.block"]) == ("FAILED", "0")
+    assert (run.info.status, run.data.tags["winelab.block"]) == ("FAILED", course().block(0).slug)
 
 
 def test_a_reference_script_is_checked_and_not_noted_as_done(
     home: Path, start: Callable[[str], Command]
 ) -> None:
-    script = home / "solutions" / "03_run.py"
-    script.write_text(script_text(course(), 3), encoding="utf-8")
-    command = start("raise SystemExit(run.main(3))")
+    block = course().block("run")
+    script = home / "solutions" / f"{block.name}.py"
+    script.write_text(script_text(course(), block.number), encoding="utf-8")
+    command = start(f"raise SystemExit(run.main({block.number}))")
     said = command.until("then the experiment wine-quality.")
-    assert said.startswith("Running solutions/03_run.py\n")
+    assert said.startswith(f"Running solutions/{script.name}\n")
     assert "Block 3 is yours." in said
     assert command.process.wait(LIMIT) == 0
     assert marks(MlflowClient(store_uri(home))) == set()
     script.write_text("import pandas\npandas.read_csv('no such file')\n", encoding="utf-8")
-    command = start("raise SystemExit(run.main(3))")
+    command = start(f"raise SystemExit(run.main({block.number}))")
     said = command.until("Solution: ")
-    assert "03_run.py, line 2" in said
+    assert f"{script.name}, line 2" in said
     assert "The whole traceback: .winelab/logs/traceback.log" in said
     assert command.process.wait(LIMIT) == 1
 
@@ -244,7 +247,7 @@ def test_only_a_new_content_that_stays_counts(tmp_path: Path) -> None:
 
 def test_in_my_a_script_finds_the_course_by_itself(tmp_path: Path) -> None:
     room = furnish(tmp_path / "room")
-    student_files.begin_script(course(), course().block(5), room)
-    outcome = execute(Code("../my/05_tracking_uri.py", folder="labs"), room)
+    student_files.begin_script(course(), course().block("tracking_uri"), room)
+    outcome = execute(Code(f"../my/{course().block('tracking_uri').name}.py", folder="labs"), room)
     assert not outcome.error, outcome.error
     assert not list((room / "my").glob("*.db"))

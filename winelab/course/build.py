@@ -1,4 +1,4 @@
-"""Build labs/, solutions/, and what is built in Markdown pages; tell where a file differs and why."""
+"""Build labs/, solutions/, and what is built in Markdown pages; where a file differs, tell why."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def read_plan(words: str, course: Course) -> Plan:
         firsts = [block.number for session in sessions for block in session]
         if firsts[0] != 0 or firsts != sorted({*firsts}) or len(firsts) != len(sessions):
             raise CourseError(
-                f'"{planned}" must be the first block of each session, in the course\'s order, from '
+                f'"{planned}" must be the first block of each session, in order, from '
                 f"{course.blocks[0].slug} on."
             )
         ends = [*firsts[1:], len(course.blocks)]

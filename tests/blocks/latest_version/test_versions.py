@@ -21,17 +21,18 @@ from sklearn.linear_model import LinearRegression
 from tools.made_up import loaded, mlflow_at
 
 from winelab.core.paths import SOLUTIONS
+from winelab.course.source import course
 from winelab.system.forkserver import python_that_forks
 from winelab.system.serve import HOST, Server, free_port
 from winelab.tracking.workspace import clean_workspace, empty_store, workspace_environment
 
-SCRIPT = "26_latest_version.py"
+SCRIPT = f"{course().block('latest_version').name}.py"
 COUNTS = (1, 2, 11)
 
 
 @pytest.fixture(scope="module")
 def workspace() -> Iterator[Path]:
-    """A clean workspace with the script of block 26."""
+    """A clean workspace with the script of the block."""
     with clean_workspace() as workspace:
         shutil.copy(SOLUTIONS / SCRIPT, workspace / "solutions")
         yield workspace

@@ -19,11 +19,12 @@ from matplotlib.text import Text
 from tools.made_up import loaded, mlflow_at
 
 from winelab.core.paths import SOLUTIONS, store_uri
+from winelab.course.source import course
 from winelab.proof.execute import Code, execute
 from winelab.tracking.store import environment
 from winelab.tracking.workspace import clean_workspace
 
-SCRIPT = SOLUTIONS / "29_poster.py"
+SCRIPT = SOLUTIONS / f"{course().block('poster').name}.py"
 NAME = "wine-quality-elasticnet"
 
 
@@ -125,7 +126,7 @@ SERVICE = {"curl": [5.0] * 7, "difference": 0.125, "no alcohol": [418, "no wine 
 TABLE = {"mean": 5.4, "wines": {"train": {"5": 30, "6": 20}, "test": {"10": 2}}}
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     # Of what was read, and what the poster says then. That another store is read as it is, the
-    # checks of block 29 prove.
+    # checks of the block prove.
     "a metric": (partial(of_run, mae=0.1234), "0.123"),
     "the baseline": (partial(of_run, dummy_rmse=0.8765), "mean\n0.876"),
     "the alias": (partial(of_champion, version="3"), "@champion is version 3."),

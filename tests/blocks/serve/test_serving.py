@@ -24,12 +24,13 @@ import pytest
 from course_copy import end, processes, started_here, still_there
 
 from winelab.core.paths import SOLUTIONS
+from winelab.course.source import course
 from winelab.proof.execute import Code, execute
 from winelab.system.forkserver import python_that_forks
 from winelab.tracking.workspace import clean_workspace, workspace_environment
 
-BLOCK = "28_serve.py"
-BEFORE = "27_annotate.py"
+BLOCK = f"{course().block('serve').name}.py"
+BEFORE = f"{course().block('annotate').name}.py"
 NAME = "wine-quality-elasticnet"
 posix = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 

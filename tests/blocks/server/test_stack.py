@@ -27,11 +27,12 @@ from required import required_stack
 
 from winelab.core.errors import CourseError
 from winelab.core.paths import SOLUTIONS
+from winelab.course.source import course
 from winelab.proof.execute import Code, Outcome, execute
 from winelab.stack import local_services
 from winelab.tracking.workspace import clean_workspace, workspace_environment
 
-BLOCK = "13_server.py"
+BLOCK = f"{course().block('server').name}.py"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def room() -> Iterator[Path]:
-    """A clean room with the script of block 13."""
+    """A clean room with the script of the block."""
     with clean_workspace() as room:
         shutil.copy(SOLUTIONS / BLOCK, room / "solutions")
         yield room
@@ -62,7 +63,7 @@ class Yesterday(NamedTuple):
 
 @pytest.fixture(scope="module")
 def yesterday(folder: Path, room: Path) -> Yesterday:
-    """Block 13, run on the first start with nothing but the server's address in its environment."""
+    """Run it on the first start with nothing but the server's address in its environment."""
     with local_services.local(folder) as first:
         outcome = execute(
             Code(BLOCK), room, environment={"MLFLOW_TRACKING_URI": first.mlflow.address}
@@ -72,7 +73,7 @@ def yesterday(folder: Path, room: Path) -> Yesterday:
 
 @pytest.fixture(scope="module")
 def outcome(yesterday: Yesterday) -> Outcome:
-    """What block 13 printed."""
+    """What the block printed."""
     assert yesterday.outcome.error == "", yesterday.outcome.error
     return yesterday.outcome
 
@@ -114,7 +115,7 @@ def objects(running: local_services.Stack) -> dict[str, int]:
 
 
 def last_run(running: local_services.Stack) -> str:
-    """The id of block 13's newest run, asked of PostgreSQL."""
+    """The id of the block's newest run, asked of PostgreSQL."""
     question = (
         "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) "
         "WHERE experiments.name = 'wine-server' ORDER BY start_time DESC LIMIT 1"
