@@ -1,15 +1,37 @@
 """Block 4: the run carries its settings and its figures."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import after, catches, given, skip_all, swap
+from winelab.checks.comparing import close, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 
 
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the same param was logged twice with two values",
+    swap(
+        "log-params",
+        'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})',
+        'mlflow.log_param("alpha", 0.1)\nmlflow.log_param("alpha", alpha)',
+    ),
+    hint="ended as FAILED",
+    error="Changing param values is not allowed",
+)
+@catches(
+    "the params were written down, and the model was made with others",
+    swap("log-params", '"alpha": alpha', '"alpha": 0.1'),
+    hint="log the variable that the model was made with",
+)
+@catches(
+    "params were logged as metrics",
+    swap("log-params", "log_params", "log_metrics"),
+    hint="alpha is not on the run",
+)
 def test_both_params_are_on_the_run(run, model):
     "alpha and l1_ratio are on the run, as the model has them"
     for name in ("alpha", "l1_ratio"):
@@ -24,6 +46,17 @@ def test_both_params_are_on_the_run(run, model):
         )
 
 
+@catches(
+    "the metrics were computed, but never logged",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    hint="mlflow.log_metrics",
+)
+@catches(
+    "the figures were logged after the run, which opens a second one",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    after("mlflow.log_metrics(metrics)"),
+    hint="inside the `with`",
+)
 def test_three_metrics_are_on_the_run(run):
     "rmse, mae and r2 are on the run"
     missing = [name for name in METRICS if name not in run.data.metrics]
@@ -33,6 +66,20 @@ def test_three_metrics_are_on_the_run(run):
     )
 
 
+@catches(
+    "the squared error was logged as RMSE",
+    swap(
+        "eval-metrics",
+        "root_mean_squared_error(actual, predicted)",
+        "root_mean_squared_error(actual, predicted) ** 2",
+    ),
+    hint="take its root",
+)
+@catches(
+    "predictions and truth changed places",
+    swap("log-metrics", "(y_test, predictions)", "(predictions, y_test)"),
+    hint="the true values first",
+)
 def test_the_metrics_are_right(run, namespace):
     "the three metrics are those of these predictions"
     true = regression_metrics(namespace["y_test"], namespace["predictions"])
@@ -48,6 +95,15 @@ def test_the_metrics_are_right(run, namespace):
         )
 
 
+@catches(
+    "the function looks at variables outside of it",
+    swap(
+        "eval-metrics",
+        "mean_absolute_error(actual, predicted),\n",
+        "mean_absolute_error(y_test, predictions),\n",
+    ),
+    hint="no variable from outside",
+)
 def test_eval_metrics_is_a_function_of_its_own(namespace):
     "eval_metrics works for any figures, not only for these"
     evaluate = namespace["eval_metrics"]
@@ -63,78 +119,3 @@ def test_eval_metrics_is_a_function_of_its_own(namespace):
         f"eval_metrics gives a wrong {wrong[0]} for other figures: use its two arguments, the "
         "true values first, and no variable from outside."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the same param was logged twice with two values",
-        caught_by="test_both_params_are_on_the_run",
-        hint="ended as FAILED",
-        swap={
-            "log-params": (
-                'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})',
-                'mlflow.log_param("alpha", 0.1)\nmlflow.log_param("alpha", alpha)',
-            )
-        },
-        error="Changing param values is not allowed",
-    ),
-    Mistake(
-        "the params were written down, and the model was made with others",
-        caught_by="test_both_params_are_on_the_run",
-        hint="log the variable that the model was made with",
-        swap={"log-params": ('"alpha": alpha', '"alpha": 0.1')},
-    ),
-    Mistake(
-        "params were logged as metrics",
-        caught_by="test_both_params_are_on_the_run",
-        hint="alpha is not on the run",
-        swap={"log-params": ("log_params", "log_metrics")},
-    ),
-    Mistake(
-        "the metrics were computed, but never logged",
-        caught_by="test_three_metrics_are_on_the_run",
-        hint="mlflow.log_metrics",
-        swap={"log-metrics": ("mlflow.log_metrics(metrics)", "")},
-    ),
-    Mistake(
-        "the squared error was logged as RMSE",
-        caught_by="test_the_metrics_are_right",
-        hint="take its root",
-        swap={
-            "eval-metrics": (
-                "root_mean_squared_error(actual, predicted)",
-                "root_mean_squared_error(actual, predicted) ** 2",
-            )
-        },
-    ),
-    Mistake(
-        "predictions and truth changed places",
-        caught_by="test_the_metrics_are_right",
-        hint="the true values first",
-        swap={"log-metrics": ("(y_test, predictions)", "(predictions, y_test)")},
-    ),
-    Mistake(
-        "the function looks at variables outside of it",
-        caught_by="test_eval_metrics_is_a_function_of_its_own",
-        hint="no variable from outside",
-        swap={
-            "eval-metrics": (
-                "mean_absolute_error(actual, predicted),\n",
-                "mean_absolute_error(y_test, predictions),\n",
-            )
-        },
-    ),
-    Mistake(
-        "the figures were logged after the run, which opens a second one",
-        caught_by="test_three_metrics_are_on_the_run",
-        hint="inside the `with`",
-        swap={"log-metrics": ("mlflow.log_metrics(metrics)", "")},
-        after="mlflow.log_metrics(metrics)",
-    ),
-]

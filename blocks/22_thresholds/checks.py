@@ -1,6 +1,7 @@
 """Block 22: two demands on the model, and what MLflow says to each."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap
+from winelab.checks.comparing import close, regression_metrics
 
 RMSE = "root_mean_squared_error"
 # What evaluate calls the metrics that the course has computed by hand.
@@ -105,11 +106,61 @@ def _compare(demand, deserved, words):
     )
 
 
+EVALUATE_BASELINE = (
+    "baseline_evaluation = mlflow.models.evaluate(\n"
+    '    data=guesses, predictions="prediction", targets="quality", model_type="regressor",\n'
+    '    evaluator_config={"log_model_explainability": False},\n'
+    ")"
+)
+RELATIVE = "min_relative_change=0.05, greater_is_better=False"
+ABSOLUTE = "min_absolute_change=0.1, greater_is_better=False"
+THRESHOLDS = f'{{"{RMSE}": threshold}}'
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "greater_is_better the wrong way round: a refusal that looks right",
+    swap("demands", ABSOLUTE, ABSOLUTE.replace("False", "True")),
+    hint="the one with the smaller RMSE is better",
+)
+@catches(
+    "the threshold is a figure of numpy's",
+    swap("demands", ABSOLUTE, "threshold=pd.Series([0.6, 0.8]).mean(), " + ABSOLUTE),
+    hint="needs float(...)",
+    error="`threshold` parameter must be a number",
+)
+@catches(
+    "the five percent were written as 5",
+    swap("demands", RELATIVE, RELATIVE.replace("0.05", "5")),
+    hint="a float between 0 and 1",
+    error="`min_relative_change` parameter must be a floating point number",
+)
+@catches(
+    "the relative change was asked for as an absolute one",
+    swap("demands", RELATIVE, RELATIVE.replace("relative", "absolute")),
+    hint='"five_percent_better" is relative',
+)
+@catches(
+    "both changes were asked for in one demand",
+    swap("demands", ABSOLUTE, f"min_relative_change=0.05, {ABSOLUTE}"),
+    hint="asks for more than its one change",
+)
+@catches(
+    "a demand was misspelt",
+    swap("demands", '"a_tenth_better"', '"one_tenth_better"'),
+    hint='has no entry "a_tenth_better"',
+)
+@catches(
+    "the demands stand in a list",
+    put("demands", f"demands = [MetricThreshold({RELATIVE}), MetricThreshold({ABSOLUTE})]"),
+    hint="is of the kind list: make it a dictionary",
+    error="'list' object has no attribute 'items'",
+)
 def test_the_demands_are_written_down(namespace):
     "`demands` asks for an RMSE 5 % smaller, and for one smaller by 0.1"
     from mlflow.models import MetricThreshold
@@ -152,6 +203,21 @@ def test_the_demands_are_written_down(namespace):
     )
 
 
+@catches(
+    "the baseline was evaluated outside of a run",
+    remove("evaluate-baseline"),
+    swap("baseline-run", '\nwith mlflow.start_run(run_name="baseline"):', f"\n{EVALUATE_BASELINE}"),
+    hint='with mlflow.start_run(run_name="baseline")',
+)
+@catches(
+    "the model's predictions were evaluated as the baseline's",
+    swap(
+        "baseline-run",
+        "baseline.predict(X_test)",
+        "ElasticNet(alpha=alpha).fit(X_train, y_train).predict(X_test)",
+    ),
+    hint="are not those of the mean",
+)
 def test_the_baseline_has_a_run_of_its_own(attempt, namespace):
     'the run "baseline" carries what evaluate says of the mean'
     own = [run for run in attempt if run.info.run_name == "baseline"]
@@ -171,6 +237,13 @@ def test_the_baseline_has_a_run_of_its_own(attempt, namespace):
     )
 
 
+@catches(
+    "the baseline was evaluated in the model's run, whose figures it replaces",
+    put("baseline-run", "guesses = test.assign(prediction=baseline.predict(X_test))"),
+    remove("evaluate-baseline"),
+    swap("verdicts", "verdicts = {}", f"{EVALUATE_BASELINE}\nverdicts = {{}}"),
+    hint="took the place of the model's",
+)
 @given
 def test_the_model_keeps_its_own_figures(attempt, namespace):
     "the run with the model carries what evaluate says of the model"
@@ -186,6 +259,52 @@ def test_the_model_keeps_its_own_figures(attempt, namespace):
     )
 
 
+@catches(
+    "the metric has the short name of block 4: a refusal for the wrong reason",
+    swap("verdicts", RMSE, "rmse"),
+    hint='evaluate knows no metric "rmse"',
+)
+@catches(
+    "the arguments of older courses, which evaluate no longer has",
+    swap("extras", "extra_metrics=", "validation_thresholds=demands,\n    extra_metrics="),
+    hint="an error inside the `with` ended it, and its message stands above",
+    error="got an unexpected keyword argument 'validation_thresholds'",
+)
+@catches(
+    "greater_is_better the wrong way round: a good model is refused",
+    swap("demands", RELATIVE, RELATIVE.replace("False", "True")),
+    hint="A smaller RMSE is better",
+)
+@catches(
+    "what the validation returns was kept as the verdict",
+    swap("verdicts", '"passed"', "None"),
+    hint="answers with nothing when the model passes",
+)
+@catches(
+    "any error was caught, also one in the program",
+    swap(
+        "verdicts",
+        "candidate_result=evaluation,\n            "
+        "baseline_result=baseline_evaluation,\n        )\n"
+        '        verdicts[name] = "passed"\n'
+        "    except ModelValidationFailedException",
+        "candidate_result=metrics,\n            "
+        "baseline_result=baseline_metrics,\n        )\n"
+        '        verdicts[name] = "passed"\n'
+        "    except Exception",
+    ),
+    hint="the words of another error",
+)
+@catches(
+    "the baseline's evaluation was not passed",
+    swap("verdicts", "baseline_result=baseline_evaluation,", ""),
+    hint="nothing to compare with",
+)
+@catches(
+    "the verdicts were not put on the run",
+    swap("verdicts", "mlflow.set_tags(verdicts)", ""),
+    hint="call mlflow.set_tags(verdicts)",
+)
 def test_the_five_percent_verdict(attempt, runs, namespace):
     'the tag "five_percent_better" says what the figures say'
     words = _verdict("five_percent_better", attempt, runs, namespace)
@@ -193,216 +312,55 @@ def test_the_five_percent_verdict(attempt, runs, namespace):
     _compare("five_percent_better", model["rmse"] <= mean["rmse"] * 0.95, words)
 
 
+@catches(
+    "the demands were passed as they are, with their own names for metrics",
+    swap("verdicts", THRESHOLDS, "demands"),
+    hint='evaluate knows no metric "five_percent_better"',
+)
+@catches(
+    "the refusal was not caught",
+    put(
+        "verdicts",
+        "for threshold in demands.values():\n"
+        "    mlflow.validate_evaluation_results(\n"
+        f"        {THRESHOLDS}, evaluation, baseline_evaluation\n"
+        "    )",
+    ),
+    hint="A refusal is an error too",
+    error="minimum absolute change check failed: candidate model root_mean_squared_error",
+)
+@catches(
+    "the demands were made on another error, where the verdicts happen to be the same",
+    swap("verdicts", RMSE, "mean_absolute_error"),
+    hint="was asked of another metric",
+)
+@catches(
+    "candidate and baseline changed places",
+    swap(
+        "verdicts",
+        "candidate_result=evaluation,\n            baseline_result=baseline_evaluation,",
+        "candidate_result=baseline_evaluation,\n            baseline_result=evaluation,",
+    ),
+    hint="was asked of the baseline",
+)
+@catches(
+    "each demand is noted as passed, whatever MLflow says",
+    swap("verdicts", 'f"refused: {refusal}"', '"passed"'),
+    hint='write "passed" behind the validation',
+)
+@catches(
+    "the words of the refusal were thrown away",
+    swap("verdicts", 'f"refused: {refusal}"', '"refused"'),
+    hint="keep the message",
+)
+@catches(
+    "the tags were set after the run, which opens another one",
+    swap("verdicts", "mlflow.set_tags(verdicts)", ""),
+    after("mlflow.set_tags(verdicts)"),
+    hint="tags open a run of their own",
+)
 def test_the_tenth_verdict(attempt, runs, namespace):
     'the tag "a_tenth_better" says what the figures say, in MLflow\'s words where it refused'
     words = _verdict("a_tenth_better", attempt, runs, namespace)
     model, mean = _figures(namespace)
     _compare("a_tenth_better", model["rmse"] <= mean["rmse"] - 0.1, words)
-
-
-EVALUATE_BASELINE = (
-    "baseline_evaluation = mlflow.models.evaluate(\n"
-    '    data=guesses, predictions="prediction", targets="quality", model_type="regressor",\n'
-    '    evaluator_config={"log_model_explainability": False},\n'
-    ")"
-)
-RELATIVE = "min_relative_change=0.05, greater_is_better=False"
-ABSOLUTE = "min_absolute_change=0.1, greater_is_better=False"
-THRESHOLDS = f'{{"{RMSE}": threshold}}'
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the metric has the short name of block 4: a refusal for the wrong reason",
-        caught_by="test_the_five_percent_verdict",
-        hint='evaluate knows no metric "rmse"',
-        swap={"verdicts": (RMSE, "rmse")},
-    ),
-    Mistake(
-        "the demands were passed as they are, with their own names for metrics",
-        caught_by="test_the_tenth_verdict",
-        hint='evaluate knows no metric "five_percent_better"',
-        swap={"verdicts": (THRESHOLDS, "demands")},
-    ),
-    Mistake(
-        "the refusal was not caught",
-        caught_by="test_the_tenth_verdict",
-        hint="A refusal is an error too",
-        code={
-            "verdicts": (
-                "for threshold in demands.values():\n"
-                "    mlflow.validate_evaluation_results(\n"
-                f"        {THRESHOLDS}, evaluation, baseline_evaluation\n"
-                "    )"
-            )
-        },
-        error="minimum absolute change check failed: candidate model root_mean_squared_error",
-    ),
-    Mistake(
-        "the arguments of older courses, which evaluate no longer has",
-        caught_by="test_the_five_percent_verdict",
-        hint="an error inside the `with` ended it, and its message stands above",
-        swap={"extras": ("extra_metrics=", "validation_thresholds=demands,\n    extra_metrics=")},
-        error="got an unexpected keyword argument 'validation_thresholds'",
-    ),
-    Mistake(
-        "greater_is_better the wrong way round: a good model is refused",
-        caught_by="test_the_five_percent_verdict",
-        hint="A smaller RMSE is better",
-        swap={"demands": (RELATIVE, RELATIVE.replace("False", "True"))},
-    ),
-    Mistake(
-        "greater_is_better the wrong way round: a refusal that looks right",
-        caught_by="test_the_demands_are_written_down",
-        hint="the one with the smaller RMSE is better",
-        swap={"demands": (ABSOLUTE, ABSOLUTE.replace("False", "True"))},
-    ),
-    Mistake(
-        "the threshold is a figure of numpy's",
-        caught_by="test_the_demands_are_written_down",
-        hint="needs float(...)",
-        swap={"demands": (ABSOLUTE, "threshold=pd.Series([0.6, 0.8]).mean(), " + ABSOLUTE)},
-        error="`threshold` parameter must be a number",
-    ),
-    Mistake(
-        "the five percent were written as 5",
-        caught_by="test_the_demands_are_written_down",
-        hint="a float between 0 and 1",
-        swap={"demands": (RELATIVE, RELATIVE.replace("0.05", "5"))},
-        error="`min_relative_change` parameter must be a floating point number",
-    ),
-    Mistake(
-        "the relative change was asked for as an absolute one",
-        caught_by="test_the_demands_are_written_down",
-        hint='"five_percent_better" is relative',
-        swap={"demands": (RELATIVE, RELATIVE.replace("relative", "absolute"))},
-    ),
-    Mistake(
-        "both changes were asked for in one demand",
-        caught_by="test_the_demands_are_written_down",
-        hint="asks for more than its one change",
-        swap={"demands": (ABSOLUTE, f"min_relative_change=0.05, {ABSOLUTE}")},
-    ),
-    Mistake(
-        "a demand was misspelt",
-        caught_by="test_the_demands_are_written_down",
-        hint='has no entry "a_tenth_better"',
-        swap={"demands": ('"a_tenth_better"', '"one_tenth_better"')},
-    ),
-    Mistake(
-        "the demands stand in a list",
-        caught_by="test_the_demands_are_written_down",
-        hint="is of the kind list: make it a dictionary",
-        code={"demands": f"demands = [MetricThreshold({RELATIVE}), MetricThreshold({ABSOLUTE})]"},
-        error="'list' object has no attribute 'items'",
-    ),
-    Mistake(
-        "the demands were made on another error, where the verdicts happen to be the same",
-        caught_by="test_the_tenth_verdict",
-        hint="was asked of another metric",
-        swap={"verdicts": (RMSE, "mean_absolute_error")},
-    ),
-    Mistake(
-        "what the validation returns was kept as the verdict",
-        caught_by="test_the_five_percent_verdict",
-        hint="answers with nothing when the model passes",
-        swap={"verdicts": ('"passed"', "None")},
-    ),
-    Mistake(
-        "any error was caught, also one in the program",
-        caught_by="test_the_five_percent_verdict",
-        hint="the words of another error",
-        swap={
-            "verdicts": (
-                "candidate_result=evaluation,\n            "
-                "baseline_result=baseline_evaluation,\n        )\n"
-                '        verdicts[name] = "passed"\n'
-                "    except ModelValidationFailedException",
-                "candidate_result=metrics,\n            "
-                "baseline_result=baseline_metrics,\n        )\n"
-                '        verdicts[name] = "passed"\n'
-                "    except Exception",
-            )
-        },
-    ),
-    Mistake(
-        "the baseline's evaluation was not passed",
-        caught_by="test_the_five_percent_verdict",
-        hint="nothing to compare with",
-        swap={"verdicts": ("baseline_result=baseline_evaluation,", "")},
-    ),
-    Mistake(
-        "candidate and baseline changed places",
-        caught_by="test_the_tenth_verdict",
-        hint="was asked of the baseline",
-        swap={
-            "verdicts": (
-                "candidate_result=evaluation,\n            baseline_result=baseline_evaluation,",
-                "candidate_result=baseline_evaluation,\n            baseline_result=evaluation,",
-            )
-        },
-    ),
-    Mistake(
-        "the baseline was evaluated in the model's run, whose figures it replaces",
-        caught_by="test_the_model_keeps_its_own_figures",
-        hint="took the place of the model's",
-        code={
-            "baseline-run": "guesses = test.assign(prediction=baseline.predict(X_test))",
-            "evaluate-baseline": "",
-        },
-        swap={"verdicts": ("verdicts = {}", f"{EVALUATE_BASELINE}\nverdicts = {{}}")},
-    ),
-    Mistake(
-        "the baseline was evaluated outside of a run",
-        caught_by="test_the_baseline_has_a_run_of_its_own",
-        hint='with mlflow.start_run(run_name="baseline")',
-        swap={
-            "baseline-run": (
-                '\nwith mlflow.start_run(run_name="baseline"):',
-                f"\n{EVALUATE_BASELINE}",
-            )
-        },
-        code={"evaluate-baseline": ""},
-    ),
-    Mistake(
-        "the model's predictions were evaluated as the baseline's",
-        caught_by="test_the_baseline_has_a_run_of_its_own",
-        hint="are not those of the mean",
-        swap={
-            "baseline-run": (
-                "baseline.predict(X_test)",
-                "ElasticNet(alpha=alpha).fit(X_train, y_train).predict(X_test)",
-            )
-        },
-    ),
-    Mistake(
-        "each demand is noted as passed, whatever MLflow says",
-        caught_by="test_the_tenth_verdict",
-        hint='write "passed" behind the validation',
-        swap={"verdicts": ('f"refused: {refusal}"', '"passed"')},
-    ),
-    Mistake(
-        "the words of the refusal were thrown away",
-        caught_by="test_the_tenth_verdict",
-        hint="keep the message",
-        swap={"verdicts": ('f"refused: {refusal}"', '"refused"')},
-    ),
-    Mistake(
-        "the verdicts were not put on the run",
-        caught_by="test_the_five_percent_verdict",
-        hint="call mlflow.set_tags(verdicts)",
-        swap={"verdicts": ("mlflow.set_tags(verdicts)", "")},
-    ),
-    Mistake(
-        "the tags were set after the run, which opens another one",
-        caught_by="test_the_tenth_verdict",
-        hint="tags open a run of their own",
-        swap={"verdicts": ("mlflow.set_tags(verdicts)", "")},
-        after="mlflow.set_tags(verdicts)",
-    ),
-]

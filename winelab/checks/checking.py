@@ -5,28 +5,40 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from winelab.checks.authoring import Mistake
-from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext
+from winelab.checks.authoring import Mistake, Variant
+from winelab.checks.comparing import kind, listed
+from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Namespace, trouble
 from winelab.checks.report import Report, Verdict
+from winelab.core.console import shortened
 from winelab.core.errors import CourseError, Missing
 from winelab.core.paths import BLOCKS, block_folders
 from winelab.tracking import store
+from winelab.tracking.run_tags import block_number, source_name
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 # --- a block's checks.py -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What a checks.py holds: its check functions in order, and the mistakes to catch."""
+    """What a checks.py holds: its check functions in order, and the other right ways to accept."""
 
     functions: tuple[Callable[..., None], ...]
-    mistakes: tuple[Mistake, ...] = ()
+    right_ways: tuple[Variant, ...] = ()
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Return the mistakes to catch, in the order of the checks that catch them."""
+        return tuple(m for function in self.functions for m in getattr(function, "mistakes", ()))
 
     @property
     def subject(self) -> str:
@@ -70,13 +82,19 @@ def load_checks(path: Path) -> Checks:
             raise refuse(node.lineno, "the assert has no message; it is the student's hint.")
     names: dict[str, Any] = {"__name__": f"checks of {path.parent.name}", "__file__": str(path)}
     exec(compile(tree, str(path), "exec"), names)
-    return Checks(tuple(names[check.name] for check in checks), tuple(names.get("MISTAKES", ())))
+    functions = tuple(names[check.name] for check in checks)
+    return Checks(functions, tuple(names.get("RIGHT_WAYS", ())))
 
 
 @cache
 def checks_of(folder: Path) -> Checks:
     """Return the checks of the block in `folder`, loaded once a process."""
     return load_checks(folder / "checks.py")
+
+
+def block_checks(number: int, blocks: Path = BLOCKS) -> Checks:
+    """Return the checks of a block. Raises CourseError where there is no such block."""
+    return checks_of(_folder(number, blocks))
 
 
 # --- a student's work --------------------------------------------------------------------------
@@ -86,8 +104,11 @@ def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def _verdict(function: Callable[..., None], context: CheckContext) -> Verdict:
+def verdict_of(function: Callable[..., None], context: CheckContext) -> Verdict:
+    """Return what one check says. Never raises, whatever the check or the student's code does."""
     hint = ""
+    variables: Namespace = context.get("namespace")
+    variables.read.clear()
     try:
         with store.environment(**store.IMPATIENT):
             function(**{name: context.get(name) for name in _fixtures_of(function)})
@@ -96,7 +117,7 @@ def _verdict(function: Callable[..., None], context: CheckContext) -> Verdict:
         hint = str(error).strip() or _explain(error)
     # A function of the student's may call exit().
     except (Exception, SystemExit) as error:
-        hint = _explain(error)
+        hint = _explain(error, variables)
     return verdict_on(function, " ".join(hint.split()))
 
 
@@ -106,11 +127,28 @@ def verdict_on(function: Callable[..., None], hint: str = "") -> Verdict:
     return Verdict(function.__name__, line, not hint, hint, getattr(function, "given", False))
 
 
-def _explain(error: BaseException) -> str:
+def _explain(error: BaseException, variables: Namespace | None = None) -> str:
+    """Word an error that no check foresaw.
+
+    Args:
+        error: what ended the check.
+        variables: the student's, with the names that the check has read.
+    """
     asked_the_store = ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")
     if isinstance(error, Exception) and type(error).__module__.startswith(asked_the_store):
         return store.explain(error)
-    return f"this could not be looked at ({type(error).__name__}: {_first_line(str(error))})."
+    if (
+        read := [name for name in list(variables.read) if name in variables.keys()]
+        if variables
+        else []
+    ):
+        held = listed(f"`{name}` is {kind(variables[name])}" for name in read[-4:])
+        return (
+            f"a name does not hold what the lesson puts there: {held}. Run the cells again from "
+            "the top, and give no other thing one of these names."
+        )
+    said = f": {shortened(str(error))}" if str(error) else ""
+    return f"this could not be looked at ({type(error).__name__}{said})."
 
 
 def run_checks(context: CheckContext, blocks: Path = BLOCKS) -> Report:
@@ -119,8 +157,34 @@ def run_checks(context: CheckContext, blocks: Path = BLOCKS) -> Report:
     Raises CourseError where there is no such block below `blocks`, or its checks.py is none.
     """
     folder = _folder(context.number, blocks)
-    verdicts = tuple(_verdict(function, context) for function in checks_of(folder).functions)
-    return Report(context.number, _title(folder), verdicts, f"solutions/{folder.name}.py")
+    checks = checks_of(folder)
+    verdicts = [verdict_of(function, context) for function in checks.functions]
+    verdicts[:0] = _state_of_the_runs(context, shown=checks.subject == "run")
+    return Report(context.number, _title(folder), tuple(verdicts), f"solutions/{folder.name}.py")
+
+
+def the_newest_run_has_finished(run: Run) -> None:
+    "your newest run has finished, and none is open"
+
+
+def _state_of_the_runs(context: CheckContext, shown: bool) -> Iterator[Verdict]:
+    """Yield the first line of a report: whether a run is open, or the newest one failed.
+
+    Args:
+        context: of the report.
+        shown: whether the block is about a run. In other blocks a line appears only when something
+            is wrong, and nothing is asked of a store that they do not need.
+    """
+    check = the_newest_run_has_finished
+    if shown:
+        verdict = verdict_of(check, context)
+        # Before the first run there is nothing to mend: then it is the block's own change.
+        made = context.found["runs"]
+        yield replace(verdict, given=isinstance(made, list) and bool(made))
+    elif "mlflow" in sys.modules and not context.failed:
+        with suppress(Exception), store.environment(**store.IMPATIENT):
+            if found := trouble(context.get("runs")):
+                yield verdict_on(check, found)
 
 
 def _folder(number: int, blocks: Path) -> Path:
@@ -147,7 +211,7 @@ def note(context: CheckContext, report: Report, blocks: Path = BLOCKS) -> str:
     if not report.done:
         return ""
     try:
-        subject = checks_of(_folder(context.number, blocks)).subject
+        subject = block_checks(context.number, blocks).subject
         with store.environment(**store.IMPATIENT):
             marked = {subject: context.get(subject)} if subject else {}
             store.mark(context.get("client"), context.number, **marked)
@@ -180,7 +244,14 @@ def check(number: int) -> None:
     run gets a tag, which `make progress` reads. Never raises.
     """
     context = CheckContext(number, _callers_variables())
+    here = block_number(source_name())
     try:
+        _folder(number, BLOCKS)
+        if here not in (None, number):
+            raise CourseError(
+                f"This is the notebook of block {here}, and its runs do not count for block "
+                f"{number}: call check({number}) in the notebook of block {number}."
+            )
         report = run_checks(context)
     except Exception as error:
         words = str(error) if isinstance(error, CourseError) else _explain(error)
@@ -200,10 +271,9 @@ def require(number: int, name: str) -> None:
     Raises AssertionError with the hint; CourseError where there is no such block or check.
     """
     context = CheckContext(number, _callers_variables())
-    checks = checks_of(_folder(number, BLOCKS))
-    functions = {function.__name__: function for function in checks.functions}
+    functions = {function.__name__: function for function in block_checks(number).functions}
     if name not in functions:
         raise CourseError(f"Block {number} has no check called {name}.")
-    verdict = _verdict(functions[name], context)
+    verdict = verdict_of(functions[name], context)
     if not verdict.done:
         raise AssertionError(verdict.hint)

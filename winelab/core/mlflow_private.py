@@ -6,6 +6,8 @@ docs/newer-mlflow.md says what notices a change.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Without it a SQLite store puts artifacts into the folder that a process started in.
@@ -45,3 +47,40 @@ def local_path(place: str) -> Path:
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     return Path(local_file_uri_to_path(place))
+
+
+@contextmanager
+def own_state() -> Iterator[None]:
+    """Run the block with no active run or experiment, and put back what MLflow knew before.
+
+    That is the active runs, the last run and model, the active experiment, and the addresses of
+    tracking and registry. MLflow lets only some of it be asked and set. When a name goes, the tests
+    of the checks fail: look for what took its place in the same module.
+    """
+    import mlflow.tracing
+    from mlflow.tracking import fluent
+    from mlflow.tracking._model_registry import utils as registry
+    from mlflow.tracking._tracking_service import utils as tracking
+
+    of_thread = (
+        fluent._active_run_stack,
+        fluent._last_active_run_id,
+        fluent._last_logged_model_id,
+        fluent._ACTIVE_MODEL_CONTEXT,
+    )
+    values = [variable.get() for variable in of_thread]
+    experiment = fluent._active_experiment_id
+    uris = tracking._tracking_uri, registry._registry_uri
+    try:
+        for variable in of_thread:
+            variable.set(variable.default_factory())
+        fluent._active_experiment_id = None
+        yield
+    finally:
+        for variable, value in zip(of_thread, values, strict=True):
+            variable.set(value)
+        fluent._active_experiment_id = experiment
+        if uris != (tracking._tracking_uri, registry._registry_uri):
+            tracking._tracking_uri, registry._registry_uri = uris
+            # Traces go to the tracking address that was last told.
+            mlflow.tracing.reset()
