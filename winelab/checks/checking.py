@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -117,7 +117,7 @@ def verdict_of(function: Callable[..., None], context: CheckContext) -> Verdict:
         hint = str(error).strip() or _explain(error)
     # A function of the student's may call exit().
     except (Exception, SystemExit) as error:
-        hint = _explain(error, variables)
+        hint = _explain(error, variables.read)
     return verdict_on(function, " ".join(hint.split()))
 
 
@@ -127,25 +127,21 @@ def verdict_on(function: Callable[..., None], hint: str = "") -> Verdict:
     return Verdict(function.__name__, line, not hint, hint, getattr(function, "given", False))
 
 
-def _explain(error: BaseException, variables: Namespace | None = None) -> str:
+def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str:
     """Word an error that no check foresaw.
 
     Args:
         error: what ended the check.
-        variables: the student's, with the names that the check has read.
+        read: the student's variables that the check has read.
     """
     asked_the_store = ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")
     if isinstance(error, Exception) and type(error).__module__.startswith(asked_the_store):
         return store.explain(error)
-    if (
-        read := [name for name in list(variables.read) if name in variables.keys()]
-        if variables
-        else []
-    ):
-        held = listed(f"`{name}` is {kind(variables[name])}" for name in read[-4:])
+    if read:
+        held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
         return (
-            f"a name does not hold what the lesson puts there: {held}. Run the cells again from "
-            "the top, and give no other thing one of these names."
+            f"a name does not hold what the lesson puts there: {listed(held[-4:])}. Run the cells "
+            "again from the top, and give no other thing one of these names."
         )
     said = f": {shortened(str(error))}" if str(error) else ""
     return f"this could not be looked at ({type(error).__name__}{said})."

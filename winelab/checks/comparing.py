@@ -67,9 +67,11 @@ def short(value: Any, *others: Any) -> str:
     """Return a value as a hint shows it: a text in quotes, a number with few digits.
 
     A number has three decimals, or three digits where it is small, and more only where it would
-    look like one of `others` without them.
+    look like one of `others` without them. A text that spells a number, as MLflow stores params, is
+    a number beside one.
     """
-    number = None if isinstance(value, str | bool) else _number(value)
+    spelled = isinstance(value, str) and any(not isinstance(other, str) for other in others)
+    number = None if isinstance(value, str | bool) and not spelled else _number(value)
     if number is None:
         return f'"{value}"' if isinstance(value, str) else str(value)
     rest = [found for other in others if (found := _number(other)) not in (None, number)]

@@ -30,20 +30,25 @@ class Namespace(dict[str, Any]):
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         super().__init__(variables)
-        self.read: dict[str, None] = {}
-        """The names that were asked for, in order."""
+        self.read: dict[str, Any] = {}
+        """The names that were asked for and are there, in order, with what they hold."""
+
+    def _note(self, name: object) -> None:
+        # What begins with _ is no name of the lesson: a check may keep something there.
+        if super().__contains__(name) and not str(name).startswith("_"):
+            self.read[str(name)] = super().__getitem__(str(name))
 
     def __getitem__(self, name: str) -> Any:
-        self.read[name] = None
+        self._note(name)
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the variable, or `default` where there is none."""
-        self.read[name] = None
+        self._note(name)
         return super().get(name, default)
 
     def __contains__(self, name: object) -> bool:
-        self.read[str(name)] = None
+        self._note(name)
         return super().__contains__(name)
 
     def __missing__(self, name: str) -> Any:

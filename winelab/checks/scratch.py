@@ -31,23 +31,23 @@ _SCRATCH: list[Path] = []
 """The folders of the scratch stores that are open now, the innermost last."""
 
 
-def student_function(namespace: Namespace, name: str, cell: str) -> Callable[..., Any]:
+def student_function(namespace: Namespace, name: str, cell: str = "") -> Callable[..., Any]:
     """Return the student's function `name`.
 
     Args:
         namespace: the student's variables.
         name: of the function.
-        cell: the title of the cell that the task asks to write it in.
+        cell: the title of the cell that it belongs in, where that has one.
 
     Raises AssertionError where there is none, or something else has its name.
     """
-    found = namespace.get(name)
+    found, where = namespace.get(name), f' in the cell "{cell}"' if cell else " in its cell"
     assert found is not None, (
-        f'there is no function `{name}` yet: write it in the cell "{cell}", and run the cell.'
+        f"there is no function `{name}` yet: write it with def{where}, and run that cell."
     )
     assert callable(found), (
-        f'`{name}` is {kind(found)}, not a function: write it with def in the cell "{cell}", and '
-        "give no variable the same name."
+        f"`{name}` is {kind(found)}, not a function: write it with def{where}, and give nothing "
+        "else this name."
     )
     function: Callable[..., Any] = found
     return function
@@ -161,6 +161,9 @@ def _scratch() -> Iterator[None]:
         folder = stack.enter_context(clean_store()).parent
         stack.enter_context(_untouched())
         os.environ.update(course_environment(folder))
+        # Where set_experiment notes the student's: no experiment here has that id.
+        for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+            os.environ.pop(name, None)
         os.chdir(folder)
         mlflow.set_tracking_uri(store_uri(folder))
         mlflow.set_registry_uri(store_uri(folder))

@@ -63,7 +63,7 @@ def wrong_kinds(context: CheckContext) -> list[str]:
         look = CheckContext(context.number, context.variables, dict(kept))
         verdict_of(function, look)
         namespace = look.found.get("namespace")
-        for name in sorted(namespace.read.keys() & context.variables.keys() if namespace else ()):
+        for name in namespace.read if namespace else ():
             for words, value in _kinds(context.variables[name]):
                 variables = {**context.variables, name: value}
                 hint = verdict_of(
@@ -93,7 +93,9 @@ def _words_of(path: Path) -> str:
 
 def _is_pythons(hint: str, checks: Path) -> bool:
     """Whether a hint names an error of Python's, and its author did not write that name there."""
-    names = re.findall(r"\b(?:\w+(?:Error|Exception)|SystemExit)\b", hint)
+    # Between backticks is the student's own code.
+    said = re.sub("`[^`]*`", "", hint)
+    names = re.findall(r"\b(?:\w+(?:Error|Exception)|SystemExit)\b", said)
     return "could not be" in hint or any(name not in _words_of(checks) for name in names)
 
 
