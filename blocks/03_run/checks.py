@@ -25,14 +25,14 @@ def test_the_experiment_is_there(experiment):
     "a cell with a bare start_run() was run twice",
     put("run", 'mlflow.start_run(run_name="elasticnet")'),
     twice("train"),
-    hint="end it with mlflow.end_run()",
+    hint="Call mlflow.end_run() once",
     error="is already active",
 )
 @catches("the training is not in a run", remove("run"), hint="has made no run since it started")
 @catches(
     "start_run() was never ended",
     put("run", 'mlflow.start_run(run_name="elasticnet")'),
-    hint="the run is still open",
+    hint="a run is still open",
 )
 @catches(
     "the training inside the run raised an error",

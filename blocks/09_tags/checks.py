@@ -19,7 +19,7 @@ def test_a_run_finished(run):
     "set_tags stands after the run, which opens another one",
     remove("set-tags"),
     put("show", 'mlflow.set_tags({"family": "linear", "table": data_file.name})'),
-    hint="on a run of their own",
+    hint="Call mlflow.end_run() once",
     error="['metrics.rmse'] not in index",
 )
 @catches(

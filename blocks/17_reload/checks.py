@@ -52,7 +52,7 @@ def test_a_run_finished(run):
 @catches(
     "the model was looked for under the run, as in older courses",
     swap("reload", "model_info.model_uri", 'mlflow.get_artifact_uri("model")'),
-    hint="not in the run's own folder. A run was opened on the way: end it",
+    hint="Call mlflow.end_run() once",
     error="No such artifact: 'model'",
 )
 @catches(

@@ -181,7 +181,7 @@ def test_the_baseline_says_the_training_mean(namespace):
     "the baseline's metrics were logged after the run, which opens another one",
     remove("log-baseline"),
     after(LOG),
-    hint="they open a run of their own",
+    hint="Call mlflow.end_run() once",
 )
 @catches(
     "what the baseline says was kept, and not the baseline",

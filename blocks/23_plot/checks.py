@@ -259,14 +259,14 @@ def test_the_axes_are_labelled(namespace):
 @catches(
     "savefig was asked for a folder that is not there",
     swap("log-plot", LOG, f'figure.savefig("{PLOT}")'),
-    hint="the run with the model did not finish",
+    hint="mend the error shown above",
     error="No such file or directory: 'plots/predictions_vs_targets.png'",
 )
 @catches(
     "the figure was logged after the run, which opens another one",
     swap("log-plot", f"{LOG}\n", ""),
     after(LOG),
-    hint="a figure opens a run of its own",
+    hint="Call mlflow.end_run() once",
 )
 @catches(
     "the path has no folder",
@@ -289,7 +289,7 @@ def test_the_axes_are_labelled(namespace):
 @catches(
     "the axes were logged, and not the figure",
     swap("log-plot", LOG, LOG.replace("figure,", "axes,")),
-    hint="the run with the model did not finish",
+    hint="mend the error shown above",
     error="Unsupported figure object type",
 )
 def test_the_picture_is_on_the_run(attempt, runs, client, namespace):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from winelab.checks.authoring import Mistake, Variant
 from winelab.checks.comparing import kind, listed
-from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Namespace, trouble
+from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Namespace
+from winelab.checks.looking import trouble
 from winelab.checks.report import Report, Verdict
 from winelab.core.console import shortened
 from winelab.core.errors import CourseError, Missing
@@ -136,7 +137,10 @@ def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str
     """
     asked_the_store = ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")
     if isinstance(error, Exception) and type(error).__module__.startswith(asked_the_store):
-        return store.explain(error)
+        found = store.known_trouble(error)
+        # Where a name holds something else, the store was asked for something that cannot be.
+        if found or not read:
+            return found or store.explain(error)
     if read:
         held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
         return (

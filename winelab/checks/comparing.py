@@ -100,7 +100,8 @@ def close(one: float, other: float, tolerance: float = 1e-9) -> bool:
 def _number(value: Any) -> float | None:
     """The number that a value is or, as MLflow stores it, spells; None where it is none."""
     try:
-        return float(value)
+        # numpy wants it said that an array of one number is meant as that number.
+        return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError):
         return None
 

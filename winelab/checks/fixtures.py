@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from winelab.checks.comparing import kind
+from winelab.checks.looking import newest_finished
 from winelab.core.errors import Missing
 from winelab.tracking import store
 
@@ -137,44 +138,9 @@ def runs(context: CheckContext) -> list[Run]:
     ]
 
 
-NO_RUN = (
-    "this notebook or script has made no run since it started: run the cells above, from the top, "
-    "and see that the training is inside `with mlflow.start_run():`."
-)
-
-
-def trouble(runs: list[Run]) -> str:
-    """Return what to do about a run that is open, or a newest run that failed; "" if all is well.
-
-    Args:
-        runs: those of this block, newest first.
-    """
-    status = {run.info.status for run in runs}
-    if "RUNNING" in status:
-        return (
-            "a run is still open. A log_ or set_ call above or below the `with` opens one by "
-            "itself, and so does a start_run without `with`. Call mlflow.end_run() once, in a cell "
-            "of its own, then move that line inside the `with` and run the cell again."
-        )
-    if runs and runs[0].info.status != "FINISHED":
-        return (
-            f"your newest run ended as {runs[0].info.status}: mend the error shown above, and run "
-            "that cell again."
-        )
-    return ""
-
-
 def run(context: CheckContext) -> Run:
-    """Return the newest run of this block, which has finished, and no other is open.
-
-    After a cell that failed, an older run says nothing about what the student has now.
-    """
-    made: list[Run] = context.get("runs")
-    if not made:
-        raise Missing(NO_RUN)
-    if found := trouble(made):
-        raise Missing(found)
-    return made[0]
+    """Return the newest run of this block, which has finished, and no other is open."""
+    return newest_finished(context.get("runs"))
 
 
 def attempt(context: CheckContext) -> list[Run]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winelab.core.errors import Missing
+
 # For the blocks' checks.
 from winelab.core.mlflow_private import active_experiment_id as active_experiment_id
 from winelab.core.mlflow_private import autolog_is_off as autolog_is_off
@@ -14,6 +16,48 @@ from winelab.core.mlflow_private import local_path as local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+
+NO_RUN = (
+    "this notebook or script has made no run since it started: run the cells above, from the top, "
+    "and see that the training is inside `with mlflow.start_run():`."
+)
+
+
+def trouble(runs: list[Run]) -> str:
+    """Return what to do about a run that is open, or a newest run that failed; "" if all is well.
+
+    Args:
+        runs: those of this block, newest first.
+    """
+    status = {run.info.status for run in runs}
+    if "RUNNING" in status:
+        return (
+            "a run is still open. A log_ or set_ call above or below the `with` opens one by "
+            "itself, and so does a start_run without `with`. Call mlflow.end_run() once, in a cell "
+            "of its own, then move that line inside the `with` and run the cell again."
+        )
+    if runs and runs[0].info.status != "FINISHED":
+        return (
+            f"your newest run ended as {runs[0].info.status}: mend the error shown above, and run "
+            "that cell again."
+        )
+    return ""
+
+
+def newest_finished(runs: list[Run]) -> Run:
+    """Return the newest run of a block, the first of `runs`, if it has finished and none is open.
+
+    After a cell that failed, an older run says nothing about what the student has now. For a check
+    that asks for `runs`, to say more of a run that failed before; others ask for `run`.
+
+    Raises Missing, with what to do.
+    """
+    if not runs:
+        raise Missing(NO_RUN)
+    if found := trouble(runs):
+        raise Missing(found)
+    return runs[0]
 
 
 def newest_try(runs: list[Run]) -> list[Run]:

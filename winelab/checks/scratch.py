@@ -138,8 +138,9 @@ def _failed_line(function: Callable[..., Any], error: BaseException) -> str:
 
 def _last_words(error: BaseException) -> str:
     """What an error says, without Python's name for it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = shortened(lines[-1]).rstrip(".") if lines else ""
+    text = "" if isinstance(error, SystemExit) and error.code is None else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = shortened(lines[-1].rstrip(".")) if lines else ""
     if isinstance(error, SystemExit):
         return f'it ends the program, with "{said}"' if said else "it ends the program"
     if isinstance(error, KeyError) and said:

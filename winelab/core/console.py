@@ -24,9 +24,9 @@ def shortened(text: str, width: int = 120) -> str:
     text = " ".join(text.split())
     if len(text) <= width:
         return text
-    kept = text[: width - 3]
+    kept = text[: width - 6]
     # A single long word, such as a path, is cut where it must be.
-    return f"{kept.rpartition(' ')[0] or kept} ..."
+    return f"{kept.rpartition(' ')[0] or kept} [...]"
 
 
 def end_of(message: str) -> str:

@@ -27,6 +27,18 @@ def active_experiment_id() -> str:
     return str(fluent._get_experiment_id())
 
 
+def last_run_id() -> str | None:
+    """Return the id of the last run that was active in this thread, or None.
+
+    The public last_active_run reads the run too, in whatever store is set by now. When it goes:
+    keep the id of that one, where it does not raise.
+    """
+    from mlflow.tracking import fluent
+
+    found: str | None = fluent._last_active_run_id.get()
+    return found
+
+
 def autolog_is_off(flavor: str) -> bool:
     """Return True if autologging of a flavor, such as "sklearn", is turned off.
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from winelab.checks.checking import block_checks, run_checks, verdict_of
-from winelab.checks.comparing import kind
+from winelab.checks.comparing import kind, listed
 from winelab.checks.fixtures import CheckContext
-from winelab.core.mlflow_private import active_experiment_id
+from winelab.core.mlflow_private import active_experiment_id, last_run_id
 from winelab.tracking.store import sqlite_file
 
 OF_THE_STORE = ("client", "experiment", "runs", "run", "attempt", "logged_model", "versions")
@@ -96,7 +96,7 @@ def _is_pythons(hint: str, checks: Path) -> bool:
     # Between backticks is the student's own code.
     said = re.sub("`[^`]*`", "", hint)
     names = re.findall(r"\b(?:\w+(?:Error|Exception)|SystemExit)\b", said)
-    return "could not be" in hint or any(name not in _words_of(checks) for name in names)
+    return "could not be looked at" in hint or any(name not in _words_of(checks) for name in names)
 
 
 # --- functions that do harm --------------------------------------------------------------------
@@ -120,9 +120,9 @@ def harmful_functions(context: CheckContext) -> list[str]:
         after = _state(before["the course's folder"])
         changed = [what for what in before if before[what] != after[what]]
         if changed:
-            how = "stops with an error after it did harm" if fails else "does harm"
+            how = "does harm and stops with an error" if fails else "does harm"
             return [
-                f"where a function of the student's {how}, the checks change {', '.join(changed)}"
+                f"with a function of the student's that {how}, the checks change {listed(changed)}"
             ]
     return []
 
@@ -175,7 +175,7 @@ def _state(course: Path) -> dict[str, Any]:
         "the store": {path: _rows(path) for path in files if path.suffix == ".db"},
         "the files": {path: path.stat().st_size for path in files if ".db" not in path.name},
         "the active run": active and active.info.run_id,
-        "the last run": (last := mlflow.last_active_run()) and last.info.run_id,
+        "the last run": last_run_id(),
         "the active experiment": active_experiment_id() if sqlite_file(uri) else "",
         "the tracking URI": uri,
         "the registry URI": mlflow.get_registry_uri(),
