@@ -50,7 +50,7 @@ class Row:
     def word(self, part: Part) -> str:
         """Return a part in one word, or as "n of n" where it has many."""
         good, bad = self.passed[part], self.failed[part]
-        if part is Part.MISTAKES and good + bad:
+        if part in (Part.MISTAKES, Part.RIGHT_WAYS) and good + bad:
             return f"{'[red]' if bad else ''}{good} of {good + bad}"
         return "[red]FAILED" if bad else "ok" if good else "-"
 

@@ -1,6 +1,6 @@
 """The run is known by its id, and read back from the store."""
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import after, catches, swap
 
 
 def _id(namespace, name, how):
@@ -14,6 +14,34 @@ def _id(namespace, name, how):
     return found
 
 
+@catches(
+    "the active run was asked for after the run",
+    swap("run-id", "run_id = mlflow.active_run().info.run_id", ""),
+    swap(
+        "read-back",
+        "last_run_id = mlflow",
+        "run_id = mlflow.active_run().info.run_id\nlast_run_id = mlflow",
+    ),
+    hint="no run is active any more",
+    error="'NoneType' object has no attribute 'info'",
+)
+@catches(
+    "the run was kept, not its id",
+    swap("run-id", ".info.run_id", ""),
+    hint="is not an id but ActiveRun",
+    error="expected string or bytes-like object",
+)
+@catches(
+    "the name was kept in place of the id",
+    swap("run-id", ".run_id", ".run_name"),
+    hint='"elasticnet" is not the id of your newest run',
+    error="Run with id=elasticnet not found",
+)
+@catches(
+    "the training was run again in a new cell, and the id stayed",
+    after('with mlflow.start_run(run_name="elasticnet"):\n    mlflow.log_metrics(metrics)'),
+    hint="the id of an older run",
+)
 def test_the_id_was_kept_inside_the_run(run, runs, namespace):
     "`run_id` is the id of the newest run"
     mine = _id(
@@ -33,6 +61,26 @@ def test_the_id_was_kept_inside_the_run(run, runs, namespace):
     )
 
 
+@catches(
+    "the last run was asked for before the training",
+    swap("read-back", "last_run_id = mlflow.last_active_run().info.run_id", ""),
+    swap(
+        "experiment",
+        'location = (course / "mlruns"',
+        'last_run_id = mlflow.last_active_run().info.run_id\nlocation = (course / "mlruns"',
+    ),
+    hint="there is no id in `last_run_id`",
+    error="'NoneType' object has no attribute 'info'",
+)
+@catches(
+    "something was logged after the run, which opens another one",
+    swap(
+        "read-back",
+        "last_run_id = mlflow",
+        'mlflow.log_metric("wines", len(predictions))\nlast_run_id = mlflow',
+    ),
+    hint="anything logged outside of the `with` does that",
+)
 def test_the_last_run_is_the_same_one(namespace, runs):
     "`last_run_id` is the same id: the two ways agree"
     last = _id(
@@ -48,6 +96,27 @@ def test_the_last_run_is_the_same_one(namespace, runs):
     )
 
 
+@catches(
+    "the variable from inside the run was taken for the result",
+    swap(
+        "run-id",
+        "run_id = mlflow.active_run().info.run_id",
+        "finished = mlflow.active_run()\nrun_id = finished.info.run_id",
+    ),
+    swap("read-back", "finished = mlflow.get_run(run_id)", ""),
+    hint="taken while the run was open",
+    error="KeyError: 'rmse'",
+)
+@catches(
+    "the run was read back before it ended",
+    swap(
+        "run-id",
+        "run_id = mlflow.active_run().info.run_id",
+        "run_id = mlflow.active_run().info.run_id\nfinished = mlflow.get_run(run_id)",
+    ),
+    swap("read-back", "finished = mlflow.get_run(run_id)", ""),
+    hint="`finished` says RUNNING with 3 metrics",
+)
 def test_the_run_was_read_back(run, client, namespace):
     "`finished` is what the store says of the run, after its end"
     from mlflow.entities import Run
@@ -69,89 +138,3 @@ def test_the_run_was_read_back(run, client, namespace):
         f"{stored.info.status} with {len(stored.data.metrics)}: yours was taken while the run was "
         "open, and stays as it was. Ask mlflow.get_run(run_id) in the last cell."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "the active run was asked for after the run",
-        caught_by="test_the_id_was_kept_inside_the_run",
-        hint="no run is active any more",
-        swap={
-            "run-id": ("run_id = mlflow.active_run().info.run_id", ""),
-            "read-back": (
-                "last_run_id = mlflow",
-                "run_id = mlflow.active_run().info.run_id\nlast_run_id = mlflow",
-            ),
-        },
-        error="'NoneType' object has no attribute 'info'",
-    ),
-    Mistake(
-        "the run was kept, not its id",
-        caught_by="test_the_id_was_kept_inside_the_run",
-        hint="is not an id but ActiveRun",
-        swap={"run-id": (".info.run_id", "")},
-        error="expected string or bytes-like object",
-    ),
-    Mistake(
-        "the name was kept in place of the id",
-        caught_by="test_the_id_was_kept_inside_the_run",
-        hint='"elasticnet" is not the id of your newest run',
-        swap={"run-id": (".run_id", ".run_name")},
-        error="Run with id=elasticnet not found",
-    ),
-    Mistake(
-        "the last run was asked for before the training",
-        caught_by="test_the_last_run_is_the_same_one",
-        hint="there is no id in `last_run_id`",
-        swap={
-            "read-back": ("last_run_id = mlflow.last_active_run().info.run_id", ""),
-            "experiment": (
-                'location = (course / "mlruns"',
-                'last_run_id = mlflow.last_active_run().info.run_id\nlocation = (course / "mlruns"',
-            ),
-        },
-        error="'NoneType' object has no attribute 'info'",
-    ),
-    Mistake(
-        "something was logged after the run, which opens another one",
-        caught_by="test_the_last_run_is_the_same_one",
-        hint="anything logged outside of the `with` does that",
-        swap={
-            "read-back": (
-                "last_run_id = mlflow",
-                'mlflow.log_metric("wines", len(predictions))\nlast_run_id = mlflow',
-            )
-        },
-    ),
-    Mistake(
-        "the variable from inside the run was taken for the result",
-        caught_by="test_the_run_was_read_back",
-        hint="taken while the run was open",
-        swap={
-            "run-id": (
-                "run_id = mlflow.active_run().info.run_id",
-                "finished = mlflow.active_run()\nrun_id = finished.info.run_id",
-            ),
-            "read-back": ("finished = mlflow.get_run(run_id)", ""),
-        },
-        error="KeyError: 'rmse'",
-    ),
-    Mistake(
-        "the run was read back before it ended",
-        caught_by="test_the_run_was_read_back",
-        hint="`finished` says RUNNING with 3 metrics",
-        swap={
-            "run-id": (
-                "run_id = mlflow.active_run().info.run_id",
-                "run_id = mlflow.active_run().info.run_id\nfinished = mlflow.get_run(run_id)",
-            ),
-            "read-back": ("finished = mlflow.get_run(run_id)", ""),
-        },
-    ),
-    Mistake(
-        "the training was run again in a new cell, and the id stayed",
-        caught_by="test_the_id_was_kept_inside_the_run",
-        hint="the id of an older run",
-        after=('with mlflow.start_run(run_name="elasticnet"):\n    mlflow.log_metrics(metrics)'),
-    ),
-]

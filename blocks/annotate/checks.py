@@ -3,7 +3,8 @@
 import re
 from unittest.mock import patch
 
-from winelab.checks.authoring import Mistake, given, scratch_store
+from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap
+from winelab.checks.scratch import scratch_store
 
 TASK = 'in the cell "What a version says of itself"'
 
@@ -93,11 +94,109 @@ def _three_versions(client, name, like):
     return runs
 
 
+TAG = 'client.set_model_version_tag(registered_name, version, "rmse", f"{rmse:.6f}")'
+GATE = 'client.set_model_version_tag(registered_name, version, "gate", f"{gate}")'
+DESCRIBE = "client.update_model_version(registered_name, version, description=words)"
+OWN = "run_of(client, version).data"
+
+OLDER_CHAMPION = """
+import mlflow
+mlflow.set_experiment("wine-quality")
+older = mlflow.MlflowClient()
+older.create_registered_model("wine-quality-elasticnet")
+with mlflow.start_run(run_name="older"):
+    mlflow.log_metrics({"rmse": 0.1, "dummy_rmse": 0.8})
+    mlflow.log_param("alpha", 0.001)
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from sklearn.linear_model import LinearRegression
+    wine = pd.read_csv("../data/red-wine-quality.csv", sep=";").astype("float64")
+    X = wine.drop(columns="quality")
+    mlflow.sklearn.log_model(
+        LinearRegression().fit(X, wine["quality"]),
+        name="model",
+        signature=infer_signature(X),
+        pip_requirements=["scikit-learn"],
+        registered_model_name="wine-quality-elasticnet",
+    )
+older.set_registered_model_alias("wine-quality-elasticnet", "champion", "1")
+"""
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_the_candidates_are_registered(versions):
     "this program's candidates are versions of the registered model"
 
 
+@catches(
+    "the function was written, and never called",
+    remove("note"),
+    remove("note-champion"),
+    hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
+)
+@catches(
+    "only the champion was annotated",
+    remove("note"),
+    hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
+)
+@catches(
+    "the champion of an older run was forgotten",
+    remove("note-champion"),
+    before(OLDER_CHAMPION),
+    hint="call annotate(client, champion.version)",
+)
+@catches(
+    "so the champion got the figures of the last candidate",
+    swap("annotate", OWN, "client.get_run(model_info.run_id).data"),
+    hint="its own run has measured",
+)
+@catches(
+    "the description was written once, by hand",
+    swap("annotate", "description=words", 'description="RMSE 0.638, our best"'),
+    hint='the description of version 1 is "RMSE 0.638, our best", and its own run has',
+)
+@catches(
+    "the RMSE of the training wines was taken",
+    swap("annotate", 'data.metrics["rmse"]', 'data.metrics["training_root_mean_squared_error"]'),
+    hint="the RMSE of the training wines",
+)
+@catches(
+    "the RMSE was rounded to three decimals in the tag too",
+    swap("annotate", "{rmse:.6f}", "{rmse:.3f}"),
+    hint="write six decimals",
+)
+@catches(
+    "all the decimals were written",
+    swap("annotate", 'f"{rmse:.6f}"', "rmse"),
+    hint="write six decimals",
+)
+@catches(
+    "the tag with the gate was forgotten", swap("annotate", GATE, ""), hint='has no tag "gate"'
+)
+@catches(
+    "the tags were set on the run",
+    swap(
+        "annotate",
+        TAG,
+        'client.set_tag(run_of(client, version).info.run_id, "rmse", f"{rmse:.6f}")',
+    ),
+    hint='has no tag "rmse"',
+)
+@catches(
+    "the tags were set on the registered model, which has one for all versions",
+    swap(
+        "annotate", TAG, 'client.set_registered_model_tag(registered_name, "rmse", f"{rmse:.6f}")'
+    ),
+    hint='has no tag "rmse"',
+)
+@catches(
+    "the registered model was described, not the version",
+    swap(
+        "annotate", DESCRIBE, "client.update_registered_model(registered_name, description=words)"
+    ),
+    hint="version 1 has no description",
+)
 def test_each_version_is_annotated(client, versions, namespace):
     "each version that this program made has its tags and a description, and so has the champion"
     name = namespace["registered_name"]
@@ -120,6 +219,17 @@ def test_each_version_is_annotated(client, versions, namespace):
         _judge_description(found, run, whose)
 
 
+@catches(
+    "the champion was not annotated, as the loop had just made it",
+    remove("note-champion"),
+    hint="call annotate(client, champion.version)",
+)
+@catches(
+    "annotate was given the champion, and not its number",
+    put("note-champion", "annotate(client, champion)"),
+    hint="call annotate(client, champion.version)",
+    error="not 'ModelVersion'",
+)
 def test_the_champion_was_annotated_last(client, versions, namespace):
     "the champion was annotated after the loop, whoever made it"
     name = namespace["registered_name"]
@@ -135,6 +245,26 @@ def test_the_champion_was_annotated_last(client, versions, namespace):
     )
 
 
+@catches(
+    "always the newest version was annotated",
+    swap("annotate", "    data =", "    version = newest_version(client)\n    data ="),
+    hint="wrote on version 3: pass `version` on",
+)
+@catches(
+    "the tags went to the newest version, the description to this one",
+    swap("annotate", TAG, TAG.replace("version,", "newest_version(client),")),
+    hint="wrote on version 3: pass `version` on",
+)
+@catches(
+    "the figures come from the last run of the notebook, through a variable",
+    swap("annotate", OWN, "client.get_run(model_info.run_id).data"),
+    hint="Read everything from run_of(client, version)",
+)
+@catches(
+    "the gate was written down",
+    swap("annotate", 'f"{gate}"', '"0.7"'),
+    hint="and `gate` is 0.65: write the variable",
+)
 def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
     "annotate(client, version) writes on this version, from the run that made it"
     from mlflow import MlflowException
@@ -166,171 +296,3 @@ def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
             _judge_tag(found, runs[number], whose)
             _judge_gate(found, 0.65, whose)
             _judge_description(found, runs[number], whose)
-
-
-TAG = 'client.set_model_version_tag(registered_name, version, "rmse", f"{rmse:.6f}")'
-GATE = 'client.set_model_version_tag(registered_name, version, "gate", f"{gate}")'
-DESCRIBE = "client.update_model_version(registered_name, version, description=words)"
-OWN = "run_of(client, version).data"
-
-OLDER_CHAMPION = """
-import mlflow
-mlflow.set_experiment("wine-quality")
-older = mlflow.MlflowClient()
-older.create_registered_model("wine-quality-elasticnet")
-with mlflow.start_run(run_name="older"):
-    mlflow.log_metrics({"rmse": 0.1, "dummy_rmse": 0.8})
-    mlflow.log_param("alpha", 0.001)
-    import pandas as pd
-    from mlflow.models import infer_signature
-    from sklearn.linear_model import LinearRegression
-    wine = pd.read_csv("../data/red-wine-quality.csv", sep=";").astype("float64")
-    X = wine.drop(columns="quality")
-    mlflow.sklearn.log_model(
-        LinearRegression().fit(X, wine["quality"]),
-        name="model",
-        signature=infer_signature(X),
-        pip_requirements=["scikit-learn"],
-        registered_model_name="wine-quality-elasticnet",
-    )
-older.set_registered_model_alias("wine-quality-elasticnet", "champion", "1")
-"""
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_the_candidates_are_registered",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the function was written, and never called",
-        caught_by="test_each_version_is_annotated",
-        hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
-        code={"note": "", "note-champion": ""},
-    ),
-    Mistake(
-        "only the champion was annotated",
-        caught_by="test_each_version_is_annotated",
-        hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
-        code={"note": ""},
-    ),
-    Mistake(
-        "the champion was not annotated, as the loop had just made it",
-        caught_by="test_the_champion_was_annotated_last",
-        hint="call annotate(client, champion.version)",
-        code={"note-champion": ""},
-    ),
-    Mistake(
-        "annotate was given the champion, and not its number",
-        caught_by="test_the_champion_was_annotated_last",
-        hint="call annotate(client, champion.version)",
-        code={"note-champion": "annotate(client, champion)"},
-        error="not 'ModelVersion'",
-    ),
-    Mistake(
-        "the champion of an older run was forgotten",
-        caught_by="test_each_version_is_annotated",
-        hint="call annotate(client, champion.version)",
-        before=OLDER_CHAMPION,
-        code={"note-champion": ""},
-    ),
-    Mistake(
-        "always the newest version was annotated",
-        caught_by="test_a_version_gets_the_figures_of_its_own_run",
-        hint="wrote on version 3: pass `version` on",
-        swap={"annotate": ("    data =", "    version = newest_version(client)\n    data =")},
-    ),
-    Mistake(
-        "the tags went to the newest version, the description to this one",
-        caught_by="test_a_version_gets_the_figures_of_its_own_run",
-        hint="wrote on version 3: pass `version` on",
-        swap={"annotate": (TAG, TAG.replace("version,", "newest_version(client),"))},
-    ),
-    Mistake(
-        "the figures come from the last run of the notebook, through a variable",
-        caught_by="test_a_version_gets_the_figures_of_its_own_run",
-        hint="Read everything from run_of(client, version)",
-        swap={"annotate": (OWN, "client.get_run(model_info.run_id).data")},
-    ),
-    Mistake(
-        "so the champion got the figures of the last candidate",
-        caught_by="test_each_version_is_annotated",
-        hint="its own run has measured",
-        swap={"annotate": (OWN, "client.get_run(model_info.run_id).data")},
-    ),
-    Mistake(
-        "the description was written once, by hand",
-        caught_by="test_each_version_is_annotated",
-        hint='the description of version 1 is "RMSE 0.638, our best", and its own run has',
-        swap={"annotate": ("description=words", 'description="RMSE 0.638, our best"')},
-    ),
-    Mistake(
-        "the RMSE of the training wines was taken",
-        caught_by="test_each_version_is_annotated",
-        hint="the RMSE of the training wines",
-        swap={
-            "annotate": (
-                'data.metrics["rmse"]',
-                'data.metrics["training_root_mean_squared_error"]',
-            )
-        },
-    ),
-    Mistake(
-        "the RMSE was rounded to three decimals in the tag too",
-        caught_by="test_each_version_is_annotated",
-        hint="write six decimals",
-        swap={"annotate": ("{rmse:.6f}", "{rmse:.3f}")},
-    ),
-    Mistake(
-        "all the decimals were written",
-        caught_by="test_each_version_is_annotated",
-        hint="write six decimals",
-        swap={"annotate": ('f"{rmse:.6f}"', "rmse")},
-    ),
-    Mistake(
-        "the gate was written down",
-        caught_by="test_a_version_gets_the_figures_of_its_own_run",
-        hint="and `gate` is 0.65: write the variable",
-        swap={"annotate": ('f"{gate}"', '"0.7"')},
-    ),
-    Mistake(
-        "the tag with the gate was forgotten",
-        caught_by="test_each_version_is_annotated",
-        hint='has no tag "gate"',
-        swap={"annotate": (GATE, "")},
-    ),
-    Mistake(
-        "the tags were set on the run",
-        caught_by="test_each_version_is_annotated",
-        hint='has no tag "rmse"',
-        swap={
-            "annotate": (
-                TAG,
-                'client.set_tag(run_of(client, version).info.run_id, "rmse", f"{rmse:.6f}")',
-            )
-        },
-    ),
-    Mistake(
-        "the tags were set on the registered model, which has one for all versions",
-        caught_by="test_each_version_is_annotated",
-        hint='has no tag "rmse"',
-        swap={
-            "annotate": (
-                TAG,
-                'client.set_registered_model_tag(registered_name, "rmse", f"{rmse:.6f}")',
-            )
-        },
-    ),
-    Mistake(
-        "the registered model was described, not the version",
-        caught_by="test_each_version_is_annotated",
-        hint="version 1 has no description",
-        swap={
-            "annotate": (
-                DESCRIBE,
-                "client.update_registered_model(registered_name, description=words)",
-            )
-        },
-    ),
-]

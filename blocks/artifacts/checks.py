@@ -4,7 +4,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake, local_path
+from winelab.checks.authoring import after, catches, swap
+from winelab.checks.looking import local_path
 
 
 def _parts(namespace):
@@ -67,6 +68,11 @@ def _files(client, run, folder, call):
     )
 
 
+@catches(
+    "the quality stayed an integer",
+    swap("read", '.astype("float64")', ""),
+    hint="quality is not float64",
+)
 def test_all_columns_are_floats(namespace):
     "all columns of the table are float64"
     whole = [name for name, kind in namespace["wine"].dtypes.items() if str(kind) != "float64"]
@@ -76,6 +82,27 @@ def test_all_columns_are_floats(namespace):
     )
 
 
+@catches(
+    "the whole table was noted as training data",
+    swap("log-data", "from_pandas(train,", "from_pandas(wine,"),
+    hint="the whole table, test wines included",
+)
+@catches(
+    "the dataset was made, but not logged",
+    swap("log-data", 'mlflow.log_input(dataset, context="training")', ""),
+    hint="no dataset is on the newest run",
+)
+@catches(
+    "the dataset does not say what it was for",
+    swap("log-data", ', context="training"', ""),
+    hint="the dataset's context is None",
+)
+@catches(
+    "a table was logged in place of a dataset",
+    swap("log-data", "log_input(dataset,", "log_input(train,"),
+    hint="ended as FAILED",
+    error="The truth value of a DataFrame is ambiguous",
+)
 def test_the_dataset_is_what_was_trained_on(run, client, namespace):
     'the run says what it was trained on: the dataset "wine-train"'
     call = 'mlflow.log_input(dataset, context="training")'
@@ -107,6 +134,65 @@ def test_the_dataset_is_what_was_trained_on(run, client, namespace):
     )
 
 
+@catches(
+    "log_artifact, without the s, was given the folder",
+    swap("log-data", "mlflow.log_artifacts(tables,", "mlflow.log_artifact(tables,"),
+    hint="one folder too deep",
+)
+@catches(
+    "the tables were written into the folder where the notebook runs",
+    swap("tables", 'course / "output" / "tables"', 'Path("output/tables")'),
+    hint="not into the course's folder",
+)
+@catches(
+    "the folder was named by a relative path, and is not there",
+    swap("log-data", "mlflow.log_artifacts(tables,", 'mlflow.log_artifacts("output/tables",'),
+    hint="log_artifacts says nothing",
+)
+@catches(
+    "the row numbers were written too",
+    swap(
+        "tables",
+        'train.to_csv(tables / "train.csv", index=False)',
+        'train.to_csv(tables / "train.csv")',
+    ),
+    hint="say index=False",
+)
+@catches(
+    "the two parts changed places",
+    swap(
+        "tables",
+        'train.to_csv(tables / "train.csv", index=False)\n'
+        'test.to_csv(tables / "test.csv", index=False)',
+        'test.to_csv(tables / "train.csv", index=False)\n'
+        'train.to_csv(tables / "test.csv", index=False)',
+    ),
+    hint="they are not the 1199 of X_train",
+)
+@catches(
+    "the files were logged without a folder",
+    swap("log-data", 'tables, artifact_path="tables"', "tables"),
+    hint="has no folder tables, only",
+)
+@catches(
+    "the files were logged after the run, which opens a second one",
+    swap(
+        "log-data",
+        'mlflow.log_artifacts(tables, artifact_path="tables")\n'
+        'mlflow.log_artifact(data_file, artifact_path="data")',
+        "",
+    ),
+    after(
+        'mlflow.log_artifacts(tables, artifact_path="tables")\n'
+        'mlflow.log_artifact(data_file, artifact_path="data")'
+    ),
+    hint="inside the `with`",
+)
+@catches(
+    "the folder with the files was moved afterwards",
+    after('(course / "mlruns").rename(course / "my old runs")'),
+    hint="the run knows no other place",
+)
 def test_the_two_tables_come_back_equal(run, client, namespace):
     "train.csv and test.csv come back from the run as they were"
     import pandas as pd
@@ -147,6 +233,17 @@ def test_the_two_tables_come_back_equal(run, client, namespace):
         )
 
 
+@catches(
+    "the file's name was given as the folder's",
+    swap("log-data", 'artifact_path="data"', 'artifact_path=f"data/{data_file.name}"'),
+    hint="artifact_path names the folder",
+)
+@catches(
+    "the file to log is not there",
+    swap("log-data", "log_artifact(data_file,", 'log_artifact("red-wine-quality.csv",'),
+    hint="ended as FAILED",
+    error="No such file or directory",
+)
 def test_the_file_comes_back_equal(run, client, namespace):
     "the file of the whole table comes back byte for byte"
     name = Path(namespace["data_file"]).name
@@ -166,123 +263,3 @@ def test_the_file_comes_back_equal(run, client, namespace):
         f"data/{name} on the run is not the file that was read: it has changed since. Run all "
         "cells from the top."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "log_artifact, without the s, was given the folder",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="one folder too deep",
-        swap={"log-data": ("mlflow.log_artifacts(tables,", "mlflow.log_artifact(tables,")},
-    ),
-    Mistake(
-        "the file's name was given as the folder's",
-        caught_by="test_the_file_comes_back_equal",
-        hint="artifact_path names the folder",
-        swap={"log-data": ('artifact_path="data"', 'artifact_path=f"data/{data_file.name}"')},
-    ),
-    Mistake(
-        "the tables were written into the folder where the notebook runs",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="not into the course's folder",
-        swap={"tables": ('course / "output" / "tables"', 'Path("output/tables")')},
-    ),
-    Mistake(
-        "the folder was named by a relative path, and is not there",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="log_artifacts says nothing",
-        swap={
-            "log-data": ("mlflow.log_artifacts(tables,", 'mlflow.log_artifacts("output/tables",')
-        },
-    ),
-    Mistake(
-        "the quality stayed an integer",
-        caught_by="test_all_columns_are_floats",
-        hint="quality is not float64",
-        swap={"read": ('.astype("float64")', "")},
-    ),
-    Mistake(
-        "the whole table was noted as training data",
-        caught_by="test_the_dataset_is_what_was_trained_on",
-        hint="the whole table, test wines included",
-        swap={"log-data": ("from_pandas(train,", "from_pandas(wine,")},
-    ),
-    Mistake(
-        "the dataset was made, but not logged",
-        caught_by="test_the_dataset_is_what_was_trained_on",
-        hint="no dataset is on the newest run",
-        swap={"log-data": ('mlflow.log_input(dataset, context="training")', "")},
-    ),
-    Mistake(
-        "the dataset does not say what it was for",
-        caught_by="test_the_dataset_is_what_was_trained_on",
-        hint="the dataset's context is None",
-        swap={"log-data": (', context="training"', "")},
-    ),
-    Mistake(
-        "a table was logged in place of a dataset",
-        caught_by="test_the_dataset_is_what_was_trained_on",
-        hint="ended as FAILED",
-        swap={"log-data": ("log_input(dataset,", "log_input(train,")},
-        error="The truth value of a DataFrame is ambiguous",
-    ),
-    Mistake(
-        "the row numbers were written too",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="say index=False",
-        swap={
-            "tables": (
-                'train.to_csv(tables / "train.csv", index=False)',
-                'train.to_csv(tables / "train.csv")',
-            )
-        },
-    ),
-    Mistake(
-        "the two parts changed places",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="they are not the 1199 of X_train",
-        swap={
-            "tables": (
-                'train.to_csv(tables / "train.csv", index=False)\n'
-                'test.to_csv(tables / "test.csv", index=False)',
-                'test.to_csv(tables / "train.csv", index=False)\n'
-                'train.to_csv(tables / "test.csv", index=False)',
-            )
-        },
-    ),
-    Mistake(
-        "the files were logged without a folder",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="has no folder tables, only",
-        swap={"log-data": ('tables, artifact_path="tables"', "tables")},
-    ),
-    Mistake(
-        "the file to log is not there",
-        caught_by="test_the_file_comes_back_equal",
-        hint="ended as FAILED",
-        swap={"log-data": ("log_artifact(data_file,", 'log_artifact("red-wine-quality.csv",')},
-        error="No such file or directory",
-    ),
-    Mistake(
-        "the files were logged after the run, which opens a second one",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="inside the `with`",
-        swap={
-            "log-data": (
-                'mlflow.log_artifacts(tables, artifact_path="tables")\n'
-                'mlflow.log_artifact(data_file, artifact_path="data")',
-                "",
-            )
-        },
-        after=(
-            'mlflow.log_artifacts(tables, artifact_path="tables")\n'
-            'mlflow.log_artifact(data_file, artifact_path="data")'
-        ),
-    ),
-    Mistake(
-        "the folder with the files was moved afterwards",
-        caught_by="test_the_two_tables_come_back_equal",
-        hint="the run knows no other place",
-        after='(course / "mlruns").rename(course / "my old runs")',
-    ),
-]

@@ -1,6 +1,8 @@
 """Autolog keeps the books of the training, and is put away afterwards."""
 
-from winelab.checks.authoring import Mistake, autolog_is_off, close, given, regression_metrics
+from winelab.checks.authoring import catches, given, put, remove, swap
+from winelab.checks.comparing import close, regression_metrics
+from winelab.checks.looking import autolog_is_off
 
 METRICS = ("rmse", "mae", "r2")
 
@@ -25,6 +27,30 @@ def _recorded(run):
     )
 
 
+@catches(
+    "the lines by hand were deleted, and autolog never turned on",
+    remove("autolog"),
+    remove("autolog-off"),
+    hint="autolog has recorded nothing",
+)
+@catches(
+    "autolog was disabled above the run instead of below it",
+    put(
+        "autolog", "mlflow.sklearn.autolog(log_models=False)\nmlflow.sklearn.autolog(disable=True)"
+    ),
+    remove("autolog-off"),
+    hint="autolog has recorded nothing",
+)
+@catches(
+    "two models were fitted in one run: the params of one, the figures of the other",
+    swap("fit", "model.fit", "ElasticNet(alpha=0.1).fit(X_train, y_train)\nmodel.fit"),
+    hint="let each run see one fit",
+)
+@catches(
+    "a param by hand with another value costs all of autolog's",
+    swap("set-tags", "mlflow.set_tags", 'mlflow.log_params({"alpha": 1})\nmlflow.set_tags'),
+    hint="makes autolog give up all of its own",
+)
 def test_autolog_recorded_all_params(run, model):
     "all settings of the model are on the run, and are those of your model"
     _recorded(run)
@@ -42,6 +68,17 @@ def test_autolog_recorded_all_params(run, model):
     )
 
 
+@catches(
+    "autolog was turned on after fit",
+    remove("autolog"),
+    swap("predict", "predictions = ", "mlflow.sklearn.autolog(log_models=False)\npredictions = "),
+    hint="not those before it",
+)
+@catches(
+    "the model was trained on the whole table",
+    swap("fit", "(X_train, y_train)", "(X, y)"),
+    hint="on X_train and y_train",
+)
 def test_the_training_metrics_are_right(run, model, namespace):
     "the five training_ metrics are those of your model on the training wines"
     _recorded(run)
@@ -65,6 +102,17 @@ def test_the_training_metrics_are_right(run, model, namespace):
         )
 
 
+@catches(
+    "the test metrics were deleted too",
+    put("log-metrics", "metrics = eval_metrics(y_test, predictions)"),
+    hint="autolog knows the training, not the test",
+    error="KeyError: 'metrics.rmse'",
+)
+@catches(
+    "the metrics by hand were turned into those of the training wines",
+    swap("log-metrics", "(y_test, predictions)", "(y_train, model.predict(X_train))"),
+    hint="on the test wines",
+)
 @given
 def test_the_test_metrics_are_still_there(run, model, namespace):
     "rmse, mae and r2 on the test wines are still there, logged by you"
@@ -81,6 +129,36 @@ def test_the_test_metrics_are_still_there(run, model, namespace):
         )
 
 
+@catches(
+    "the data is still noted by hand",
+    swap(
+        "set-tags",
+        "mlflow.set_tags",
+        'noted = mlflow.data.from_pandas(wine, name="wine-train", targets="quality")\n'
+        'mlflow.log_input(noted, context="training")\n'
+        "mlflow.set_tags",
+    ),
+    hint="is noted 2 times",
+)
+@catches(
+    "the file of the whole table is still logged",
+    swap(
+        "set-tags",
+        "mlflow.set_tags",
+        'mlflow.log_artifact(data_file, artifact_path="data")\nmlflow.set_tags',
+    ),
+    hint="log_artifact too",
+)
+@catches(
+    "the tables were deleted, and the lines that log them were not",
+    swap(
+        "set-tags",
+        "mlflow.set_tags",
+        'mlflow.log_artifacts(tables, artifact_path="tables")\nmlflow.set_tags',
+    ),
+    hint="ended as FAILED",
+    error="name 'tables' is not defined",
+)
 def test_the_data_is_noted_once(run, client, namespace):
     "the training table is noted once, by autolog, and no copy of it is logged"
     _recorded(run)
@@ -108,6 +186,18 @@ def test_the_data_is_noted_once(run, client, namespace):
     )
 
 
+@catches(
+    "autolog logs its model, beside the one of the script",
+    swap("autolog", "log_models=False", ""),
+    hint="autolog made one too",
+)
+@catches(
+    "log_model was deleted, and autolog told to log none",
+    remove("log-model"),
+    remove("requirements"),
+    remove("show-model"),
+    hint="keep mlflow.sklearn.log_model",
+)
 @given
 def test_exactly_one_model_is_on_the_run(run):
     "exactly one model is on the run"
@@ -119,6 +209,11 @@ def test_exactly_one_model_is_on_the_run(run):
     )
 
 
+@catches(
+    "the fit stands outside of the run, so that autolog opens one of its own",
+    swap("autolog", "=False)", "=False)\nElasticNet(alpha=1.0).fit(X_train, y_train)"),
+    hint="which nobody asked for",
+)
 def test_the_fit_made_no_run_of_its_own(attempt, run):
     "the cell made exactly one run, and it is yours"
     _recorded(run)
@@ -132,6 +227,12 @@ def test_the_fit_made_no_run_of_its_own(attempt, run):
     )
 
 
+@catches("autolog stays on", remove("autolog-off"), hint="mlflow.sklearn.autolog(disable=True)")
+@catches(
+    "mlflow.autolog(disable=True) does not turn mlflow.sklearn.autolog() off",
+    put("autolog-off", "mlflow.autolog(disable=True)"),
+    hint="autolog is still on",
+)
 def test_autolog_is_off_again(run):
     "autolog is off again"
     _recorded(run)
@@ -140,132 +241,3 @@ def test_autolog_is_off_again(run):
         "autolog is still on, and each later fit makes a run of its own: below the `with`, call "
         "mlflow.sklearn.autolog(disable=True)."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "autolog was turned on after fit",
-        caught_by="test_the_training_metrics_are_right",
-        hint="not those before it",
-        code={"autolog": ""},
-        swap={
-            "predict": (
-                "predictions = ",
-                "mlflow.sklearn.autolog(log_models=False)\npredictions = ",
-            )
-        },
-    ),
-    Mistake(
-        "the lines by hand were deleted, and autolog never turned on",
-        caught_by="test_autolog_recorded_all_params",
-        hint="autolog has recorded nothing",
-        code={"autolog": "", "autolog-off": ""},
-    ),
-    Mistake(
-        "autolog was disabled above the run instead of below it",
-        caught_by="test_autolog_recorded_all_params",
-        hint="autolog has recorded nothing",
-        code={
-            "autolog": "mlflow.sklearn.autolog(log_models=False)\n"
-            "mlflow.sklearn.autolog(disable=True)",
-            "autolog-off": "",
-        },
-    ),
-    Mistake(
-        "autolog stays on",
-        caught_by="test_autolog_is_off_again",
-        hint="mlflow.sklearn.autolog(disable=True)",
-        code={"autolog-off": ""},
-    ),
-    Mistake(
-        "mlflow.autolog(disable=True) does not turn mlflow.sklearn.autolog() off",
-        caught_by="test_autolog_is_off_again",
-        hint="autolog is still on",
-        code={"autolog-off": "mlflow.autolog(disable=True)"},
-    ),
-    Mistake(
-        "the test metrics were deleted too",
-        caught_by="test_the_test_metrics_are_still_there",
-        hint="autolog knows the training, not the test",
-        code={"log-metrics": "metrics = eval_metrics(y_test, predictions)"},
-        error="KeyError: 'metrics.rmse'",
-    ),
-    Mistake(
-        "the metrics by hand were turned into those of the training wines",
-        caught_by="test_the_test_metrics_are_still_there",
-        hint="on the test wines",
-        swap={"log-metrics": ("(y_test, predictions)", "(y_train, model.predict(X_train))")},
-    ),
-    Mistake(
-        "autolog logs its model, beside the one of the script",
-        caught_by="test_exactly_one_model_is_on_the_run",
-        hint="autolog made one too",
-        swap={"autolog": ("log_models=False", "")},
-    ),
-    Mistake(
-        "log_model was deleted, and autolog told to log none",
-        caught_by="test_exactly_one_model_is_on_the_run",
-        hint="keep mlflow.sklearn.log_model",
-        code={"log-model": "", "requirements": "", "show-model": ""},
-    ),
-    Mistake(
-        "the data is still noted by hand",
-        caught_by="test_the_data_is_noted_once",
-        hint="is noted 2 times",
-        swap={
-            "set-tags": (
-                "mlflow.set_tags",
-                'noted = mlflow.data.from_pandas(wine, name="wine-train", targets="quality")\n'
-                'mlflow.log_input(noted, context="training")\n'
-                "mlflow.set_tags",
-            )
-        },
-    ),
-    Mistake(
-        "the file of the whole table is still logged",
-        caught_by="test_the_data_is_noted_once",
-        hint="log_artifact too",
-        swap={
-            "set-tags": (
-                "mlflow.set_tags",
-                'mlflow.log_artifact(data_file, artifact_path="data")\nmlflow.set_tags',
-            )
-        },
-    ),
-    Mistake(
-        "the tables were deleted, and the lines that log them were not",
-        caught_by="test_the_data_is_noted_once",
-        hint="ended as FAILED",
-        swap={
-            "set-tags": (
-                "mlflow.set_tags",
-                'mlflow.log_artifacts(tables, artifact_path="tables")\nmlflow.set_tags',
-            )
-        },
-        error="name 'tables' is not defined",
-    ),
-    Mistake(
-        "the fit stands outside of the run, so that autolog opens one of its own",
-        caught_by="test_the_fit_made_no_run_of_its_own",
-        hint="which nobody asked for",
-        swap={"autolog": ("=False)", "=False)\nElasticNet(alpha=1.0).fit(X_train, y_train)")},
-    ),
-    Mistake(
-        "two models were fitted in one run: the params of one, the figures of the other",
-        caught_by="test_autolog_recorded_all_params",
-        hint="let each run see one fit",
-        swap={"fit": ("model.fit", "ElasticNet(alpha=0.1).fit(X_train, y_train)\nmodel.fit")},
-    ),
-    Mistake(
-        "a param by hand with another value costs all of autolog's",
-        caught_by="test_autolog_recorded_all_params",
-        hint="makes autolog give up all of its own",
-        swap={"set-tags": ("mlflow.set_tags", 'mlflow.log_params({"alpha": 1})\nmlflow.set_tags')},
-    ),
-    Mistake(
-        "the model was trained on the whole table",
-        caught_by="test_the_training_metrics_are_right",
-        hint="on X_train and y_train",
-        swap={"fit": ("(X_train, y_train)", "(X, y)")},
-    ),
-]

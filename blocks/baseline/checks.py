@@ -1,6 +1,7 @@
 """The model stands beside the mean, and beats it."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import after, before, catches, given, put, remove, skip_all, swap
+from winelab.checks.comparing import close, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 
@@ -42,11 +43,54 @@ def _dummy_metrics(run, runs):
     return {name: run.data.metrics[f"dummy_{name}"] for name in METRICS}
 
 
+BASELINE = (
+    'baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)\n'
+    "baseline_metrics = eval_metrics(y_test, baseline.predict(X_test))"
+)
+FIT = "fit(X_train, y_train)"
+EVALUATE = "eval_metrics(y_test, baseline.predict(X_test))"
+LOG = 'mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_metrics.items()})'
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the baseline was fitted after autolog was turned on, which made a run of its own",
+    remove("baseline"),
+    swap("autolog", "log_models=False)", f"log_models=False)\n{BASELINE}"),
+    hint="the cell made 2 runs",
+)
+@catches(
+    "an earlier error had left autolog on",
+    before("import mlflow\nmlflow.sklearn.autolog(log_models=False)"),
+    hint="run the cell once more",
+)
+@catches(
+    "the baseline was fitted inside the run, before the model: its params are there too",
+    remove("baseline"),
+    swap("set-tags", "mlflow.set_tags", f"{BASELINE}\nmlflow.set_tags"),
+    hint="has the baseline's params too",
+)
+@catches(
+    "the baseline was fitted inside the run, after the model: its figures are there instead",
+    remove("baseline"),
+    swap("log-baseline", LOG, f"{BASELINE}\n{LOG}"),
+    hint="perhaps its training_ metrics",
+)
+@catches(
+    "the baseline's metrics have the names of the model's, and replace them",
+    put("log-baseline", "mlflow.log_metrics(baseline_metrics)"),
+    hint="took the place of the model's",
+)
+@catches(
+    "the baseline's metrics were put into a run of their own, inside of the model's",
+    put("log-baseline", f'with mlflow.start_run(run_name="baseline", nested=True):\n    {LOG}'),
+    hint='on a run of their own, "baseline"',
+)
 @given
 def test_the_run_tells_of_your_model_alone(run, attempt, namespace):
     "the cell made one run, and all else on it is about your model"
@@ -76,6 +120,26 @@ def test_the_run_tells_of_your_model_alone(run, attempt, namespace):
         )
 
 
+@catches(
+    "the baseline learned from the test wines",
+    swap("baseline", FIT, "fit(X_test, y_test)"),
+    hint="has learned from the test wines",
+)
+@catches(
+    "the baseline learned from the whole table",
+    swap("baseline", FIT, "fit(X, y)"),
+    hint="the test wines among them",
+)
+@catches(
+    "the baseline says the median",
+    swap("baseline", '"mean"', '"median"'),
+    hint='take strategy="mean"',
+)
+@catches(
+    "the model itself was taken as the baseline",
+    swap("baseline", 'DummyRegressor(strategy="mean")', "ElasticNet(alpha=1.0)"),
+    hint="different things of different wines",
+)
 def test_the_baseline_says_the_training_mean(namespace):
     "`baseline` says the mean quality of the training wines, whatever the wine"
     import numpy as np
@@ -108,6 +172,41 @@ def test_the_baseline_says_the_training_mean(namespace):
     )
 
 
+@catches(
+    "the baseline's metrics were never logged",
+    remove("log-baseline"),
+    hint='with "dummy_" in front',
+)
+@catches(
+    "the baseline's metrics were logged after the run, which opens another one",
+    remove("log-baseline"),
+    after(LOG),
+    hint="Call mlflow.end_run() once",
+)
+@catches(
+    "what the baseline says was kept, and not the baseline",
+    put(
+        "baseline",
+        f'baseline = DummyRegressor(strategy="mean").{FIT}.predict(X_test)\n'
+        "baseline_metrics = eval_metrics(y_test, baseline)",
+    ),
+    hint="is of the kind ndarray, and no model",
+)
+@catches(
+    "the model's metrics were logged as the baseline's",
+    swap("log-baseline", "baseline_metrics", "metrics"),
+    hint="log `baseline_metrics`, not `metrics`",
+)
+@catches(
+    "the baseline was judged on the training wines",
+    swap("baseline", EVALUATE, "eval_metrics(y_train, baseline.predict(X_train))"),
+    hint="is that of the training wines",
+)
+@catches(
+    "truth and predictions changed places, which only r2 shows",
+    swap("baseline", EVALUATE, "eval_metrics(baseline.predict(X_test), y_test)"),
+    hint="the true values first",
+)
 def test_its_metrics_are_on_the_run(run, runs, namespace):
     "dummy_rmse, dummy_mae and dummy_r2 are on the run, and are those of the mean"
     found = _dummy_metrics(run, runs)
@@ -136,6 +235,11 @@ def test_its_metrics_are_on_the_run(run, runs, namespace):
         )
 
 
+@catches(
+    "the penalty is so strong that all coefficients are zero",
+    swap("model-settings", "alpha = 0.5", "alpha = 20.0"),
+    hint="alpha = 20.0 is the penalty",
+)
 def test_the_model_is_better_than_the_mean(run, runs, namespace):
     "the model's RMSE is smaller than the baseline's"
     _dummy_metrics(run, runs)
@@ -146,134 +250,3 @@ def test_the_model_is_better_than_the_mean(run, runs, namespace):
         f"nothing of use. alpha = {namespace['alpha']} is the penalty on its coefficients: take a "
         "smaller one (the course began with 0.5), and run all cells again."
     )
-
-
-BASELINE = (
-    'baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)\n'
-    "baseline_metrics = eval_metrics(y_test, baseline.predict(X_test))"
-)
-FIT = "fit(X_train, y_train)"
-EVALUATE = "eval_metrics(y_test, baseline.predict(X_test))"
-LOG = 'mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_metrics.items()})'
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the penalty is so strong that all coefficients are zero",
-        caught_by="test_the_model_is_better_than_the_mean",
-        hint="alpha = 20.0 is the penalty",
-        swap={"model-settings": ("alpha = 0.5", "alpha = 20.0")},
-    ),
-    Mistake(
-        "the baseline learned from the test wines",
-        caught_by="test_the_baseline_says_the_training_mean",
-        hint="has learned from the test wines",
-        swap={"baseline": (FIT, "fit(X_test, y_test)")},
-    ),
-    Mistake(
-        "the baseline learned from the whole table",
-        caught_by="test_the_baseline_says_the_training_mean",
-        hint="the test wines among them",
-        swap={"baseline": (FIT, "fit(X, y)")},
-    ),
-    Mistake(
-        "the baseline says the median",
-        caught_by="test_the_baseline_says_the_training_mean",
-        hint='take strategy="mean"',
-        swap={"baseline": ('"mean"', '"median"')},
-    ),
-    Mistake(
-        "the model itself was taken as the baseline",
-        caught_by="test_the_baseline_says_the_training_mean",
-        hint="different things of different wines",
-        swap={"baseline": ('DummyRegressor(strategy="mean")', "ElasticNet(alpha=1.0)")},
-    ),
-    Mistake(
-        "the baseline was fitted after autolog was turned on, which made a run of its own",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint="the cell made 2 runs",
-        swap={"autolog": ("log_models=False)", f"log_models=False)\n{BASELINE}")},
-        code={"baseline": ""},
-    ),
-    Mistake(
-        "an earlier error had left autolog on",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint="run the cell once more",
-        before="import mlflow\nmlflow.sklearn.autolog(log_models=False)",
-    ),
-    Mistake(
-        "the baseline was fitted inside the run, before the model: its params are there too",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint="has the baseline's params too",
-        swap={"set-tags": ("mlflow.set_tags", f"{BASELINE}\nmlflow.set_tags")},
-        code={"baseline": ""},
-    ),
-    Mistake(
-        "the baseline was fitted inside the run, after the model: its figures are there instead",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint="perhaps its training_ metrics",
-        swap={"log-baseline": (LOG, f"{BASELINE}\n{LOG}")},
-        code={"baseline": ""},
-    ),
-    Mistake(
-        "the baseline's metrics have the names of the model's, and replace them",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint="took the place of the model's",
-        code={"log-baseline": "mlflow.log_metrics(baseline_metrics)"},
-    ),
-    Mistake(
-        "the baseline's metrics were never logged",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint='with "dummy_" in front',
-        code={"log-baseline": ""},
-    ),
-    Mistake(
-        "the baseline's metrics were logged after the run, which opens another one",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint="they open a run of their own",
-        code={"log-baseline": ""},
-        after=LOG,
-    ),
-    Mistake(
-        "the baseline's metrics were put into a run of their own, inside of the model's",
-        caught_by="test_the_run_tells_of_your_model_alone",
-        hint='on a run of their own, "baseline"',
-        code={
-            "log-baseline": f'with mlflow.start_run(run_name="baseline", nested=True):\n    {LOG}'
-        },
-    ),
-    Mistake(
-        "what the baseline says was kept, and not the baseline",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint="is of the kind ndarray, and no model",
-        code={
-            "baseline": (
-                f'baseline = DummyRegressor(strategy="mean").{FIT}.predict(X_test)\n'
-                "baseline_metrics = eval_metrics(y_test, baseline)"
-            )
-        },
-    ),
-    Mistake(
-        "the model's metrics were logged as the baseline's",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint="log `baseline_metrics`, not `metrics`",
-        swap={"log-baseline": ("baseline_metrics", "metrics")},
-    ),
-    Mistake(
-        "the baseline was judged on the training wines",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint="is that of the training wines",
-        swap={"baseline": (EVALUATE, "eval_metrics(y_train, baseline.predict(X_train))")},
-    ),
-    Mistake(
-        "truth and predictions changed places, which only r2 shows",
-        caught_by="test_its_metrics_are_on_the_run",
-        hint="the true values first",
-        swap={"baseline": (EVALUATE, "eval_metrics(baseline.predict(X_test), y_test)")},
-    ),
-]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake, local_path
+from winelab.checks.authoring import before, catches, put, skip, swap, twice
+from winelab.checks.looking import local_path
 
 NAME = "wine-linear"
 TAGS = {"data": "red wine", "models": "linear"}
@@ -56,6 +57,35 @@ def _folder(place):
     return local_path(str(place)).resolve()
 
 
+@catches(
+    "created without looking first, on the next day",
+    swap(
+        "experiment",
+        'experiment = mlflow.get_experiment_by_name("wine-linear")\nif experiment is None:',
+        "if True:",
+    ),
+    before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")'),
+    hint="create it only where the answer is None",
+    error="already exists",
+)
+@catches(
+    "what create_experiment answers was taken for the experiment",
+    put(
+        "experiment", 'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)'
+    ),
+    hint="`experiment` is only an id",
+    error="'str' object has no attribute 'name'",
+)
+@catches(
+    "the experiment had been deleted, and its name stays taken",
+    before(
+        "import mlflow\n"
+        'gone = mlflow.MlflowClient().create_experiment("wine-linear")\n'
+        "mlflow.MlflowClient().delete_experiment(gone)"
+    ),
+    hint="bring it back",
+    error="Cannot set a deleted experiment",
+)
 def test_the_experiment_is_wine_linear(namespace, client):
     'your experiment is "wine-linear", and not deleted'
     mine = _mine(namespace, client)
@@ -65,6 +95,22 @@ def test_the_experiment_is_wine_linear(namespace, client):
     )
 
 
+@catches(
+    "a tag's value is a number",
+    swap("experiment", '"models": "linear"}', '"models": "linear", "year": 2009}'),
+    hint="a tag's value is a text, and 2009 is none",
+    error="object of type 'int' has no len()",
+)
+@catches(
+    "set_experiment alone, which creates it without tags",
+    put("experiment", 'experiment = mlflow.set_experiment("wine-linear")'),
+    hint="the tag data is None",
+)
+@catches(
+    "a tag was misspelt when the experiment was created",
+    swap("experiment", '"red wine"', '"red wines"'),
+    hint="mlflow.set_experiment_tags",
+)
 def test_it_has_its_tags(namespace, client):
     "it carries the two tags"
     mine = _mine(namespace, client)
@@ -81,6 +127,22 @@ def test_it_has_its_tags(namespace, client):
         )
 
 
+@catches(
+    "the place is a path, not a text",
+    swap("experiment", ".as_uri()", ""),
+    hint="write `.as_uri()` behind it",
+    error="has no attribute 'startswith'",
+)
+@catches(
+    "the place was left out",
+    swap("experiment", "artifact_location=location, ", ""),
+    hint="artifact_location=location",
+)
+@catches(
+    "the place is relative: another one in every folder",
+    swap("experiment", '(course / "mlruns" / "wine-linear").as_uri()', '"mlruns/wine-linear"'),
+    hint="The place is chosen once",
+)
 def test_it_keeps_its_files_there(namespace, client):
     "its files go to mlruns/wine-linear in the course's folder"
     mine = _mine(namespace, client)
@@ -99,6 +161,22 @@ def test_it_keeps_its_files_there(namespace, client):
     )
 
 
+@catches(
+    "created without looking first, and the cell was run twice",
+    swap("experiment", "if experiment is None:", "if True:"),
+    twice("store"),
+    hint="look the experiment up first",
+    error="already exists",
+)
+@catches(
+    "the experiment was created, but not made active",
+    swap(
+        "experiment",
+        'experiment = mlflow.set_experiment("wine-linear")',
+        'experiment = mlflow.get_experiment_by_name("wine-linear")',
+    ),
+    hint="the newest run went to another experiment",
+)
 def test_a_run_is_in_it(runs, namespace, client):
     "the cells run through, and the newest run is in it"
     mine = _mine(namespace, client)
@@ -114,6 +192,17 @@ def test_a_run_is_in_it(runs, namespace, client):
     )
 
 
+@catches(
+    "the place was mended after the training, which was not run again",
+    skip("train", "result"),
+    before(
+        "import mlflow\n"
+        'old = mlflow.set_experiment("wine-linear")\n'
+        "with mlflow.start_run():\n    pass\n"
+        'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
+    ),
+    hint='train while "wine-linear" is the active one',
+)
 def test_its_files_go_there_too(run, namespace):
     "the newest run has a folder of its own in that place"
     folder = _folder(run.info.artifact_uri)
@@ -122,116 +211,3 @@ def test_its_files_go_there_too(run, namespace):
         f"the newest run would keep its files in {folder}: a run keeps them in the place of its "
         f'experiment, so train while "{NAME}" is the active one.'
     )
-
-
-MISTAKES = [
-    Mistake(
-        "created without looking first, and the cell was run twice",
-        caught_by="test_a_run_is_in_it",
-        hint="look the experiment up first",
-        swap={"experiment": ("if experiment is None:", "if True:")},
-        twice="store",
-        error="already exists",
-    ),
-    Mistake(
-        "created without looking first, on the next day",
-        caught_by="test_the_experiment_is_wine_linear",
-        hint="create it only where the answer is None",
-        before='import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")',
-        swap={
-            "experiment": (
-                'experiment = mlflow.get_experiment_by_name("wine-linear")\nif experiment is None:',
-                "if True:",
-            )
-        },
-        error="already exists",
-    ),
-    Mistake(
-        "what create_experiment answers was taken for the experiment",
-        caught_by="test_the_experiment_is_wine_linear",
-        hint="`experiment` is only an id",
-        code={
-            "experiment": (
-                'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)'
-            )
-        },
-        error="'str' object has no attribute 'name'",
-    ),
-    Mistake(
-        "a tag's value is a number",
-        caught_by="test_it_has_its_tags",
-        hint="a tag's value is a text, and 2009 is none",
-        swap={"experiment": ('"models": "linear"}', '"models": "linear", "year": 2009}')},
-        error="object of type 'int' has no len()",
-    ),
-    Mistake(
-        "the place is a path, not a text",
-        caught_by="test_it_keeps_its_files_there",
-        hint="write `.as_uri()` behind it",
-        swap={"experiment": (".as_uri()", "")},
-        error="has no attribute 'startswith'",
-    ),
-    Mistake(
-        "the place was left out",
-        caught_by="test_it_keeps_its_files_there",
-        hint="artifact_location=location",
-        swap={"experiment": ("artifact_location=location, ", "")},
-    ),
-    Mistake(
-        "the place is relative: another one in every folder",
-        caught_by="test_it_keeps_its_files_there",
-        hint="The place is chosen once",
-        swap={
-            "experiment": (
-                '(course / "mlruns" / "wine-linear").as_uri()',
-                '"mlruns/wine-linear"',
-            )
-        },
-    ),
-    Mistake(
-        "set_experiment alone, which creates it without tags",
-        caught_by="test_it_has_its_tags",
-        hint="the tag data is None",
-        code={"experiment": 'experiment = mlflow.set_experiment("wine-linear")'},
-    ),
-    Mistake(
-        "the experiment was created, but not made active",
-        caught_by="test_a_run_is_in_it",
-        hint="the newest run went to another experiment",
-        swap={
-            "experiment": (
-                'experiment = mlflow.set_experiment("wine-linear")',
-                'experiment = mlflow.get_experiment_by_name("wine-linear")',
-            )
-        },
-    ),
-    Mistake(
-        "the experiment had been deleted, and its name stays taken",
-        caught_by="test_the_experiment_is_wine_linear",
-        hint="bring it back",
-        before=(
-            "import mlflow\n"
-            'gone = mlflow.MlflowClient().create_experiment("wine-linear")\n'
-            "mlflow.MlflowClient().delete_experiment(gone)"
-        ),
-        error="Cannot set a deleted experiment",
-    ),
-    Mistake(
-        "a tag was misspelt when the experiment was created",
-        caught_by="test_it_has_its_tags",
-        hint="mlflow.set_experiment_tags",
-        swap={"experiment": ('"red wine"', '"red wines"')},
-    ),
-    Mistake(
-        "the place was mended after the training, which was not run again",
-        caught_by="test_its_files_go_there_too",
-        hint='train while "wine-linear" is the active one',
-        before=(
-            "import mlflow\n"
-            'old = mlflow.set_experiment("wine-linear")\n'
-            "with mlflow.start_run():\n    pass\n"
-            'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
-        ),
-        skip=("train", "result"),
-    ),
-]

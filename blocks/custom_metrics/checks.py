@@ -3,7 +3,8 @@
 import inspect
 import re
 
-from winelab.checks.authoring import Mistake, close, given
+from winelab.checks.authoring import after, catches, given, put, remove, swap
+from winelab.checks.comparing import close
 
 SQUARED, HALF = "squared_diff_plus_one", "sum_on_target_divided_by_two"
 # Three other wines: errors of 0, -2 and 1.5, so 1 + 1 + 6.25; the targets' sum is 16.
@@ -137,6 +138,16 @@ def _figures(namespace):
     return [np.ravel(np.asarray(namespace[n], dtype=float)) for n in ("predictions", "y_test")]
 
 
+PASSED = "    extra_metrics=extra_metrics,"
+WRAPPED = "make_metric(eval_fn=squared_diff_plus_one, greater_is_better=False)"
+
+
+@catches(
+    "they were passed under the name of older courses",
+    put("extras", "    custom_metrics=extra_metrics,"),
+    hint="ended as FAILED",
+    error="evaluate() got an unexpected keyword argument 'custom_metrics'",
+)
 @given
 def test_a_run_finished_with_its_evaluation(run):
     "a run finished, with evaluate's own metrics"
@@ -146,6 +157,52 @@ def test_a_run_finished_with_its_evaluation(run):
     )
 
 
+@catches(
+    "the metrics were made, and never passed to evaluate", remove("extras"), hint="never passed"
+)
+@catches("the function returns nothing", swap("squared-metric", "return ", ""), hint="say `return`")
+@catches(
+    "the sum was forgotten, so that there is a figure for each wine",
+    swap("squared-metric", ".sum()", ""),
+    hint="a metric is one figure",
+)
+@catches(
+    "predictions and targets changed places",
+    swap("squared-metric", "predictions - targets", "targets - predictions"),
+    hint="punishes the wrong side",
+)
+@catches(
+    "it was added up before it was squared",
+    swap(
+        "squared-metric",
+        "((predictions - targets + 1) ** 2).sum()",
+        "(predictions - targets + 1).sum() ** 2",
+    ),
+    hint="square first, wine by wine",
+)
+@catches(
+    "the plus one was forgotten",
+    swap("squared-metric", " + 1", ""),
+    hint="of each wine (prediction - target + 1), squared",
+)
+@catches(
+    "the figures were logged by hand, and the metrics never passed",
+    remove("extras"),
+    put(
+        "log-metrics",
+        "metrics = eval_metrics(y_test, predictions)\n"
+        "mlflow.log_metrics(metrics)\n"
+        'mlflow.log_metric("squared_diff_plus_one", '
+        "((predictions - y_test + 1) ** 2).sum())\n"
+        'mlflow.log_metric("sum_on_target_divided_by_two", y_test.sum() / 2)',
+    ),
+    hint="no log_metric of your own",
+)
+@catches(
+    "the metric got a name of its own",
+    swap("extra-metrics", WRAPPED, WRAPPED.replace("False", 'False, name="squared"')),
+    hint="leave name= out",
+)
 def test_the_squared_metric_is_right(run, namespace):
     "squared_diff_plus_one is on the run, and right"
     logged = _on_the_run(run, namespace, SQUARED)
@@ -165,6 +222,29 @@ def test_the_squared_metric_is_right(run, namespace):
     )
 
 
+@catches(
+    "the second metric was forgotten in the list",
+    put("extra-metrics", f"extra_metrics = [{WRAPPED}]"),
+    hint="is a function, and no metric yet",
+)
+@catches(
+    "another built-in metric was halved",
+    put(
+        "half-metric",
+        f"def {HALF}(predictions, targets, metrics):\n"
+        '    return metrics["mean_on_target"].aggregate_results["mean_on_target"] / 2',
+    ),
+    hint='take MLflow\'s metric "sum_on_target"',
+)
+@catches(
+    "the function was mended, and the training not run again",
+    swap("half-metric", "/ 2", "/ 3"),
+    after(
+        f"def {HALF}(predictions, targets, metrics):\n"
+        '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
+    ),
+    hint="run all cells again",
+)
 def test_the_half_metric_is_right(run, namespace):
     "sum_on_target_divided_by_two is on the run, and right"
     logged = _on_the_run(run, namespace, HALF)
@@ -176,6 +256,64 @@ def test_the_half_metric_is_right(run, namespace):
     )
 
 
+@catches(
+    "a built-in metric was taken for a number",
+    swap("half-metric", '.aggregate_results["sum_on_target"]', ""),
+    hint="is a MetricValue",
+    error="unsupported operand type(s) for /: 'MetricValue' and 'int'",
+)
+@catches(
+    "a built-in metric was asked for under another name",
+    swap("half-metric", 'metrics["sum_on_target"]', 'metrics["sum_target"]'),
+    hint="asks for 'sum_target', and MLflow has no metric of that name",
+    error="KeyError('sum_target')",
+)
+@catches(
+    "the arguments have names of the student's own",
+    put(
+        "squared-metric",
+        f"def {SQUARED}(predicted, actual, metrics):\n"
+        "    return ((predicted - actual + 1) ** 2).sum()",
+    ),
+    hint="evaluate fills the arguments by their names",
+    error="missing columns ['predicted', 'actual'] need to be defined or mapped",
+)
+@catches(
+    "a function looks at a variable outside of it",
+    put("half-metric", f"def {HALF}(predictions, targets, metrics):\n    return y_test.sum() / 2"),
+    hint="it uses a variable from outside",
+)
+@catches(
+    "the one was added at the end",
+    swap(
+        "squared-metric",
+        "((predictions - targets + 1) ** 2).sum()",
+        "((predictions - targets) ** 2).sum() + 1",
+    ),
+    hint="says 7.25 for three other wines, and 8.25 is right",
+)
+@catches(
+    "a square was written with ^",
+    swap("squared-metric", "** 2", "^ 2"),
+    hint="a square is `** 2`",
+    error="TypeError",
+)
+@catches(
+    "an argument was misspelt inside of the function",
+    swap("squared-metric", "(predictions - targets", "(prediction - targets"),
+    hint="mend that line",
+    error="name 'prediction' is not defined",
+)
+@catches(
+    "the function takes two arguments, and MLflow fills them by their places",
+    put(
+        "half-metric",
+        f"def {HALF}(targets, metrics):\n"
+        '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2',
+    ),
+    hint="take all three",
+    error="has no attribute 'aggregate_results'",
+)
 def test_they_are_functions_of_their_own(namespace):
     "both functions work for any figures, not only for these wines"
     for name, right in ANSWERS.items():
@@ -186,6 +324,38 @@ def test_they_are_functions_of_their_own(namespace):
         )
 
 
+@catches(
+    "the function was called instead of handed over",
+    swap("extra-metrics", "=squared_diff_plus_one,", "=squared_diff_plus_one(),"),
+    hint="there is no list `extra_metrics` yet",
+    error="squared_diff_plus_one() missing 3 required positional arguments",
+)
+@catches(
+    "the bare functions were passed, without make_metric",
+    put("extra-metrics", "extra_metrics = [squared_diff_plus_one]"),
+    hint="each entry is make_metric(eval_fn=squared_diff_plus_one",
+    error="the following metrics have the wrong type",
+)
+@catches(
+    "one metric was passed, and no list",
+    put("extra-metrics", f"extra_metrics = {WRAPPED}"),
+    hint="it is a list",
+    error="'CallableEvaluationMetric' object is not iterable",
+)
+@catches(
+    "greater_is_better was not thought about",
+    swap("extra-metrics", WRAPPED, WRAPPED.replace("False", "True")),
+    hint="a smaller one is better",
+)
+@catches(
+    "greater_is_better was thought about for the first metric only",
+    swap(
+        "extra-metrics",
+        "sum_on_target_divided_by_two, greater_is_better=False",
+        "sum_on_target_divided_by_two, greater_is_better=True",
+    ),
+    hint="of sum_on_target_divided_by_two a smaller one is better",
+)
 def test_the_list_holds_two_metrics(namespace):
     "`extra_metrics` holds both, and of both smaller is better"
     from mlflow.models import EvaluationMetric
@@ -206,217 +376,3 @@ def test_the_list_holds_two_metrics(namespace):
         assert metrics[name].greater_is_better is False, (
             f"of {name} a smaller one is better, says the task: say greater_is_better=False."
         )
-
-
-PASSED = "    extra_metrics=extra_metrics,"
-WRAPPED = "make_metric(eval_fn=squared_diff_plus_one, greater_is_better=False)"
-
-MISTAKES = [
-    Mistake(
-        "the metrics were made, and never passed to evaluate",
-        caught_by="test_the_squared_metric_is_right",
-        hint="never passed",
-        code={"extras": ""},
-    ),
-    Mistake(
-        "they were passed under the name of older courses",
-        caught_by="test_a_run_finished_with_its_evaluation",
-        hint="ended as FAILED",
-        code={"extras": "    custom_metrics=extra_metrics,"},
-        error="evaluate() got an unexpected keyword argument 'custom_metrics'",
-    ),
-    Mistake(
-        "the function was called instead of handed over",
-        caught_by="test_the_list_holds_two_metrics",
-        hint="there is no list `extra_metrics` yet",
-        swap={"extra-metrics": ("=squared_diff_plus_one,", "=squared_diff_plus_one(),")},
-        error="squared_diff_plus_one() missing 3 required positional arguments",
-    ),
-    Mistake(
-        "the bare functions were passed, without make_metric",
-        caught_by="test_the_list_holds_two_metrics",
-        hint="each entry is make_metric(eval_fn=squared_diff_plus_one",
-        code={"extra-metrics": "extra_metrics = [squared_diff_plus_one]"},
-        error="the following metrics have the wrong type",
-    ),
-    Mistake(
-        "one metric was passed, and no list",
-        caught_by="test_the_list_holds_two_metrics",
-        hint="it is a list",
-        code={"extra-metrics": f"extra_metrics = {WRAPPED}"},
-        error="'CallableEvaluationMetric' object is not iterable",
-    ),
-    Mistake(
-        "the second metric was forgotten in the list",
-        caught_by="test_the_half_metric_is_right",
-        hint="is a function, and no metric yet",
-        code={"extra-metrics": f"extra_metrics = [{WRAPPED}]"},
-    ),
-    Mistake(
-        "a built-in metric was taken for a number",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="is a MetricValue",
-        swap={"half-metric": ('.aggregate_results["sum_on_target"]', "")},
-        error="unsupported operand type(s) for /: 'MetricValue' and 'int'",
-    ),
-    Mistake(
-        "a built-in metric was asked for under another name",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="asks for 'sum_target', and MLflow has no metric of that name",
-        swap={"half-metric": ('metrics["sum_on_target"]', 'metrics["sum_target"]')},
-        error="KeyError('sum_target')",
-    ),
-    Mistake(
-        "another built-in metric was halved",
-        caught_by="test_the_half_metric_is_right",
-        hint='take MLflow\'s metric "sum_on_target"',
-        code={
-            "half-metric": (
-                f"def {HALF}(predictions, targets, metrics):\n"
-                '    return metrics["mean_on_target"].aggregate_results["mean_on_target"] / 2'
-            )
-        },
-    ),
-    Mistake(
-        "the function returns nothing",
-        caught_by="test_the_squared_metric_is_right",
-        hint="say `return`",
-        swap={"squared-metric": ("return ", "")},
-    ),
-    Mistake(
-        "the sum was forgotten, so that there is a figure for each wine",
-        caught_by="test_the_squared_metric_is_right",
-        hint="a metric is one figure",
-        swap={"squared-metric": (".sum()", "")},
-    ),
-    Mistake(
-        "predictions and targets changed places",
-        caught_by="test_the_squared_metric_is_right",
-        hint="punishes the wrong side",
-        swap={"squared-metric": ("predictions - targets", "targets - predictions")},
-    ),
-    Mistake(
-        "it was added up before it was squared",
-        caught_by="test_the_squared_metric_is_right",
-        hint="square first, wine by wine",
-        swap={
-            "squared-metric": (
-                "((predictions - targets + 1) ** 2).sum()",
-                "(predictions - targets + 1).sum() ** 2",
-            )
-        },
-    ),
-    Mistake(
-        "the plus one was forgotten",
-        caught_by="test_the_squared_metric_is_right",
-        hint="of each wine (prediction - target + 1), squared",
-        swap={"squared-metric": (" + 1", "")},
-    ),
-    Mistake(
-        "the arguments have names of the student's own",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="evaluate fills the arguments by their names",
-        code={
-            "squared-metric": (
-                f"def {SQUARED}(predicted, actual, metrics):\n"
-                "    return ((predicted - actual + 1) ** 2).sum()"
-            )
-        },
-        error="missing columns ['predicted', 'actual'] need to be defined or mapped",
-    ),
-    Mistake(
-        "a function looks at a variable outside of it",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="it uses a variable from outside",
-        code={
-            "half-metric": (
-                f"def {HALF}(predictions, targets, metrics):\n    return y_test.sum() / 2"
-            )
-        },
-    ),
-    Mistake(
-        "greater_is_better was not thought about",
-        caught_by="test_the_list_holds_two_metrics",
-        hint="a smaller one is better",
-        swap={"extra-metrics": (WRAPPED, WRAPPED.replace("False", "True"))},
-    ),
-    Mistake(
-        "greater_is_better was thought about for the first metric only",
-        caught_by="test_the_list_holds_two_metrics",
-        hint="of sum_on_target_divided_by_two a smaller one is better",
-        swap={
-            "extra-metrics": (
-                "sum_on_target_divided_by_two, greater_is_better=False",
-                "sum_on_target_divided_by_two, greater_is_better=True",
-            )
-        },
-    ),
-    Mistake(
-        "the figures were logged by hand, and the metrics never passed",
-        caught_by="test_the_squared_metric_is_right",
-        hint="no log_metric of your own",
-        code={
-            "extras": "",
-            "log-metrics": (
-                "metrics = eval_metrics(y_test, predictions)\n"
-                "mlflow.log_metrics(metrics)\n"
-                'mlflow.log_metric("squared_diff_plus_one", '
-                "((predictions - y_test + 1) ** 2).sum())\n"
-                'mlflow.log_metric("sum_on_target_divided_by_two", y_test.sum() / 2)'
-            ),
-        },
-    ),
-    Mistake(
-        "the one was added at the end",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="says 7.25 for three other wines, and 8.25 is right",
-        swap={
-            "squared-metric": (
-                "((predictions - targets + 1) ** 2).sum()",
-                "((predictions - targets) ** 2).sum() + 1",
-            )
-        },
-    ),
-    Mistake(
-        "the metric got a name of its own",
-        caught_by="test_the_squared_metric_is_right",
-        hint="leave name= out",
-        swap={"extra-metrics": (WRAPPED, WRAPPED.replace("False", 'False, name="squared"'))},
-    ),
-    Mistake(
-        "a square was written with ^",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="a square is `** 2`",
-        swap={"squared-metric": ("** 2", "^ 2")},
-        error="TypeError",
-    ),
-    Mistake(
-        "an argument was misspelt inside of the function",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="mend that line",
-        swap={"squared-metric": ("(predictions - targets", "(prediction - targets")},
-        error="name 'prediction' is not defined",
-    ),
-    Mistake(
-        "the function takes two arguments, and MLflow fills them by their places",
-        caught_by="test_they_are_functions_of_their_own",
-        hint="take all three",
-        code={
-            "half-metric": (
-                f"def {HALF}(targets, metrics):\n"
-                '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
-            )
-        },
-        error="has no attribute 'aggregate_results'",
-    ),
-    Mistake(
-        "the function was mended, and the training not run again",
-        caught_by="test_the_half_metric_is_right",
-        hint="run all cells again",
-        swap={"half-metric": ("/ 2", "/ 3")},
-        after=(
-            f"def {HALF}(predictions, targets, metrics):\n"
-            '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
-        ),
-    ),
-]

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake, close, given, model_folder
+from winelab.checks.authoring import catches, given, put, swap
+from winelab.checks.comparing import close
+from winelab.checks.looking import model_folder
 
 PACKAGES = ("mlflow", "scikit-learn", "cloudpickle", "joblib", "pandas")
 
@@ -25,11 +27,38 @@ def _of_the_model(name, run, namespace):
     return (model_folder(info.model_uri) / name).read_text(encoding="utf-8")
 
 
+PINS = 'packages = [f"{name}=={version(name)}" for name in names]'
+
+
+@catches(
+    "both ways to say it were given",
+    swap(
+        "requirements", "conda_env=conda_env,", 'conda_env=conda_env, pip_requirements=["joblib"],'
+    ),
+    hint="ended as FAILED",
+    error="Only one of `conda_env`, `pip_requirements`",
+)
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "scikit-learn was asked for under the name that is imported",
+    swap("conda-env", '"scikit-learn"', '"sklearn"'),
+    hint="scikit-learn, not sklearn",
+    error="No package metadata was found for sklearn",
+)
+@catches(
+    "the version of Python was typed by hand",
+    swap("conda-env", 'f"python={platform.python_version()}"', '"python=3.8"'),
+    hint="ask platform.python_version() for it",
+)
+@catches(
+    "Python was forgotten",
+    swap("conda-env", 'f"python={platform.python_version()}", ', ""),
+    hint="names no Python",
+)
 def test_conda_env_names_this_python(namespace):
     "`conda_env` names the Python that runs here"
     from platform import python_version
@@ -53,6 +82,15 @@ def test_conda_env_names_this_python(namespace):
     )
 
 
+@catches(
+    "the environment was written down, and never given to the model",
+    swap(
+        "requirements",
+        "conda_env=conda_env",
+        'pip_requirements=["joblib", "pandas", "scikit-learn"]',
+    ),
+    hint="put conda_env=conda_env in place of pip_requirements",
+)
 def test_conda_yaml_is_conda_env(run, namespace):
     "the model's conda.yaml is your `conda_env`"
     import yaml
@@ -69,6 +107,36 @@ def test_conda_yaml_is_conda_env(run, namespace):
     )
 
 
+@catches(
+    "a version was typed by hand, and is not the one installed",
+    swap("conda-env", PINS, f'{PINS}\npackages[1] = "scikit-learn==1.0"'),
+    hint='ask version("scikit-learn") for it',
+)
+@catches(
+    "a package was named without a version",
+    swap("conda-env", PINS, f'{PINS}\npackages[4] = "pandas"'),
+    hint="asks for pandas of any version",
+)
+@catches(
+    "sklearn was typed into the list",
+    swap("conda-env", PINS, f'{PINS}\npackages[1] = "sklearn"'),
+    hint="the name for `import`",
+)
+@catches(
+    "a package was forgotten",
+    swap("conda-env", '"joblib", ', ""),
+    hint="joblib is not in the model's requirements.txt",
+)
+@catches(
+    "the packages stand beside the list for pip, not in it",
+    swap("conda-env", '"pip", {"pip": packages}]', '"pip", *packages]'),
+    hint='name it in the list under "pip"',
+)
+@catches(
+    "nothing was given, so that MLflow worked the list out itself",
+    swap("requirements", "    conda_env=conda_env,\n", ""),
+    hint="joblib is not in the model's requirements.txt",
+)
 def test_requirements_txt_pins_what_is_installed(run, namespace):
     "the model's requirements.txt pins the five packages to the versions installed here"
     from importlib.metadata import version
@@ -97,6 +165,21 @@ def test_requirements_txt_pins_what_is_installed(run, namespace):
         )
 
 
+@catches(
+    "the model was asked about the wines that it had learned from",
+    swap("try-environment", "X_test.head(3)", "X_train.head(3)"),
+    hint="input_data=X_test.head(3)",
+)
+@catches(
+    "the answer was printed, and went into no file",
+    put(
+        "try-environment",
+        "mlflow.models.predict(\n"
+        '    model_info.model_uri, input_data=X_test.head(3), env_manager="local"\n'
+        ")",
+    ),
+    hint="there is no output/answer.json",
+)
 def test_the_model_answered_as_on_a_server(run, namespace):
     "the logged model answered for the first three test wines, in output/answer.json"
     file = Path(namespace["output"]) / "answer.json"
@@ -119,105 +202,3 @@ def test_the_model_answered_as_on_a_server(run, namespace):
         "output/answer.json does not hold the predictions of the first three test wines: give "
         "mlflow.models.predict input_data=X_test.head(3)."
     )
-
-
-PINS = 'packages = [f"{name}=={version(name)}" for name in names]'
-
-MISTAKES = [
-    Mistake(
-        "a version was typed by hand, and is not the one installed",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint='ask version("scikit-learn") for it',
-        swap={"conda-env": (PINS, f'{PINS}\npackages[1] = "scikit-learn==1.0"')},
-    ),
-    Mistake(
-        "a package was named without a version",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint="asks for pandas of any version",
-        swap={"conda-env": (PINS, f'{PINS}\npackages[4] = "pandas"')},
-    ),
-    Mistake(
-        "scikit-learn was asked for under the name that is imported",
-        caught_by="test_conda_env_names_this_python",
-        hint="scikit-learn, not sklearn",
-        swap={"conda-env": ('"scikit-learn"', '"sklearn"')},
-        error="No package metadata was found for sklearn",
-    ),
-    Mistake(
-        "sklearn was typed into the list",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint="the name for `import`",
-        swap={"conda-env": (PINS, f'{PINS}\npackages[1] = "sklearn"')},
-    ),
-    Mistake(
-        "a package was forgotten",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint="joblib is not in the model's requirements.txt",
-        swap={"conda-env": ('"joblib", ', "")},
-    ),
-    Mistake(
-        "the packages stand beside the list for pip, not in it",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint='name it in the list under "pip"',
-        swap={"conda-env": ('"pip", {"pip": packages}]', '"pip", *packages]')},
-    ),
-    Mistake(
-        "the version of Python was typed by hand",
-        caught_by="test_conda_env_names_this_python",
-        hint="ask platform.python_version() for it",
-        swap={"conda-env": ('f"python={platform.python_version()}"', '"python=3.8"')},
-    ),
-    Mistake(
-        "Python was forgotten",
-        caught_by="test_conda_env_names_this_python",
-        hint="names no Python",
-        swap={"conda-env": ('f"python={platform.python_version()}", ', "")},
-    ),
-    Mistake(
-        "both ways to say it were given",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        swap={
-            "requirements": (
-                "conda_env=conda_env,",
-                'conda_env=conda_env, pip_requirements=["joblib"],',
-            )
-        },
-        error="Only one of `conda_env`, `pip_requirements`",
-    ),
-    Mistake(
-        "the environment was written down, and never given to the model",
-        caught_by="test_conda_yaml_is_conda_env",
-        hint="put conda_env=conda_env in place of pip_requirements",
-        swap={
-            "requirements": (
-                "conda_env=conda_env",
-                'pip_requirements=["joblib", "pandas", "scikit-learn"]',
-            )
-        },
-    ),
-    Mistake(
-        "nothing was given, so that MLflow worked the list out itself",
-        caught_by="test_requirements_txt_pins_what_is_installed",
-        hint="joblib is not in the model's requirements.txt",
-        swap={"requirements": ("    conda_env=conda_env,\n", "")},
-    ),
-    Mistake(
-        "the model was asked about the wines that it had learned from",
-        caught_by="test_the_model_answered_as_on_a_server",
-        hint="input_data=X_test.head(3)",
-        swap={"try-environment": ("X_test.head(3)", "X_train.head(3)")},
-    ),
-    Mistake(
-        "the answer was printed, and went into no file",
-        caught_by="test_the_model_answered_as_on_a_server",
-        hint="there is no output/answer.json",
-        code={
-            "try-environment": (
-                "mlflow.models.predict(\n"
-                '    model_info.model_uri, input_data=X_test.head(3), env_manager="local"\n'
-                ")"
-            )
-        },
-    ),
-]

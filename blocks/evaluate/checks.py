@@ -1,6 +1,7 @@
 """MLflow has evaluated the logged model on the test wines, in the training's own run."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import before, catches, given, put, remove, swap
+from winelab.checks.comparing import close, regression_metrics
 
 OWN = {
     "root_mean_squared_error": "rmse",
@@ -43,11 +44,71 @@ def _true(namespace):
     return np.asarray(namespace["y_test"], dtype=float)
 
 
+LOGGED = "model_info.model_uri"
+
+
+@catches(
+    "the table has no column with the true values",
+    put("test-table", "test = X_test"),
+    hint="ended as FAILED",
+    error="does not contain the specified targets column 'quality'",
+)
+@catches(
+    "MLflow was not told which column holds the true values",
+    swap("evaluate", '    targets="quality",\n', ""),
+    hint="ended as FAILED",
+    error="The targets argument must be specified for regressor models",
+)
+@catches(
+    "the fitted model was given, and not the URI of the logged one",
+    swap("evaluate", LOGGED, "model"),
+    hint="ended as FAILED",
+    error="The model argument must be a string URI",
+)
+@catches(
+    "MLflow was not told what kind of model it is",
+    swap("evaluate", 'model_type="regressor",', ""),
+    hint="ended as FAILED",
+    error="The extra_metrics argument must be specified model_type is None",
+)
+@catches(
+    "the kind of model was misspelt",
+    swap("evaluate", '"regressor"', '"regression"'),
+    hint="ended as FAILED",
+    error="could not be evaluated by any of the registered evaluators",
+)
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "evaluate stands below the `with`, and opens a run of its own",
+    remove("evaluate"),
+    remove("config"),
+    put(
+        "autolog-off",
+        "mlflow.sklearn.autolog(disable=True)\n"
+        "evaluation = mlflow.models.evaluate(\n"
+        '    model_info.model_uri, data=test, targets="quality", model_type="regressor",\n'
+        '    evaluator_config={"log_model_explainability": False}\n'
+        ")",
+    ),
+    hint="the evaluation has a run of its own",
+)
+@catches(
+    "the metrics by hand were deleted",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    hint="keep mlflow.log_metrics(metrics)",
+    error="KeyError: 'metrics.rmse'",
+)
+@catches(
+    "the evaluation opened a run inside of the run",
+    swap(
+        "evaluate", "evaluation = mlflow", "with mlflow.start_run(nested=True): evaluation = mlflow"
+    ),
+    hint="take out the second `start_run`",
+)
 def test_it_is_the_run_of_the_training(run):
     "the evaluation is on the run of the training"
     _evaluated(run)
@@ -58,6 +119,21 @@ def test_it_is_the_run_of_the_training(run):
     )
 
 
+@catches(
+    "the training table was evaluated",
+    put("test-table", "test = X_train.assign(quality=y_train)"),
+    hint="1199 wines, those that the model has learned from",
+)
+@catches(
+    "the whole table was evaluated",
+    put("test-table", "test = wine"),
+    hint="1599 wines, and there are 400 test wines",
+)
+@catches(
+    "the predictions were given as the truth, and all is perfect",
+    swap("evaluate", "evaluation = ", "test = X_test.assign(quality=predictions)\nevaluation = "),
+    hint="does not hold the true values",
+)
 def test_it_saw_the_test_wines(run, namespace):
     "it was asked about the test wines, and knew their true quality"
     _evaluated(run)
@@ -79,6 +155,25 @@ def test_it_saw_the_test_wines(run, namespace):
     )
 
 
+@catches(
+    "an older model was evaluated, from a URI that was written down",
+    swap("evaluate", LOGGED, "older"),
+    before(
+        "import mlflow\n"
+        "from sklearn.linear_model import LinearRegression\n"
+        'with mlflow.start_run(run_name="older"):\n'
+        "    older = mlflow.sklearn.log_model(\n"
+        "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+        '        name="model", pip_requirements=["scikit-learn"]\n'
+        "    ).model_uri"
+    ),
+    hint="evaluate the model of this run",
+)
+@catches(
+    "the true values stand in another order than the wines",
+    put("test-table", "test = X_test.assign(quality=sorted(y_test))"),
+    hint="whose quality is y_test row by row",
+)
 def test_its_metrics_are_yours(run, namespace):
     "root_mean_squared_error, mean_absolute_error and r2_score are your rmse, mae and r2"
     _evaluated(run)
@@ -96,6 +191,17 @@ def test_its_metrics_are_yours(run, namespace):
         )
 
 
+@catches(
+    "three metrics were named, in place of the kind of model",
+    swap(
+        "evaluate",
+        'model_type="regressor",',
+        "extra_metrics=[\n"
+        "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
+        "    ],",
+    ),
+    hint='say model_type="regressor", and MLflow computes nine',
+)
 def test_the_other_metrics_are_right(run, namespace):
     "the six other metrics of a regressor are there, and right"
     _evaluated(run)
@@ -121,6 +227,16 @@ def test_the_other_metrics_are_right(run, namespace):
         )
 
 
+@catches(
+    "the fitted model's predict was evaluated, and not the logged model",
+    swap("evaluate", LOGGED, "model.predict"),
+    hint="is not the logged model of this run",
+)
+@catches(
+    "the model was named by the address of its run, as in MLflow 2",
+    swap("evaluate", LOGGED, 'f"runs:/{model_info.run_id}/model"'),
+    hint='begins with "runs:/"',
+)
 def test_it_asked_the_logged_model(run, client):
     "it asked the logged model, whose page shows the figures too"
     _evaluated(run)
@@ -134,6 +250,18 @@ def test_it_asked_the_logged_model(run, client):
     )
 
 
+@catches(
+    "only the metrics of the answer were kept",
+    put("config", '    evaluator_config={"log_model_explainability": False},\n).metrics'),
+    hint="keep the whole answer",
+    error="'dict' object has no attribute 'metrics'",
+)
+@catches(
+    "the answer was not kept",
+    swap("evaluate", "evaluation = mlflow", "mlflow"),
+    hint="begin that line with `evaluation = `",
+    error="name 'evaluation' is not defined",
+)
 def test_the_answer_was_kept(run, namespace):
     "`evaluation` holds the answer, with the same metrics"
     _evaluated(run)
@@ -153,163 +281,3 @@ def test_the_answer_was_kept(run, namespace):
     )
     differ = [k for k, v in found.metrics.items() if not close(v, run.data.metrics.get(k, 1e99))]
     assert not differ, f"`evaluation` says another {differ[0]} than the run: run all cells again."
-
-
-LOGGED = "model_info.model_uri"
-
-MISTAKES = [
-    Mistake(
-        "the table has no column with the true values",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        code={"test-table": "test = X_test"},
-        error="does not contain the specified targets column 'quality'",
-    ),
-    Mistake(
-        "MLflow was not told which column holds the true values",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        swap={"evaluate": ('    targets="quality",\n', "")},
-        error="The targets argument must be specified for regressor models",
-    ),
-    Mistake(
-        "the training table was evaluated",
-        caught_by="test_it_saw_the_test_wines",
-        hint="1199 wines, those that the model has learned from",
-        code={"test-table": "test = X_train.assign(quality=y_train)"},
-    ),
-    Mistake(
-        "the whole table was evaluated",
-        caught_by="test_it_saw_the_test_wines",
-        hint="1599 wines, and there are 400 test wines",
-        code={"test-table": "test = wine"},
-    ),
-    Mistake(
-        "the predictions were given as the truth, and all is perfect",
-        caught_by="test_it_saw_the_test_wines",
-        hint="does not hold the true values",
-        swap={
-            "evaluate": (
-                "evaluation = ",
-                "test = X_test.assign(quality=predictions)\nevaluation = ",
-            )
-        },
-    ),
-    Mistake(
-        "evaluate stands below the `with`, and opens a run of its own",
-        caught_by="test_it_is_the_run_of_the_training",
-        hint="the evaluation has a run of its own",
-        code={
-            "evaluate": "",
-            "config": "",
-            "autolog-off": (
-                "mlflow.sklearn.autolog(disable=True)\n"
-                "evaluation = mlflow.models.evaluate(\n"
-                '    model_info.model_uri, data=test, targets="quality", model_type="regressor",\n'
-                '    evaluator_config={"log_model_explainability": False}\n'
-                ")"
-            ),
-        },
-    ),
-    Mistake(
-        "the metrics by hand were deleted",
-        caught_by="test_it_is_the_run_of_the_training",
-        hint="keep mlflow.log_metrics(metrics)",
-        swap={"log-metrics": ("mlflow.log_metrics(metrics)", "")},
-        error="KeyError: 'metrics.rmse'",
-    ),
-    Mistake(
-        "the fitted model was given, and not the URI of the logged one",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        swap={"evaluate": (LOGGED, "model")},
-        error="The model argument must be a string URI",
-    ),
-    Mistake(
-        "the fitted model's predict was evaluated, and not the logged model",
-        caught_by="test_it_asked_the_logged_model",
-        hint="is not the logged model of this run",
-        swap={"evaluate": (LOGGED, "model.predict")},
-    ),
-    Mistake(
-        "an older model was evaluated, from a URI that was written down",
-        caught_by="test_its_metrics_are_yours",
-        hint="evaluate the model of this run",
-        before=(
-            "import mlflow\n"
-            "from sklearn.linear_model import LinearRegression\n"
-            'with mlflow.start_run(run_name="older"):\n'
-            "    older = mlflow.sklearn.log_model(\n"
-            "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-            '        name="model", pip_requirements=["scikit-learn"]\n'
-            "    ).model_uri"
-        ),
-        swap={"evaluate": (LOGGED, "older")},
-    ),
-    Mistake(
-        "the model was named by the address of its run, as in MLflow 2",
-        caught_by="test_it_asked_the_logged_model",
-        hint='begins with "runs:/"',
-        swap={"evaluate": (LOGGED, 'f"runs:/{model_info.run_id}/model"')},
-    ),
-    Mistake(
-        "the evaluation opened a run inside of the run",
-        caught_by="test_it_is_the_run_of_the_training",
-        hint="take out the second `start_run`",
-        swap={
-            "evaluate": (
-                "evaluation = mlflow",
-                "with mlflow.start_run(nested=True): evaluation = mlflow",
-            )
-        },
-    ),
-    Mistake(
-        "the true values stand in another order than the wines",
-        caught_by="test_its_metrics_are_yours",
-        hint="whose quality is y_test row by row",
-        code={"test-table": "test = X_test.assign(quality=sorted(y_test))"},
-    ),
-    Mistake(
-        "only the metrics of the answer were kept",
-        caught_by="test_the_answer_was_kept",
-        hint="keep the whole answer",
-        code={
-            "config": '    evaluator_config={"log_model_explainability": False},\n).metrics',
-        },
-        error="'dict' object has no attribute 'metrics'",
-    ),
-    Mistake(
-        "MLflow was not told what kind of model it is",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        swap={"evaluate": ('model_type="regressor",', "")},
-        error="The extra_metrics argument must be specified model_type is None",
-    ),
-    Mistake(
-        "the kind of model was misspelt",
-        caught_by="test_a_run_finished",
-        hint="ended as FAILED",
-        swap={"evaluate": ('"regressor"', '"regression"')},
-        error="could not be evaluated by any of the registered evaluators",
-    ),
-    Mistake(
-        "the answer was not kept",
-        caught_by="test_the_answer_was_kept",
-        hint="begin that line with `evaluation = `",
-        swap={"evaluate": ("evaluation = mlflow", "mlflow")},
-        error="name 'evaluation' is not defined",
-    ),
-    Mistake(
-        "three metrics were named, in place of the kind of model",
-        caught_by="test_the_other_metrics_are_right",
-        hint='say model_type="regressor", and MLflow computes nine',
-        swap={
-            "evaluate": (
-                'model_type="regressor",',
-                "extra_metrics=[\n"
-                "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
-                "    ],",
-            )
-        },
-    ),
-]

@@ -3,7 +3,7 @@
 import inspect
 import tempfile
 
-from winelab.checks.authoring import Mistake, given
+from winelab.checks.authoring import after, before, catches, given, swap
 
 KEY = "prediction_scatter"
 FILE = f"{KEY}.png"
@@ -118,6 +118,21 @@ def _points(figure):
     return np.concatenate([np.empty((0, 2)), *drawn])
 
 
+RETURNED = 'return {"prediction_scatter": figure}'
+
+
+@catches(
+    "the function was passed alone, in no list",
+    swap("extras", "[prediction_scatter]", "prediction_scatter"),
+    hint="ended as FAILED",
+    error="'function' object is not iterable",
+)
+@catches(
+    "the function was called instead of handed over",
+    swap("extras", "[prediction_scatter]", "[prediction_scatter()]"),
+    hint="ended as FAILED",
+    error="prediction_scatter() missing 3 required positional arguments",
+)
 @given
 def test_a_run_finished_with_its_evaluation(run):
     "a run finished, with evaluate's metrics"
@@ -126,6 +141,49 @@ def test_a_run_finished_with_its_evaluation(run):
     )
 
 
+@catches(
+    "the figure was made once, outside of the function",
+    swap("scatter", "    figure, axes = plt.subplots()\n", ""),
+    before("import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()"),
+    hint="call plt.subplots() inside the function",
+)
+@catches(
+    "figure and axes changed places",
+    swap("scatter", "figure, axes = plt", "axes, figure = plt"),
+    hint="answers with two things, figure, axes",
+    error="'Figure' object has no attribute 'scatter'",
+)
+@catches(
+    "the function takes two arguments, as a metric of older courses does",
+    swap("scatter", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, metrics)"),
+    hint="must take three arguments",
+    error="takes 2 positional arguments but 3 were given",
+)
+@catches(
+    "a column was asked for that eval_df does not have",
+    swap("scatter", 'eval_df["target"]', 'eval_df["quality"]'),
+    hint="asks for the column 'quality'",
+    error="KeyError: 'quality'",
+)
+@catches(
+    "the truth was drawn against itself",
+    swap("scatter", 'eval_df["prediction"]', 'eval_df["target"]'),
+    hint='"target" and "prediction" of eval_df, one each',
+)
+@catches(
+    "the axes changed places",
+    swap(
+        "scatter",
+        'eval_df["target"], eval_df["prediction"]',
+        'eval_df["prediction"], eval_df["target"]',
+    ),
+    hint="the axes changed places",
+)
+@catches(
+    "it draws variables from outside, and not what it was given",
+    swap("scatter", 'eval_df["target"], eval_df["prediction"]', "y_test, predictions"),
+    hint="no variable from outside",
+)
 def test_the_function_draws_what_it_is_given(namespace):
     "prediction_scatter draws what it is given: the truth along the bottom, the prediction up"
     import numpy as np
@@ -156,6 +214,9 @@ def test_the_function_draws_what_it_is_given(namespace):
     )
 
 
+@catches(
+    "the axes have no names", swap("scatter", "axes.set(", "dict("), hint="an axis has no name"
+)
 def test_both_axes_have_a_name(namespace):
     "both axes say what they show"
     figure = _figure(_drawn(namespace)[0])
@@ -164,6 +225,31 @@ def test_both_axes_have_a_name(namespace):
     )
 
 
+@catches(
+    "the figure was left open",
+    swap("scatter", "    plt.close(figure)\n", ""),
+    hint="call plt.close(figure) before you return it",
+)
+@catches(
+    "another figure was closed: plt.subplots was called twice",
+    swap("scatter", "    plt.close(figure)\n", "    plt.subplots()\n    plt.close()\n"),
+    hint="the figure stays open",
+)
+@catches(
+    "a figure with a number of its own was left open, and used again",
+    swap(
+        "scatter", "figure, axes = plt.subplots()", "figure, axes = plt.subplots(num=7, clear=True)"
+    ),
+    after(
+        "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
+        "    figure, axes = plt.subplots(num=7, clear=True)\n"
+        '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
+        '    axes.set(xlabel="quality", ylabel="prediction")\n'
+        '    return {"prediction_scatter": figure}\n'
+        "prediction_scatter(test.assign(target=1, prediction=2), {}, None)"
+    ),
+    hint="the figure stays open",
+)
 def test_no_figure_stays_open(namespace):
     "the function closes its figure"
     answer, left_open = _drawn(namespace)
@@ -174,6 +260,54 @@ def test_no_figure_stays_open(namespace):
     )
 
 
+@catches(
+    "the function returns nothing",
+    swap("scatter", RETURNED, ""),
+    hint="returns nothing, so MLflow has nothing to log",
+)
+@catches(
+    "the bare figure was returned",
+    swap("scatter", RETURNED, "return figure"),
+    hint="returns the bare Figure",
+)
+@catches(
+    "the axes were returned instead of the figure, and MLflow makes a pickle of them",
+    swap("scatter", RETURNED, 'return {"prediction_scatter": axes}'),
+    hint="under the key is a thing of the kind Axes",
+)
+@catches(
+    "the key has an ending, so that the file has two",
+    swap("scatter", RETURNED, 'return {"prediction_scatter.png": figure}'),
+    hint='leave ".png" out',
+)
+@catches(
+    "the key is another name",
+    swap("scatter", RETURNED, 'return {"scatter": figure}'),
+    hint='the key is "scatter"',
+)
+@catches(
+    "the function was written, and never passed",
+    swap("extras", "    custom_artifacts=[prediction_scatter],", ""),
+    hint="give mlflow.models.evaluate one more argument",
+)
+@catches(
+    "the function was mended, and the training not run again",
+    swap("scatter", RETURNED, "return None"),
+    after(
+        "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
+        "    figure, axes = plt.subplots()\n"
+        '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
+        '    axes.set(xlabel="quality", ylabel="prediction")\n'
+        "    plt.close(figure)\n"
+        '    return {"prediction_scatter": figure}'
+    ),
+    hint="run all cells again",
+)
+@catches(
+    "the key has no quotes",
+    swap("scatter", RETURNED, "return {prediction_scatter: figure}"),
+    hint="put it into quotes",
+)
 def test_the_picture_is_on_the_run(run, client, namespace):
     "evaluate has put prediction_scatter.png on the run"
     files = [found.path for found in client.list_artifacts(run.info.run_id)]
@@ -192,6 +326,16 @@ def test_the_picture_is_on_the_run(run, client, namespace):
     )
 
 
+@catches(
+    "the figure was cleared before it was returned, so that the picture is blank",
+    swap("scatter", "plt.close(figure)", "plt.clf()\n    plt.close(figure)"),
+    hint="is blank in the middle",
+)
+@catches(
+    "the axes were drawn, and no points",
+    swap("scatter", '    axes.scatter(eval_df["target"], eval_df["prediction"], alpha=0.3)', ""),
+    hint="is blank in the middle",
+)
 def test_the_picture_is_not_blank(run, client, namespace):
     "the picture opens, and there is something on it"
     import numpy as np
@@ -220,181 +364,3 @@ def test_the_picture_is_not_blank(run, client, namespace):
         f"{FILE} is blank in the middle: draw the points before the figure is returned, and clear "
         "nothing."
     )
-
-
-RETURNED = 'return {"prediction_scatter": figure}'
-
-MISTAKES = [
-    Mistake(
-        "the figure was left open",
-        caught_by="test_no_figure_stays_open",
-        hint="call plt.close(figure) before you return it",
-        swap={"scatter": ("    plt.close(figure)\n", "")},
-    ),
-    Mistake(
-        "another figure was closed: plt.subplots was called twice",
-        caught_by="test_no_figure_stays_open",
-        hint="the figure stays open",
-        swap={"scatter": ("    plt.close(figure)\n", "    plt.subplots()\n    plt.close()\n")},
-    ),
-    Mistake(
-        "a figure with a number of its own was left open, and used again",
-        caught_by="test_no_figure_stays_open",
-        hint="the figure stays open",
-        swap={
-            "scatter": (
-                "figure, axes = plt.subplots()",
-                "figure, axes = plt.subplots(num=7, clear=True)",
-            ),
-        },
-        after=(
-            "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
-            "    figure, axes = plt.subplots(num=7, clear=True)\n"
-            '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
-            '    axes.set(xlabel="quality", ylabel="prediction")\n'
-            '    return {"prediction_scatter": figure}\n'
-            "prediction_scatter(test.assign(target=1, prediction=2), {}, None)"
-        ),
-    ),
-    Mistake(
-        "the function returns nothing",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="returns nothing, so MLflow has nothing to log",
-        swap={"scatter": (RETURNED, "")},
-    ),
-    Mistake(
-        "the bare figure was returned",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="returns the bare Figure",
-        swap={"scatter": (RETURNED, "return figure")},
-    ),
-    Mistake(
-        "the axes were returned instead of the figure, and MLflow makes a pickle of them",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="under the key is a thing of the kind Axes",
-        swap={"scatter": (RETURNED, 'return {"prediction_scatter": axes}')},
-    ),
-    Mistake(
-        "the key has an ending, so that the file has two",
-        caught_by="test_the_picture_is_on_the_run",
-        hint='leave ".png" out',
-        swap={"scatter": (RETURNED, 'return {"prediction_scatter.png": figure}')},
-    ),
-    Mistake(
-        "the key is another name",
-        caught_by="test_the_picture_is_on_the_run",
-        hint='the key is "scatter"',
-        swap={"scatter": (RETURNED, 'return {"scatter": figure}')},
-    ),
-    Mistake(
-        "the function was written, and never passed",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="give mlflow.models.evaluate one more argument",
-        swap={"extras": ("    custom_artifacts=[prediction_scatter],", "")},
-    ),
-    Mistake(
-        "the function was mended, and the training not run again",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="run all cells again",
-        swap={"scatter": (RETURNED, "return None")},
-        after=(
-            "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
-            "    figure, axes = plt.subplots()\n"
-            '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
-            '    axes.set(xlabel="quality", ylabel="prediction")\n'
-            "    plt.close(figure)\n"
-            '    return {"prediction_scatter": figure}'
-        ),
-    ),
-    Mistake(
-        "the figure was made once, outside of the function",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="call plt.subplots() inside the function",
-        swap={"scatter": ("    figure, axes = plt.subplots()\n", "")},
-        before="import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()",
-    ),
-    Mistake(
-        "figure and axes changed places",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="answers with two things, figure, axes",
-        swap={"scatter": ("figure, axes = plt", "axes, figure = plt")},
-        error="'Figure' object has no attribute 'scatter'",
-    ),
-    Mistake(
-        "the key has no quotes",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="put it into quotes",
-        swap={"scatter": (RETURNED, "return {prediction_scatter: figure}")},
-    ),
-    Mistake(
-        "the function was passed alone, in no list",
-        caught_by="test_a_run_finished_with_its_evaluation",
-        hint="ended as FAILED",
-        swap={"extras": ("[prediction_scatter]", "prediction_scatter")},
-        error="'function' object is not iterable",
-    ),
-    Mistake(
-        "the function was called instead of handed over",
-        caught_by="test_a_run_finished_with_its_evaluation",
-        hint="ended as FAILED",
-        swap={"extras": ("[prediction_scatter]", "[prediction_scatter()]")},
-        error="prediction_scatter() missing 3 required positional arguments",
-    ),
-    Mistake(
-        "the function takes two arguments, as a metric of older courses does",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="must take three arguments",
-        swap={"scatter": ("(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, metrics)")},
-        error="takes 2 positional arguments but 3 were given",
-    ),
-    Mistake(
-        "a column was asked for that eval_df does not have",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="asks for the column 'quality'",
-        swap={"scatter": ('eval_df["target"]', 'eval_df["quality"]')},
-        error="KeyError: 'quality'",
-    ),
-    Mistake(
-        "the figure was cleared before it was returned, so that the picture is blank",
-        caught_by="test_the_picture_is_not_blank",
-        hint="is blank in the middle",
-        swap={"scatter": ("plt.close(figure)", "plt.clf()\n    plt.close(figure)")},
-    ),
-    Mistake(
-        "the axes were drawn, and no points",
-        caught_by="test_the_picture_is_not_blank",
-        hint="is blank in the middle",
-        swap={
-            "scatter": ('    axes.scatter(eval_df["target"], eval_df["prediction"], alpha=0.3)', "")
-        },
-    ),
-    Mistake(
-        "the truth was drawn against itself",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint='"target" and "prediction" of eval_df, one each',
-        swap={"scatter": ('eval_df["prediction"]', 'eval_df["target"]')},
-    ),
-    Mistake(
-        "the axes changed places",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="the axes changed places",
-        swap={
-            "scatter": (
-                'eval_df["target"], eval_df["prediction"]',
-                'eval_df["prediction"], eval_df["target"]',
-            )
-        },
-    ),
-    Mistake(
-        "it draws variables from outside, and not what it was given",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="no variable from outside",
-        swap={"scatter": ('eval_df["target"], eval_df["prediction"]', "y_test, predictions")},
-    ),
-    Mistake(
-        "the axes have no names",
-        caught_by="test_both_axes_have_a_name",
-        hint="an axis has no name",
-        swap={"scatter": ("axes.set(", "dict(")},
-    ),
-]

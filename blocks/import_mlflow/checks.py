@@ -1,8 +1,14 @@
 """MLflow is imported, and says where it will write."""
 
-from winelab.checks.authoring import Mistake, given
+from winelab.checks.authoring import after, catches, given, remove, swap
 
 
+@catches(
+    "mlflow was never imported",
+    remove("import-mlflow"),
+    hint="no variable `mlflow`",
+    error="name 'mlflow' is not defined",
+)
 def test_mlflow_is_imported(namespace):
     "mlflow is imported"
     import mlflow
@@ -13,6 +19,11 @@ def test_mlflow_is_imported(namespace):
     )
 
 
+@catches(
+    "the version was typed by hand, from an older page",
+    swap("version", "= mlflow.__version__", '= "2.9.2"'),
+    hint="ask MLflow itself",
+)
 def test_its_version_is_known(namespace):
     "its version is in mlflow_version"
     import mlflow
@@ -24,6 +35,16 @@ def test_its_version_is_known(namespace):
     )
 
 
+@catches(
+    "the brackets were forgotten",
+    swap("show-uri", "get_tracking_uri()", "get_tracking_uri"),
+    hint="add () to call it",
+)
+@catches(
+    "the place was written down instead of asked for",
+    swap("show-uri", "mlflow.get_tracking_uri()", '"./mlruns"'),
+    hint="not what MLflow says",
+)
 def test_it_says_where_it_will_write(namespace):
     "the place where runs will go is in tracking_uri"
     import mlflow
@@ -35,6 +56,11 @@ def test_it_says_where_it_will_write(namespace):
     )
 
 
+@catches(
+    "something was logged already, which opens a run by itself",
+    after('mlflow.log_metric("rmse", 0.7)'),
+    hint="importing alone makes none",
+)
 @given
 def test_nothing_is_recorded(runs):
     "importing recorded nothing: this notebook has made no run"
@@ -42,38 +68,3 @@ def test_nothing_is_recorded(runs):
         "this notebook made a run, and importing alone makes none: a run begins with the "
         "first log_... call or with start_run. Take that call out; it comes in block [[run]]."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "mlflow was never imported",
-        caught_by="test_mlflow_is_imported",
-        hint="no variable `mlflow`",
-        code={"import-mlflow": ""},
-        error="name 'mlflow' is not defined",
-    ),
-    Mistake(
-        "the version was typed by hand, from an older page",
-        caught_by="test_its_version_is_known",
-        hint="ask MLflow itself",
-        swap={"version": ("= mlflow.__version__", '= "2.9.2"')},
-    ),
-    Mistake(
-        "the brackets were forgotten",
-        caught_by="test_it_says_where_it_will_write",
-        hint="add () to call it",
-        swap={"show-uri": ("get_tracking_uri()", "get_tracking_uri")},
-    ),
-    Mistake(
-        "the place was written down instead of asked for",
-        caught_by="test_it_says_where_it_will_write",
-        hint="not what MLflow says",
-        swap={"show-uri": ("mlflow.get_tracking_uri()", '"./mlruns"')},
-    ),
-    Mistake(
-        "something was logged already, which opens a run by itself",
-        caught_by="test_nothing_is_recorded",
-        hint="importing alone makes none",
-        after='mlflow.log_metric("rmse", 0.7)',
-    ),
-]

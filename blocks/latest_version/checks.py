@@ -3,7 +3,8 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from winelab.checks.authoring import Mistake, given, scratch_store
+from winelab.checks.authoring import catches, given, put, skip, skip_all, swap
+from winelab.checks.scratch import scratch_store
 
 TASK = 'in the cell "The newest version, and the champion"'
 
@@ -53,11 +54,34 @@ def _versions_as_texts():
         yield
 
 
+SEARCH = "client.search_model_versions(f\"name='{registered_name}'\")"
+HIGHEST = "max(int(version.version) for version in found)"
+BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
+ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).aliases:'
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_the_candidates_are_registered(versions):
     "this program's candidates are versions of the registered model"
 
 
+@catches(
+    "the name in the filter has no quotes",
+    swap("newest-version", "name='{registered_name}'", "name={registered_name}"),
+    hint="with both kinds of quotes",
+    error="Expected a quoted string value",
+)
+@catches(
+    "the number was written down",
+    swap("newest-version", HIGHEST, "2"),
+    hint="newest_version(client) says 2, and the highest number in your store is 3",
+)
+@catches(
+    "the number was printed, and not given back",
+    swap("newest-version", f"return {HIGHEST}", f"print({HIGHEST})"),
+    hint="it ends with `return`",
+)
 def test_the_newest_in_your_store(namespace, client, versions):
     "newest_version(client) is the highest number in your store"
     name = namespace["registered_name"]
@@ -70,6 +94,41 @@ def test_the_newest_in_your_store(namespace, client, versions):
     )
 
 
+@catches(
+    "the versions were compared as texts",
+    swap("newest-version", HIGHEST, "int(max(str(version.version) for version in found))"),
+    hint="with 11 versions in a registry, newest_version(client) says 9",
+)
+@catches(
+    "the versions were compared as they came, which is right on SQLite only",
+    swap("newest-version", HIGHEST, "max(version.version for version in found)"),
+    hint='as texts, "9" is higher than "11"',
+)
+@catches(
+    "the highest was found, and given back as it came",
+    swap("newest-version", HIGHEST, "max(found, key=lambda one: int(one.version)).version"),
+    hint="make it an int",
+)
+@catches(
+    "the first of the list was taken for the newest",
+    swap("newest-version", HIGHEST, "int(found[0].version)"),
+    hint="with 2 versions in a registry, newest_version(client) says 1",
+)
+@catches(
+    "the versions were counted",
+    swap("newest-version", HIGHEST, "len(found)"),
+    hint="with version 5 of 11 deleted, newest_version(client) says 10",
+)
+@catches(
+    "all registered models were searched",
+    swap("newest-version", SEARCH, "client.search_model_versions()"),
+    hint="give search_model_versions the filter",
+)
+@catches(
+    "the last version of this notebook was taken, from a variable",
+    swap("newest-version", HIGHEST, "int(model_info.registered_model_version)"),
+    hint="write no number down",
+)
 def test_the_newest_of_any_number(namespace):
     "it is right with 1, 2 and 11 versions, as numbers and, from a server, as texts"
     name = namespace["registered_name"]
@@ -117,6 +176,38 @@ def _judge(found, count):
     )
 
 
+@catches(
+    "the champion was taken for the newest",
+    swap(
+        "find-champion",
+        BY_ALIAS,
+        "client.get_model_version(registered_name, newest_version(client))",
+    ),
+    hint="ask for the version by its alias",
+)
+@catches(
+    "the champion was looked for under the alias `latest`",
+    swap("find-champion", BY_ALIAS, 'client.get_model_version_by_alias(registered_name, "latest")'),
+    hint="where version 1 of 2 has the alias",
+)
+@catches(
+    "only the champion's number was given back",
+    swap("find-champion", BY_ALIAS, f"{BY_ALIAS}.version"),
+    hint="return the version itself",
+    error="has no attribute 'version'",
+)
+@catches(
+    "the aliases were looked for in a search, which never has them",
+    put(
+        "find-champion",
+        "def find_champion(client):\n"
+        f"    for version in {SEARCH}:\n"
+        '        if "champion" in version.aliases:\n'
+        "            return version",
+    ),
+    hint="get_model_version_by_alias",
+    error="'NoneType' object has no attribute 'version'",
+)
 def test_the_champion_is_found_by_its_alias(namespace, client):
     "find_champion(client) is the version with the alias, not the newest"
     name = namespace["registered_name"]
@@ -149,6 +240,27 @@ def test_the_champion_is_found_by_its_alias(namespace, client):
     )
 
 
+@catches(
+    "another error was raised, with a page of traceback",
+    swap("find-champion", "SystemExit", "ValueError"),
+    hint="raise SystemExit with a",
+)
+@catches(
+    "nobody asked whether there is a champion",
+    swap("find-champion", ASK_FIRST, "if False:"),
+    hint="ends in MLflow's error",
+)
+@catches(
+    "the program ends without a word",
+    put(
+        "find-champion",
+        "def find_champion(client):\n"
+        f"    {ASK_FIRST}\n"
+        "        raise SystemExit\n"
+        f"    return {BY_ALIAS}",
+    ),
+    hint="does not say why",
+)
 def test_no_champion_is_said_clearly(namespace):
     "where there is no champion, find_champion(client) ends the program with a sentence"
     from mlflow import MlflowException
@@ -185,6 +297,16 @@ def test_no_champion_is_said_clearly(namespace):
     )
 
 
+@catches(
+    "the two functions were written, and never used",
+    skip("release"),
+    hint="champion = find_champion(client), and run it",
+)
+@catches(
+    "the newest was loaded, by an address without a number",
+    swap("release", "@champion", "/latest"),
+    hint="are not what the champion says",
+)
 def test_the_champion_predicts(namespace, client, versions):
     'the cell "6. Find the champion" loads the champion, and lets it predict'
     import mlflow
@@ -213,161 +335,3 @@ def test_the_champion_predicts(namespace, client, versions):
         "`predictions` are not what the champion says of the test wines: load "
         'f"models:/{registered_name}@champion", and give it tables[1], all of them.'
     )
-
-
-SEARCH = "client.search_model_versions(f\"name='{registered_name}'\")"
-HIGHEST = "max(int(version.version) for version in found)"
-BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
-ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).aliases:'
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_the_candidates_are_registered",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the two functions were written, and never used",
-        caught_by="test_the_champion_predicts",
-        hint="champion = find_champion(client), and run it",
-        skip=("release",),
-    ),
-    Mistake(
-        "the newest was loaded, by an address without a number",
-        caught_by="test_the_champion_predicts",
-        hint="are not what the champion says",
-        swap={"release": ("@champion", "/latest")},
-    ),
-    Mistake(
-        "the name in the filter has no quotes",
-        caught_by="test_the_newest_in_your_store",
-        hint="with both kinds of quotes",
-        swap={"newest-version": ("name='{registered_name}'", "name={registered_name}")},
-        error="Expected a quoted string value",
-    ),
-    Mistake(
-        "another error was raised, with a page of traceback",
-        caught_by="test_no_champion_is_said_clearly",
-        hint="raise SystemExit with a",
-        swap={"find-champion": ("SystemExit", "ValueError")},
-    ),
-    Mistake(
-        "the number was written down",
-        caught_by="test_the_newest_in_your_store",
-        hint="newest_version(client) says 2, and the highest number in your store is 3",
-        swap={"newest-version": (HIGHEST, "2")},
-    ),
-    Mistake(
-        "the versions were compared as texts",
-        caught_by="test_the_newest_of_any_number",
-        hint="with 11 versions in a registry, newest_version(client) says 9",
-        swap={"newest-version": (HIGHEST, "int(max(str(version.version) for version in found))")},
-    ),
-    Mistake(
-        "the versions were compared as they came, which is right on SQLite only",
-        caught_by="test_the_newest_of_any_number",
-        hint='as texts, "9" is higher than "11"',
-        swap={"newest-version": (HIGHEST, "max(version.version for version in found)")},
-    ),
-    Mistake(
-        "the highest was found, and given back as it came",
-        caught_by="test_the_newest_of_any_number",
-        hint="make it an int",
-        swap={
-            "newest-version": (HIGHEST, "max(found, key=lambda one: int(one.version)).version"),
-        },
-    ),
-    Mistake(
-        "the first of the list was taken for the newest",
-        caught_by="test_the_newest_of_any_number",
-        hint="with 2 versions in a registry, newest_version(client) says 1",
-        swap={"newest-version": (HIGHEST, "int(found[0].version)")},
-    ),
-    Mistake(
-        "the versions were counted",
-        caught_by="test_the_newest_of_any_number",
-        hint="with version 5 of 11 deleted, newest_version(client) says 10",
-        swap={"newest-version": (HIGHEST, "len(found)")},
-    ),
-    Mistake(
-        "all registered models were searched",
-        caught_by="test_the_newest_of_any_number",
-        hint="give search_model_versions the filter",
-        swap={"newest-version": (SEARCH, "client.search_model_versions()")},
-    ),
-    Mistake(
-        "the last version of this notebook was taken, from a variable",
-        caught_by="test_the_newest_of_any_number",
-        hint="write no number down",
-        swap={"newest-version": (HIGHEST, "int(model_info.registered_model_version)")},
-    ),
-    Mistake(
-        "the number was printed, and not given back",
-        caught_by="test_the_newest_in_your_store",
-        hint="it ends with `return`",
-        swap={"newest-version": (f"return {HIGHEST}", f"print({HIGHEST})")},
-    ),
-    Mistake(
-        "the champion was taken for the newest",
-        caught_by="test_the_champion_is_found_by_its_alias",
-        hint="ask for the version by its alias",
-        swap={
-            "find-champion": (
-                BY_ALIAS,
-                "client.get_model_version(registered_name, newest_version(client))",
-            )
-        },
-    ),
-    Mistake(
-        "the champion was looked for under the alias `latest`",
-        caught_by="test_the_champion_is_found_by_its_alias",
-        hint="where version 1 of 2 has the alias",
-        swap={
-            "find-champion": (
-                BY_ALIAS,
-                'client.get_model_version_by_alias(registered_name, "latest")',
-            )
-        },
-    ),
-    Mistake(
-        "only the champion's number was given back",
-        caught_by="test_the_champion_is_found_by_its_alias",
-        hint="return the version itself",
-        swap={"find-champion": (BY_ALIAS, f"{BY_ALIAS}.version")},
-        error="has no attribute 'version'",
-    ),
-    Mistake(
-        "nobody asked whether there is a champion",
-        caught_by="test_no_champion_is_said_clearly",
-        hint="ends in MLflow's error",
-        swap={"find-champion": (ASK_FIRST, "if False:")},
-    ),
-    Mistake(
-        "the aliases were looked for in a search, which never has them",
-        caught_by="test_the_champion_is_found_by_its_alias",
-        hint="get_model_version_by_alias",
-        code={
-            "find-champion": (
-                "def find_champion(client):\n"
-                f"    for version in {SEARCH}:\n"
-                '        if "champion" in version.aliases:\n'
-                "            return version"
-            )
-        },
-        error="'NoneType' object has no attribute 'version'",
-    ),
-    Mistake(
-        "the program ends without a word",
-        caught_by="test_no_champion_is_said_clearly",
-        hint="does not say why",
-        code={
-            "find-champion": (
-                "def find_champion(client):\n"
-                f"    {ASK_FIRST}\n"
-                "        raise SystemExit\n"
-                f"    return {BY_ALIAS}"
-            )
-        },
-    ),
-]

@@ -1,6 +1,7 @@
 """The model itself is kept, with its signature and an example, and it works."""
 
-from winelab.checks.authoring import Mistake, given, required_packages
+from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap
+from winelab.checks.looking import required_packages
 
 NEEDED = {"scikit-learn", "skops"}
 """What the task asks for. Others of its family do no harm; a guess brings in far more."""
@@ -14,11 +15,50 @@ def _kept(logged_model):
     return Model.load(logged_model.model_uri)
 
 
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the signature was inferred, and the model never logged",
+    remove("log-model"),
+    remove("requirements"),
+    remove("show-model"),
+    hint="there is no model on the run",
+)
+@catches(
+    "the model was logged after the run",
+    remove("log-model"),
+    remove("requirements"),
+    remove("show-model"),
+    after(
+        'model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,\n'
+        '    input_example=X_train.head(5), pip_requirements=["scikit-learn", "skops"])'
+    ),
+    hint="outside of the run",
+)
+@catches(
+    "the model was logged twice in one run",
+    swap(
+        "signature",
+        "signature = ",
+        'mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])\n'
+        "signature = ",
+    ),
+    hint="there are 2 models on the run",
+)
+@catches(
+    "a random forest was tried: skops does not know its trees",
+    put(
+        "model",
+        "from sklearn.ensemble import RandomForestRegressor\n"
+        "model = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=42)",
+    ),
+    hint="ended as FAILED",
+    error="references untrusted types",
+)
 def test_one_model_is_on_the_run(run, namespace):
     "exactly one model is on the run"
     models = run.outputs.model_outputs
@@ -36,6 +76,17 @@ def test_one_model_is_on_the_run(run, namespace):
     )
 
 
+@catches(
+    "the model has another name",
+    swap("log-model", 'name="model"', 'name="elasticnet"'),
+    hint='say name="model"',
+)
+@catches(
+    "what log_model gives back was not kept",
+    remove("show-model"),
+    swap("log-model", "model_info = ", ""),
+    hint="`model_info` is not what log_model gave back",
+)
 def test_it_is_called_model(logged_model, namespace):
     'it is called "model", and `model_info` is about it'
     assert logged_model.name == "model", (
@@ -48,6 +99,26 @@ def test_it_is_called_model(logged_model, namespace):
     )
 
 
+@catches(
+    "the signature was inferred, and never passed on",
+    swap("log-model", "    signature=signature,\n    input_example=X_train.head(5),", ""),
+    hint="give log_model signature=signature",
+)
+@catches(
+    "the signature was inferred from the whole table, quality and all",
+    swap("signature", "(X_train,", "(train,"),
+    hint="not from the whole table",
+)
+@catches(
+    "what comes out was given first",
+    put("signature", "signature = infer_signature(model.predict(X_train), X_train)"),
+    hint="takes what goes in first",
+)
+@catches(
+    "a column of integers: a wine without that figure could not be asked about later",
+    swap("signature", "(X_train,", '(X_train.astype({"total sulfur dioxide": "int64"}),'),
+    hint="an integer cannot be missing",
+)
 def test_the_signature_says_what_goes_in(logged_model, namespace):
     "its signature: the eleven measurements go in, each a double"
     signature = _kept(logged_model).signature
@@ -74,6 +145,16 @@ def test_the_signature_says_what_goes_in(logged_model, namespace):
     )
 
 
+@catches(
+    "the signature says nothing of what comes out",
+    put("signature", "signature = infer_signature(X_train)"),
+    hint="give infer_signature the predictions too",
+)
+@catches(
+    "what comes out was taken from the rounded qualities",
+    put("signature", 'signature = infer_signature(X_train, y_train.astype("int64"))'),
+    hint="is said to be int64",
+)
 def test_the_signature_says_what_comes_out(logged_model):
     "its signature: one double comes out"
     signature = _kept(logged_model).signature
@@ -89,6 +170,21 @@ def test_the_signature_says_what_comes_out(logged_model):
     )
 
 
+@catches(
+    "the example was forgotten",
+    swap("log-model", "    input_example=X_train.head(5),", ""),
+    hint="input_example=X_train.head(5)",
+)
+@catches(
+    "the example is the whole training table",
+    swap("log-model", "X_train.head(5)", "X_train"),
+    hint="the example has the shape (1199, 11)",
+)
+@catches(
+    "the example was taken from the test",
+    swap("log-model", "X_train.head(5)", "X_test.head(5)"),
+    hint="holds other wines",
+)
 def test_the_example_is_there(logged_model, namespace):
     "its example is the first five training rows"
     import numpy as np
@@ -108,6 +204,16 @@ def test_the_example_is_there(logged_model, namespace):
     )
 
 
+@catches(
+    "a new model was logged, not the trained one",
+    swap("log-model", "    model,\n", "    ElasticNet(alpha=alpha),\n"),
+    hint="log `model`, after model.fit",
+)
+@catches(
+    "another model was trained after the logging",
+    after("model = ElasticNet(alpha=0.01).fit(X_train, y_train)"),
+    hint="the model that you have just trained",
+)
 def test_it_predicts_as_yours(logged_model, model, namespace):
     "loaded again, it predicts what your model predicts"
     import mlflow
@@ -130,6 +236,14 @@ def test_it_predicts_as_yours(logged_model, model, namespace):
     )
 
 
+@catches(
+    "the requirements were left to MLflow", put("requirements", ")"), hint="MLflow had to guess"
+)
+@catches(
+    "skops was left out, in which the model is written",
+    swap("requirements", '"scikit-learn", "skops"', '"scikit-learn"'),
+    hint="needs skops too",
+)
 def test_it_says_what_it_needs(logged_model):
     "it names what it needs: scikit-learn and skops"
     names = required_packages(logged_model.model_uri)
@@ -143,149 +257,3 @@ def test_it_says_what_it_needs(logged_model):
         f"the model is said to need {', '.join(guessed)}: MLflow had to guess, which takes "
         'seconds. Name them yourself, pip_requirements=["scikit-learn", "skops"].'
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the signature was inferred, and the model never logged",
-        caught_by="test_one_model_is_on_the_run",
-        hint="there is no model on the run",
-        code={"log-model": "", "requirements": "", "show-model": ""},
-    ),
-    Mistake(
-        "the model was logged after the run",
-        caught_by="test_one_model_is_on_the_run",
-        hint="outside of the run",
-        code={"log-model": "", "requirements": "", "show-model": ""},
-        after=(
-            'model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,\n'
-            '    input_example=X_train.head(5), pip_requirements=["scikit-learn", "skops"])'
-        ),
-    ),
-    Mistake(
-        "the model was logged twice in one run",
-        caught_by="test_one_model_is_on_the_run",
-        hint="there are 2 models on the run",
-        swap={
-            "signature": (
-                "signature = ",
-                'mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])\n'
-                "signature = ",
-            )
-        },
-    ),
-    Mistake(
-        "the model has another name",
-        caught_by="test_it_is_called_model",
-        hint='say name="model"',
-        swap={"log-model": ('name="model"', 'name="elasticnet"')},
-    ),
-    Mistake(
-        "what log_model gives back was not kept",
-        caught_by="test_it_is_called_model",
-        hint="`model_info` is not what log_model gave back",
-        swap={"log-model": ("model_info = ", "")},
-        code={"show-model": ""},
-    ),
-    Mistake(
-        "the signature was inferred, and never passed on",
-        caught_by="test_the_signature_says_what_goes_in",
-        hint="give log_model signature=signature",
-        swap={
-            "log-model": (
-                "    signature=signature,\n    input_example=X_train.head(5),",
-                "",
-            )
-        },
-    ),
-    Mistake(
-        "the signature was inferred from the whole table, quality and all",
-        caught_by="test_the_signature_says_what_goes_in",
-        hint="not from the whole table",
-        swap={"signature": ("(X_train,", "(train,")},
-    ),
-    Mistake(
-        "what comes out was given first",
-        caught_by="test_the_signature_says_what_goes_in",
-        hint="takes what goes in first",
-        code={"signature": "signature = infer_signature(model.predict(X_train), X_train)"},
-    ),
-    Mistake(
-        "a column of integers: a wine without that figure could not be asked about later",
-        caught_by="test_the_signature_says_what_goes_in",
-        hint="an integer cannot be missing",
-        swap={"signature": ("(X_train,", '(X_train.astype({"total sulfur dioxide": "int64"}),')},
-    ),
-    Mistake(
-        "the signature says nothing of what comes out",
-        caught_by="test_the_signature_says_what_comes_out",
-        hint="give infer_signature the predictions too",
-        code={"signature": "signature = infer_signature(X_train)"},
-    ),
-    Mistake(
-        "what comes out was taken from the rounded qualities",
-        caught_by="test_the_signature_says_what_comes_out",
-        hint="is said to be int64",
-        code={"signature": 'signature = infer_signature(X_train, y_train.astype("int64"))'},
-    ),
-    Mistake(
-        "the example was forgotten",
-        caught_by="test_the_example_is_there",
-        hint="input_example=X_train.head(5)",
-        swap={"log-model": ("    input_example=X_train.head(5),", "")},
-    ),
-    Mistake(
-        "the example is the whole training table",
-        caught_by="test_the_example_is_there",
-        hint="the example has the shape (1199, 11)",
-        swap={"log-model": ("X_train.head(5)", "X_train")},
-    ),
-    Mistake(
-        "the example was taken from the test",
-        caught_by="test_the_example_is_there",
-        hint="holds other wines",
-        swap={"log-model": ("X_train.head(5)", "X_test.head(5)")},
-    ),
-    Mistake(
-        "a new model was logged, not the trained one",
-        caught_by="test_it_predicts_as_yours",
-        hint="log `model`, after model.fit",
-        swap={"log-model": ("    model,\n", "    ElasticNet(alpha=alpha),\n")},
-    ),
-    Mistake(
-        "another model was trained after the logging",
-        caught_by="test_it_predicts_as_yours",
-        hint="the model that you have just trained",
-        after="model = ElasticNet(alpha=0.01).fit(X_train, y_train)",
-    ),
-    Mistake(
-        "the requirements were left to MLflow",
-        caught_by="test_it_says_what_it_needs",
-        hint="MLflow had to guess",
-        code={"requirements": ")"},
-    ),
-    Mistake(
-        "skops was left out, in which the model is written",
-        caught_by="test_it_says_what_it_needs",
-        hint="needs skops too",
-        swap={"requirements": ('"scikit-learn", "skops"', '"scikit-learn"')},
-    ),
-    Mistake(
-        "a random forest was tried: skops does not know its trees",
-        caught_by="test_one_model_is_on_the_run",
-        hint="ended as FAILED",
-        code={
-            "model": (
-                "from sklearn.ensemble import RandomForestRegressor\n"
-                "model = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=42)"
-            )
-        },
-        error="references untrusted types",
-    ),
-]

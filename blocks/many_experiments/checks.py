@@ -1,6 +1,8 @@
 """Three models, a run each, in three experiments, and one table that compares them."""
 
-from winelab.checks.authoring import Mistake, close, given, newest_try, regression_metrics
+from winelab.checks.authoring import catches, given, put, remove, skip_all, swap, twice
+from winelab.checks.comparing import close, regression_metrics
+from winelab.checks.looking import newest_try
 
 CLASSES = {"elasticnet": "ElasticNet", "ridge": "Ridge", "lasso": "Lasso"}
 METRICS = ("rmse", "mae", "r2")
@@ -16,12 +18,18 @@ def _run_of(name, attempt, client):
     return None
 
 
+@catches("no cell has been run yet", skip_all(), hint="there is no run yet")
 @given
 def test_there_is_a_run(runs):
     "this notebook or script has made a run"
     assert runs, "there is no run yet: run the cells above, from the top."
 
 
+@catches(
+    "one model was left at its default alpha",
+    swap("models", "Lasso(alpha=alpha, ", "Lasso("),
+    hint='models["lasso"] has alpha = 1.0',
+)
 def test_three_models(namespace):
     "`models` holds an ElasticNet, a Ridge and a Lasso, all with this alpha"
     models = namespace["models"]
@@ -38,6 +46,30 @@ def test_three_models(namespace):
         )
 
 
+@catches(
+    "set_experiment stands inside the run: no error, and each run is one too far back",
+    remove("set-experiment"),
+    swap("log-data", "dataset = ", 'mlflow.set_experiment(f"wine-{name}")\ndataset = '),
+    hint='the run "elasticnet" went to "Default"',
+)
+@catches(
+    "no experiment was set",
+    remove("set-experiment"),
+    hint="in the loop, above the `with`",
+    error="KeyError: 'metrics.rmse'",
+)
+@catches(
+    "one experiment for all, set before the loop",
+    put("set-experiment", 'mlflow.set_experiment("wine-elasticnet")'),
+    hint='the run "ridge" went to "wine-elasticnet"',
+)
+@catches(
+    "two models in one run",
+    put("families", 'mlflow.start_run(run_name="all")\nfor name, model in models.items():'),
+    put("run", "if True:"),
+    hint="open a run for each model in a `with` line, inside the loop",
+    error="Changing param values is not allowed",
+)
 def test_an_experiment_each(runs, client):
     "each model has a finished run in an experiment of its own"
     assert runs, "there is no run yet: run the cells above, from the top."
@@ -80,6 +112,11 @@ def test_an_experiment_each(runs, client):
         )
 
 
+@catches(
+    "an l1_ratio was logged for models that have none",
+    put("log-params", 'mlflow.log_params({**model.get_params(), "l1_ratio": l1_ratio})'),
+    hint="Ridge has no such setting",
+)
 def test_the_params_are_the_models_own(attempt, client, namespace):
     "the params of each run are the settings of its model"
     for name in CLASSES:
@@ -102,6 +139,16 @@ def test_the_params_are_the_models_own(attempt, client, namespace):
             )
 
 
+@catches(
+    "the line that makes an ElasticNet is still in the loop",
+    swap(
+        "fit",
+        "model.fit(X_train, y_train)",
+        "model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)\n"
+        "model.fit(X_train, y_train)",
+    ),
+    hint="delete the line that makes one",
+)
 def test_the_metrics_are_the_models_own(attempt, client, namespace):
     "the metrics of each run are those of its model"
     for name in CLASSES:
@@ -124,6 +171,31 @@ def test_the_metrics_are_the_models_own(attempt, client, namespace):
             )
 
 
+@catches(
+    "the training was run twice, and the older runs are compared too",
+    swap("search", '.drop_duplicates("experiment_id")', ""),
+    twice("train"),
+    hint="keeps the newest of each experiment",
+)
+@catches(
+    "the search looked into the active experiment only, the last one",
+    swap(
+        "search",
+        'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in models])',
+        "mlflow.search_runs()",
+    ),
+    hint="with experiment_names",
+)
+@catches(
+    "the table was sorted, and the sorted one thrown away",
+    swap(
+        "search",
+        'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.rmse")',
+        'comparison = runs.drop_duplicates("experiment_id")\n'
+        'comparison.sort_values("metrics.rmse")',
+    ),
+    hint="keep that one",
+)
 def test_one_table_compares_them(attempt, client, namespace):
     "`comparison` has these three runs, the lowest rmse first"
     table = namespace.get("comparison")
@@ -151,97 +223,3 @@ def test_one_table_compares_them(attempt, client, namespace):
         'the rows are not in the order of their rmse: sort_values("metrics.rmse") puts the lowest '
         "one first. It gives a new table, so keep that one."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_there_is_a_run",
-        hint="there is no run yet",
-        skip=("*",),
-    ),
-    Mistake(
-        "set_experiment stands inside the run: no error, and each run is one too far back",
-        caught_by="test_an_experiment_each",
-        hint='the run "elasticnet" went to "Default"',
-        code={"set-experiment": ""},
-        swap={"log-data": ("dataset = ", 'mlflow.set_experiment(f"wine-{name}")\ndataset = ')},
-    ),
-    Mistake(
-        "no experiment was set",
-        caught_by="test_an_experiment_each",
-        hint="in the loop, above the `with`",
-        code={"set-experiment": ""},
-        error="KeyError: 'metrics.rmse'",
-    ),
-    Mistake(
-        "one experiment for all, set before the loop",
-        caught_by="test_an_experiment_each",
-        hint='the run "ridge" went to "wine-elasticnet"',
-        code={"set-experiment": 'mlflow.set_experiment("wine-elasticnet")'},
-    ),
-    Mistake(
-        "two models in one run",
-        caught_by="test_an_experiment_each",
-        hint="open a run for each model in a `with` line, inside the loop",
-        code={
-            "families": ('mlflow.start_run(run_name="all")\nfor name, model in models.items():'),
-            "run": "if True:",
-        },
-        error="Changing param values is not allowed",
-    ),
-    Mistake(
-        "the line that makes an ElasticNet is still in the loop",
-        caught_by="test_the_metrics_are_the_models_own",
-        hint="delete the line that makes one",
-        swap={
-            "fit": (
-                "model.fit(X_train, y_train)",
-                "model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)\n"
-                "model.fit(X_train, y_train)",
-            )
-        },
-    ),
-    Mistake(
-        "an l1_ratio was logged for models that have none",
-        caught_by="test_the_params_are_the_models_own",
-        hint="Ridge has no such setting",
-        code={"log-params": 'mlflow.log_params({**model.get_params(), "l1_ratio": l1_ratio})'},
-    ),
-    Mistake(
-        "one model was left at its default alpha",
-        caught_by="test_three_models",
-        hint='models["lasso"] has alpha = 1.0',
-        swap={"models": ("Lasso(alpha=alpha, ", "Lasso(")},
-    ),
-    Mistake(
-        "the training was run twice, and the older runs are compared too",
-        caught_by="test_one_table_compares_them",
-        hint="keeps the newest of each experiment",
-        swap={"search": ('.drop_duplicates("experiment_id")', "")},
-        twice="train",
-    ),
-    Mistake(
-        "the search looked into the active experiment only, the last one",
-        caught_by="test_one_table_compares_them",
-        hint="with experiment_names",
-        swap={
-            "search": (
-                'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in models])',
-                "mlflow.search_runs()",
-            )
-        },
-    ),
-    Mistake(
-        "the table was sorted, and the sorted one thrown away",
-        caught_by="test_one_table_compares_them",
-        hint="keep that one",
-        swap={
-            "search": (
-                'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.rmse")',
-                'comparison = runs.drop_duplicates("experiment_id")\n'
-                'comparison.sort_values("metrics.rmse")',
-            )
-        },
-    ),
-]

@@ -1,6 +1,8 @@
 """One parent, a child for each alpha, and the best of them found in the store."""
 
-from winelab.checks.authoring import Mistake, close, given, newest_try, regression_metrics
+from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap, twice
+from winelab.checks.comparing import close, regression_metrics
+from winelab.checks.looking import newest_try
 
 PARENT_TAG = "mlflow.parentRunId"
 METRICS = ("rmse", "mae", "r2")
@@ -24,12 +26,43 @@ def _true_metrics(namespace, alpha):
     return regression_metrics(namespace["y_test"], model.predict(namespace["X_test"]))
 
 
+@catches("no cell has been run yet", skip_all(), hint="there is no run yet")
 @given
 def test_there_is_a_run(runs):
     "this notebook or script has made a run"
     assert runs, "there is no run yet: run the cells above, from the top."
 
 
+@catches(
+    "nested=True was forgotten",
+    swap("child", ", nested=True", ""),
+    hint="the child needs nested=True",
+    error="is already active",
+)
+@catches(
+    "the children were opened by hand and never closed: no error comes",
+    put("child", 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'),
+    hint="still open: alphas, alpha 1.0, alpha 0.5, alpha 0.1.",
+)
+@catches(
+    "an error came between start_run() and end_run(), and the run stays open",
+    put("child", 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'),
+    swap("log-metrics", "y_test, pred", "y_tset, pred"),
+    hint="still open: alphas.",
+    error="name 'y_tset' is not defined",
+)
+@catches(
+    "the parent had ended before the loop began",
+    put("loop", "mlflow.end_run()\nfor alpha in alphas:"),
+    hint="5 runs have no parent",
+    error="single positional indexer is out-of-bounds",
+)
+@catches(
+    "one run for all alphas",
+    remove("child"),
+    hint="each needs a child of its own",
+    error="Changing param values is not allowed",
+)
 def test_one_parent_holds_all(runs):
     "one run holds all the others, and none is left open"
     assert runs, "there is no run yet: run the cells above, from the top."
@@ -66,6 +99,16 @@ def test_one_parent_holds_all(runs):
     )
 
 
+@catches(
+    "a fixed alpha was logged, not the one of the loop",
+    swap("log-params", '"alpha": alpha', '"alpha": 0.5'),
+    hint="log the variable of the loop",
+)
+@catches(
+    "all children have the same name",
+    swap("child", 'f"alpha', '"alpha'),
+    hint="with the f before the quotes",
+)
 def test_a_child_for_each_alpha(attempt, namespace):
     "there is one child for each alpha, with its params and its name"
     alphas = list(namespace["alphas"])
@@ -92,6 +135,16 @@ def test_a_child_for_each_alpha(attempt, namespace):
         )
 
 
+@catches(
+    "the model was made once, outside of the loop",
+    put(
+        "loop",
+        "model = ElasticNet(alpha=alphas[0], l1_ratio=l1_ratio, random_state=42)\n"
+        "for alpha in alphas:",
+    ),
+    remove("model"),
+    hint="are those of alpha 1.0",
+)
 def test_each_child_has_its_own_model(attempt, namespace):
     "the metrics of each child are those of a model with its alpha"
     children = _children(attempt)
@@ -115,6 +168,23 @@ def test_each_child_has_its_own_model(attempt, namespace):
             )
 
 
+@catches(
+    "the runs of earlier tries, and the parent, are in the table too",
+    swap(
+        "search", "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n", ""
+    ),
+    twice("train"),
+    hint="Filter on tags.mlflow.parentRunId",
+)
+@catches(
+    "the search was not run again after a new training",
+    after(
+        'with mlflow.start_run(run_name="alphas"):\n'
+        '    with mlflow.start_run(run_name="alpha 1.0", nested=True):\n'
+        "        pass"
+    ),
+    hint="run the last cell again",
+)
 def test_the_search_finds_the_children(attempt, namespace):
     "`runs` is the table of the children, the lowest rmse first"
     children = _children(attempt)
@@ -147,6 +217,13 @@ def test_the_search_finds_the_children(attempt, namespace):
     )
 
 
+@catches("ordered the other way round", swap("search", "ASC", "DESC"), hint="the worst one")
+@catches(
+    "the figure was remembered, not the run",
+    swap("search", "best = runs.iloc[0]", "best = runs[['metrics.rmse']].min()"),
+    hint="no row of the table",
+    error="params.alpha",
+)
 def test_best_is_the_lowest(attempt, namespace):
     "`best` is the child with the lowest rmse"
     rmse = {
@@ -182,107 +259,3 @@ def test_best_is_the_lowest(attempt, namespace):
         f"`best` has an rmse of {rmse[run_id]:.3f}, and there is one with {lowest:.3f}: order by "
         "metrics.rmse ASC, and take the first row."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_there_is_a_run",
-        hint="there is no run yet",
-        skip=("*",),
-    ),
-    Mistake(
-        "nested=True was forgotten",
-        caught_by="test_one_parent_holds_all",
-        hint="the child needs nested=True",
-        swap={"child": (", nested=True", "")},
-        error="is already active",
-    ),
-    Mistake(
-        "the children were opened by hand and never closed: no error comes",
-        caught_by="test_one_parent_holds_all",
-        hint="still open: alphas, alpha 1.0, alpha 0.5, alpha 0.1.",
-        code={"child": 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'},
-    ),
-    Mistake(
-        "an error came between start_run() and end_run(), and the run stays open",
-        caught_by="test_one_parent_holds_all",
-        hint="still open: alphas.",
-        code={"child": 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'},
-        swap={"log-metrics": ("y_test, pred", "y_tset, pred")},
-        error="name 'y_tset' is not defined",
-    ),
-    Mistake(
-        "the parent had ended before the loop began",
-        caught_by="test_one_parent_holds_all",
-        hint="5 runs have no parent",
-        code={"loop": "mlflow.end_run()\nfor alpha in alphas:"},
-        error="single positional indexer is out-of-bounds",
-    ),
-    Mistake(
-        "one run for all alphas",
-        caught_by="test_one_parent_holds_all",
-        hint="each needs a child of its own",
-        code={"child": ""},
-        error="Changing param values is not allowed",
-    ),
-    Mistake(
-        "the model was made once, outside of the loop",
-        caught_by="test_each_child_has_its_own_model",
-        hint="are those of alpha 1.0",
-        code={
-            "loop": (
-                "model = ElasticNet(alpha=alphas[0], l1_ratio=l1_ratio, random_state=42)\n"
-                "for alpha in alphas:"
-            ),
-            "model": "",
-        },
-    ),
-    Mistake(
-        "a fixed alpha was logged, not the one of the loop",
-        caught_by="test_a_child_for_each_alpha",
-        hint="log the variable of the loop",
-        swap={"log-params": ('"alpha": alpha', '"alpha": 0.5')},
-    ),
-    Mistake(
-        "all children have the same name",
-        caught_by="test_a_child_for_each_alpha",
-        hint="with the f before the quotes",
-        swap={"child": ('f"alpha', '"alpha')},
-    ),
-    Mistake(
-        "ordered the other way round",
-        caught_by="test_best_is_the_lowest",
-        hint="the worst one",
-        swap={"search": ("ASC", "DESC")},
-    ),
-    Mistake(
-        "the runs of earlier tries, and the parent, are in the table too",
-        caught_by="test_the_search_finds_the_children",
-        hint="Filter on tags.mlflow.parentRunId",
-        swap={
-            "search": (
-                "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n",
-                "",
-            )
-        },
-        twice="train",
-    ),
-    Mistake(
-        "the search was not run again after a new training",
-        caught_by="test_the_search_finds_the_children",
-        hint="run the last cell again",
-        after=(
-            'with mlflow.start_run(run_name="alphas"):\n'
-            '    with mlflow.start_run(run_name="alpha 1.0", nested=True):\n'
-            "        pass"
-        ),
-    ),
-    Mistake(
-        "the figure was remembered, not the run",
-        caught_by="test_best_is_the_lowest",
-        hint="no row of the table",
-        swap={"search": ("best = runs.iloc[0]", "best = runs[['metrics.rmse']].min()")},
-        error="params.alpha",
-    ),
-]

@@ -1,140 +1,185 @@
-"""The run carries its settings and its figures."""
+"""Block 4: the run carries its settings and its metrics."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import after, before, catches, put, remove, right, skip_all, swap
+from winelab.checks.comparing import (
+    close,
+    expect_metrics,
+    expect_params,
+    regression_metrics,
+    same_value,
+    short,
+)
+from winelab.checks.scratch import call, student_function
 
-METRICS = ("rmse", "mae", "r2")
+LOG_PARAMS = 'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})'
 
 
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
+@catches(
+    "the params were logged above the `with`, which opens a run by itself",
+    remove("log-params"),
+    swap("run", "with mlflow.start", f"{LOG_PARAMS}\nwith mlflow.start"),
+    hint="Call mlflow.end_run() once",
+    error="is already active",
+)
+@catches(
+    "the same param was logged twice with two values",
+    swap("log-params", LOG_PARAMS, f'mlflow.log_param("alpha", 0.1)\n{LOG_PARAMS}'),
+    hint="ended as FAILED",
+    error="Changing param values is not allowed",
+)
+@catches(
+    "the params were written down, and the model was made with others",
+    swap("log-params", '"alpha": alpha', '"alpha": 0.1'),
+    hint="alpha is 0.1, `model` has 0.5",
+)
+@catches(
+    "params were logged as metrics",
+    swap("log-params", "log_params", "log_metrics"),
+    hint="it is there as a metric",
+)
 def test_both_params_are_on_the_run(run, model):
     "alpha and l1_ratio are on the run, as the model has them"
-    for name in ("alpha", "l1_ratio"):
-        assert name in run.data.params, (
-            f"{name} is not on the run: inside the `with`, call "
-            'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio}).'
-        )
-        logged, real = run.data.params[name], getattr(model, name)
-        assert logged == str(real), (
-            f"the run says {name} = {logged}, the model has {real}: log the variable that the "
-            "model was made with."
-        )
-
-
-def test_three_metrics_are_on_the_run(run):
-    "rmse, mae and r2 are on the run"
-    missing = [name for name in METRICS if name not in run.data.metrics]
-    assert not missing, (
-        f"{', '.join(missing)} not on the run: inside the `with`, after the predictions, call "
-        "mlflow.log_metrics(eval_metrics(y_test, predictions))."
+    expect_params(
+        run,
+        {name: getattr(model, name, None) for name in ("alpha", "l1_ratio")},
+        missing=f"Inside the `with`, call {LOG_PARAMS}.",
+        wrong="Log the variable that the model was made with.",
+        source="`model` has",
     )
 
 
-def test_the_metrics_are_right(run, namespace):
-    "the three metrics are those of these predictions"
+@catches(
+    "the metrics were computed, but never logged",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    hint="call mlflow.log_metrics(metrics)",
+)
+@catches(
+    "the metrics were logged after the run, which opens a second one",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    after("mlflow.log_metrics(metrics)"),
+    hint="move that line inside the `with`",
+)
+@catches(
+    "the squared error was logged as RMSE",
+    swap("eval-metrics", "ed_error(actual, predicted)", "ed_error(actual, predicted) ** 2"),
+    hint="take its root",
+)
+@catches(
+    "the metrics were rounded",
+    swap("log-metrics", "(metrics)", "({name: round(metrics[name], 2) for name in metrics})"),
+    hint="rmse is 0.75 (rounded?), your predictions give 0.747",
+)
+@catches(
+    "predictions and truth changed places",
+    swap("log-metrics", "(y_test, predictions)", "(predictions, y_test)"),
+    hint="the true values first",
+)
+@catches(
+    "the model's own wines were evaluated",
+    swap("log-metrics", "(y_test, predictions)", "(y_train, model.predict(X_train))"),
+    hint="your predictions give 0.747",
+)
+def test_the_metrics_are_on_the_run(run, namespace):
+    "rmse, mae and r2 are on the run, and are those of your predictions"
     true = regression_metrics(namespace["y_test"], namespace["predictions"])
-    for name in METRICS:
-        assert name in run.data.metrics, f"{name} is not on the run yet."
-        logged = run.data.metrics[name]
-        assert not (name == "rmse" and close(logged, true["rmse"] ** 2)), (
-            "rmse is the mean squared error: take its root, or use root_mean_squared_error."
-        )
-        assert close(logged, true[name]), (
-            f"the run says {name} = {logged:.4f}, the predictions give {true[name]:.4f}: call "
-            "eval_metrics(y_test, predictions), the true values first."
-        )
+    assert not close(run.data.metrics.get("rmse", 0.0), true["rmse"] ** 2), (
+        f"rmse is {short(true['rmse'] ** 2)}, the mean squared error: take its root, or use "
+        "root_mean_squared_error(actual, predicted)."
+    )
+    expect_metrics(
+        run,
+        true,
+        missing="Inside the `with`, after the predictions, call mlflow.log_metrics(metrics).",
+        wrong="Call eval_metrics(y_test, predictions), the true values first, and round nothing.",
+    )
 
 
+@catches(
+    "the function looks at variables outside of it",
+    swap("eval-metrics", "absolute_error(actual, predicted)", "absolute_error(y_test, X_test.pH)"),
+    hint="Use its two arguments",
+)
+@catches(
+    "the function uses this table's predictions, whatever it is given",
+    swap("eval-metrics", "r2_score(actual, predicted)", "r2_score(y_test, predictions)"),
+    hint="r2 is 0.1",
+)
+@catches(
+    "the function prints, and returns nothing",
+    swap("eval-metrics", "return {", "answer = {"),
+    hint="eval_metrics gives back nothing (None), since it ends without `return`",
+    error="'NoneType' object",
+)
+@catches(
+    "the function got the name of a variable",
+    swap("log-metrics", "metrics = eval", "metrics = eval_metrics = eval"),
+    hint="`eval_metrics` is a dictionary, not a function",
+)
 def test_eval_metrics_is_a_function_of_its_own(namespace):
-    "eval_metrics works for any figures, not only for these"
-    evaluate = namespace["eval_metrics"]
-    assert callable(evaluate), "`eval_metrics` is no function: define it with def."
-    answer = evaluate([3.0, 5.0, 7.0], [3.0, 5.0, 10.0])
-    assert isinstance(answer, dict) and set(answer) == set(METRICS), (
-        'eval_metrics must return a dictionary with the keys "rmse", "mae" and "r2".'
+    "eval_metrics works for any wines, not only for these"
+    import numpy as np
+    import pandas as pd
+
+    # As in the lesson: the truth is a column of a shuffled table, the prediction an array.
+    actual, predicted = pd.Series([3.0, 5.0, 7.0], [12, 5, 830]), np.array([3.0, 5.0, 10.0])
+    advice = "Use its two arguments, the true values first, and no variable from outside."
+    answer = call(
+        student_function(namespace, "eval_metrics"),
+        actual,
+        predicted,
+        on_error=advice,
+        expect=dict,
     )
     # Errors 0, 0, 3: rmse = sqrt(9 / 3), mae = 3 / 3, r2 = 1 - 9 / 8.
-    right = {"rmse": 3**0.5, "mae": 1.0, "r2": -0.125}
-    wrong = [name for name in METRICS if not close(answer[name], right[name])]
-    assert not wrong, (
-        f"eval_metrics gives a wrong {wrong[0]} for other figures: use its two arguments, the "
-        "true values first, and no variable from outside."
-    )
+    for name, value in {"rmse": 3**0.5, "mae": 1.0, "r2": -0.125}.items():
+        assert name in answer, f'eval_metrics must return a dictionary with the key "{name}".'
+        assert same_value(answer[name], value), (
+            f"{name} is {short(answer[name], value)} for three other wines, and should be "
+            f"{short(value, answer[name])}. {advice}"
+        )
 
 
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
+RIGHT_WAYS = (
+    right(
+        "the metrics are computed with pandas, by their definitions",
+        put(
+            "eval-metrics",
+            "def eval_metrics(actual, predicted):\n"
+            "    error = actual - predicted\n"
+            "    squares = ((actual - actual.mean()) ** 2).sum()\n"
+            "    return {\n"
+            '        "rmse": (error**2).mean() ** 0.5,\n'
+            '        "mae": error.abs().mean(),\n'
+            '        "r2": 1 - (error**2).sum() / squares,\n'
+            "    }",
+        ),
     ),
-    Mistake(
-        "the same param was logged twice with two values",
-        caught_by="test_both_params_are_on_the_run",
-        hint="ended as FAILED",
-        swap={
-            "log-params": (
-                'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})',
-                'mlflow.log_param("alpha", 0.1)\nmlflow.log_param("alpha", alpha)',
-            )
-        },
-        error="Changing param values is not allowed",
+    right(
+        "the function logs the metrics itself",
+        swap("eval-metrics", "return {", "metrics = {"),
+        swap(
+            "eval-metrics",
+            "predicted),\n    }",
+            "predicted),\n    }\n    mlflow.log_metrics(metrics)\n    return metrics",
+        ),
+        swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
     ),
-    Mistake(
-        "the params were written down, and the model was made with others",
-        caught_by="test_both_params_are_on_the_run",
-        hint="log the variable that the model was made with",
-        swap={"log-params": ('"alpha": alpha', '"alpha": 0.1')},
+    right(
+        "each value is logged by a call of its own",
+        swap(
+            "log-params",
+            LOG_PARAMS,
+            'mlflow.log_param("alpha", model.alpha)\nmlflow.log_param("l1_ratio", model.l1_ratio)',
+        ),
+        swap(
+            "log-metrics",
+            "mlflow.log_metrics(metrics)",
+            "for name in metrics:\n    mlflow.log_metric(name, metrics[name])",
+        ),
     ),
-    Mistake(
-        "params were logged as metrics",
-        caught_by="test_both_params_are_on_the_run",
-        hint="alpha is not on the run",
-        swap={"log-params": ("log_params", "log_metrics")},
+    right(
+        "a run that stood open was ended, and the cells ran again",
+        before('import mlflow\nmlflow.log_param("alpha", 0.1)\nmlflow.end_run()'),
     ),
-    Mistake(
-        "the metrics were computed, but never logged",
-        caught_by="test_three_metrics_are_on_the_run",
-        hint="mlflow.log_metrics",
-        swap={"log-metrics": ("mlflow.log_metrics(metrics)", "")},
-    ),
-    Mistake(
-        "the squared error was logged as RMSE",
-        caught_by="test_the_metrics_are_right",
-        hint="take its root",
-        swap={
-            "eval-metrics": (
-                "root_mean_squared_error(actual, predicted)",
-                "root_mean_squared_error(actual, predicted) ** 2",
-            )
-        },
-    ),
-    Mistake(
-        "predictions and truth changed places",
-        caught_by="test_the_metrics_are_right",
-        hint="the true values first",
-        swap={"log-metrics": ("(y_test, predictions)", "(predictions, y_test)")},
-    ),
-    Mistake(
-        "the function looks at variables outside of it",
-        caught_by="test_eval_metrics_is_a_function_of_its_own",
-        hint="no variable from outside",
-        swap={
-            "eval-metrics": (
-                "mean_absolute_error(actual, predicted),\n",
-                "mean_absolute_error(y_test, predictions),\n",
-            )
-        },
-    ),
-    Mistake(
-        "the figures were logged after the run, which opens a second one",
-        caught_by="test_three_metrics_are_on_the_run",
-        hint="inside the `with`",
-        swap={"log-metrics": ("mlflow.log_metrics(metrics)", "")},
-        after="mlflow.log_metrics(metrics)",
-    ),
-]
+)

@@ -1,6 +1,6 @@
 """A picture of your own on the run, drawn by a function that can draw it anywhere."""
 
-from winelab.checks.authoring import Mistake, given
+from winelab.checks.authoring import after, catches, given, put, skip_all, swap
 
 PLOT = "plots/predictions_vs_targets.png"
 TARGETS, PREDICTIONS, GUESS = (3.0, 5.0, 8.0, 4.0), (5.25, 5.5, 6.75, 5.0), 5.625
@@ -134,11 +134,50 @@ def _again(figure, width):
     return imread(file)
 
 
+DRAW = "plot_predictions_vs_targets(axes, y_test, predictions, y_train.mean())"
+LOG = f'mlflow.log_figure(figure, "{PLOT}")'
+CLOSE = "plt.close(figure)"
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the function makes axes of its own, and draws on them",
+    swap("plot", "    axes.scatter", "    _, axes = plt.subplots()\n    axes.scatter"),
+    hint="make no figure in it",
+)
+@catches(
+    "targets and predictions changed places in the function",
+    swap("plot", "scatter(targets, predictions", "scatter(predictions, targets"),
+    hint="the wrong way round",
+)
+@catches(
+    "the function draws with plt, on whatever figure is the current one",
+    put(
+        "plot",
+        "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
+        '    plt.scatter(targets, predictions, label="a wine")\n'
+        '    plt.axline((6, 6), slope=1, label="a perfect model")\n'
+        '    plt.axhline(guess, label="the baseline")\n'
+        '    plt.xlabel("quality, as judged")\n'
+        '    plt.ylabel("quality, as predicted")\n'
+        "    plt.legend()",
+    ),
+    hint="and not those of plt",
+)
+@catches(
+    "the function draws variables from outside",
+    put(
+        "plot",
+        "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
+        '    axes.scatter(y_test, model.predict(X_test), label="a wine")',
+    ),
+    hint="no variable from outside",
+)
 def test_the_function_draws_what_it_is_given(namespace):
     "`plot_predictions_vs_targets` draws a point a wine: truth to the right, prediction upwards"
     axes = _drawn(namespace)
@@ -152,6 +191,11 @@ def test_the_function_draws_what_it_is_given(namespace):
     )
 
 
+@catches(
+    "the level line is at a figure that was written down",
+    swap("plot", "axhline(guess", "axhline(5.63"),
+    hint="axes.axhline(guess, ...)",
+)
 def test_the_function_draws_both_lines(namespace):
     "it draws the diagonal of a perfect model, and a level line at `guess`"
     axes = _drawn(namespace)
@@ -165,6 +209,29 @@ def test_the_function_draws_both_lines(namespace):
     )
 
 
+@catches(
+    "the axes have no labels",
+    swap("plot", 'axes.set(xlabel="quality, as judged", ylabel="quality, as predicted")', ""),
+    hint="nobody can tell which one is the truth",
+)
+@catches(
+    "the legend was asked for before the lines were drawn",
+    put(
+        "plot",
+        "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
+        '    axes.scatter(targets, predictions, label="a wine")\n'
+        "    axes.legend()\n"
+        '    axes.axline((6, 6), slope=1, label="a perfect model")\n'
+        '    axes.axhline(guess, label="the baseline")\n'
+        '    axes.set(xlabel="quality, as judged", ylabel="quality, as predicted")',
+    ),
+    hint="the legend names 1 of three",
+)
+@catches(
+    "the labels are there, and no legend shows them",
+    swap("plot", "\n    axes.legend()", ""),
+    hint="the axes have no legend",
+)
 def test_the_axes_are_labelled(namespace):
     "both axes have a label, and a legend names the points and the two lines"
     axes = _drawn(namespace)
@@ -184,6 +251,47 @@ def test_the_axes_are_labelled(namespace):
     )
 
 
+@catches(
+    "the figure was saved into the folder that the notebook runs in",
+    swap("log-plot", LOG, 'figure.savefig("predictions_vs_targets.png")'),
+    hint="savefig writes into the folder that you are in",
+)
+@catches(
+    "savefig was asked for a folder that is not there",
+    swap("log-plot", LOG, f'figure.savefig("{PLOT}")'),
+    hint="mend the error shown above",
+    error="No such file or directory: 'plots/predictions_vs_targets.png'",
+)
+@catches(
+    "the figure was logged after the run, which opens another one",
+    swap("log-plot", f"{LOG}\n", ""),
+    after(LOG),
+    hint="Call mlflow.end_run() once",
+)
+@catches(
+    "the path has no folder",
+    swap("log-plot", "plots/", ""),
+    hint="plots/predictions_vs_targets.png is not on the run",
+)
+@catches(
+    "the figure was logged before anything was drawn",
+    put("log-plot", f"figure, axes = plt.subplots()\n{LOG}\n{DRAW}\n{CLOSE}"),
+    hint="draw first, and then log it",
+)
+@catches(
+    "the current figure was logged after the drawn one was closed: a blank page",
+    put(
+        "log-plot",
+        f"figure, axes = plt.subplots()\n{DRAW}\n{CLOSE}\n" + LOG.replace("figure,", "plt.gcf(),"),
+    ),
+    hint="the picture is blank",
+)
+@catches(
+    "the axes were logged, and not the figure",
+    swap("log-plot", LOG, LOG.replace("figure,", "axes,")),
+    hint="mend the error shown above",
+    error="Unsupported figure object type",
+)
 def test_the_picture_is_on_the_run(attempt, runs, client, namespace):
     "plots/predictions_vs_targets.png is on the run, and shows `figure`"
     import numpy as np
@@ -204,6 +312,21 @@ def test_the_picture_is_on_the_run(attempt, runs, client, namespace):
     )
 
 
+@catches(
+    "targets and predictions changed places in the call",
+    swap("log-plot", "y_test, predictions", "predictions, y_test"),
+    hint="changed places on `axes`",
+)
+@catches(
+    "the training wines were drawn",
+    swap("log-plot", "y_test, predictions", "y_train, model.predict(X_train)"),
+    hint="are not the test wines",
+)
+@catches(
+    "the level line is at the mean of the test wines, which no baseline knows",
+    swap("log-plot", "y_train.mean()", "y_test.mean()"),
+    hint="y_train.mean()",
+)
 def test_it_shows_the_test_wines(attempt, runs, client, namespace):
     "`axes` shows the test wines, your predictions, and what the baseline says"
     _picture(attempt, runs, client)
@@ -225,6 +348,7 @@ def test_it_shows_the_test_wines(attempt, runs, client, namespace):
     )
 
 
+@catches("the figure was left open", swap("log-plot", CLOSE, ""), hint="1 figure is still open")
 def test_the_figure_is_closed(attempt, runs, client):
     "no figure is left open"
     import matplotlib.pyplot as plt
@@ -235,163 +359,3 @@ def test_the_figure_is_closed(attempt, runs, client):
         f"{count} figure{'s are' if count > 1 else ' is'} still open, in memory until the program "
         'ends: call plt.close(figure) after mlflow.log_figure; here and now, plt.close("all").'
     )
-
-
-DRAW = "plot_predictions_vs_targets(axes, y_test, predictions, y_train.mean())"
-LOG = f'mlflow.log_figure(figure, "{PLOT}")'
-CLOSE = "plt.close(figure)"
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the function makes axes of its own, and draws on them",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="make no figure in it",
-        swap={"plot": ("    axes.scatter", "    _, axes = plt.subplots()\n    axes.scatter")},
-    ),
-    Mistake(
-        "the figure was saved into the folder that the notebook runs in",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="savefig writes into the folder that you are in",
-        swap={"log-plot": (LOG, 'figure.savefig("predictions_vs_targets.png")')},
-    ),
-    Mistake(
-        "savefig was asked for a folder that is not there",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="the run with the model did not finish",
-        swap={"log-plot": (LOG, f'figure.savefig("{PLOT}")')},
-        error="No such file or directory: 'plots/predictions_vs_targets.png'",
-    ),
-    Mistake(
-        "the figure was logged after the run, which opens another one",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="a figure opens a run of its own",
-        swap={"log-plot": (f"{LOG}\n", "")},
-        after=LOG,
-    ),
-    Mistake(
-        "the path has no folder",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="plots/predictions_vs_targets.png is not on the run",
-        swap={"log-plot": ("plots/", "")},
-    ),
-    Mistake(
-        "the figure was logged before anything was drawn",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="draw first, and then log it",
-        code={"log-plot": f"figure, axes = plt.subplots()\n{LOG}\n{DRAW}\n{CLOSE}"},
-    ),
-    Mistake(
-        "the current figure was logged after the drawn one was closed: a blank page",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="the picture is blank",
-        code={
-            "log-plot": f"figure, axes = plt.subplots()\n{DRAW}\n{CLOSE}\n"
-            + LOG.replace("figure,", "plt.gcf(),")
-        },
-    ),
-    Mistake(
-        "the axes were logged, and not the figure",
-        caught_by="test_the_picture_is_on_the_run",
-        hint="the run with the model did not finish",
-        swap={"log-plot": (LOG, LOG.replace("figure,", "axes,"))},
-        error="Unsupported figure object type",
-    ),
-    Mistake(
-        "the figure was left open",
-        caught_by="test_the_figure_is_closed",
-        hint="1 figure is still open",
-        swap={"log-plot": (CLOSE, "")},
-    ),
-    Mistake(
-        "targets and predictions changed places in the function",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="the wrong way round",
-        swap={"plot": ("scatter(targets, predictions", "scatter(predictions, targets")},
-    ),
-    Mistake(
-        "targets and predictions changed places in the call",
-        caught_by="test_it_shows_the_test_wines",
-        hint="changed places on `axes`",
-        swap={"log-plot": ("y_test, predictions", "predictions, y_test")},
-    ),
-    Mistake(
-        "the training wines were drawn",
-        caught_by="test_it_shows_the_test_wines",
-        hint="are not the test wines",
-        swap={"log-plot": ("y_test, predictions", "y_train, model.predict(X_train)")},
-    ),
-    Mistake(
-        "the level line is at the mean of the test wines, which no baseline knows",
-        caught_by="test_it_shows_the_test_wines",
-        hint="y_train.mean()",
-        swap={"log-plot": ("y_train.mean()", "y_test.mean()")},
-    ),
-    Mistake(
-        "the function draws with plt, on whatever figure is the current one",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="and not those of plt",
-        code={
-            "plot": (
-                "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
-                '    plt.scatter(targets, predictions, label="a wine")\n'
-                '    plt.axline((6, 6), slope=1, label="a perfect model")\n'
-                '    plt.axhline(guess, label="the baseline")\n'
-                '    plt.xlabel("quality, as judged")\n'
-                '    plt.ylabel("quality, as predicted")\n'
-                "    plt.legend()"
-            )
-        },
-    ),
-    Mistake(
-        "the function draws variables from outside",
-        caught_by="test_the_function_draws_what_it_is_given",
-        hint="no variable from outside",
-        code={
-            "plot": (
-                "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
-                '    axes.scatter(y_test, model.predict(X_test), label="a wine")'
-            )
-        },
-    ),
-    Mistake(
-        "the level line is at a figure that was written down",
-        caught_by="test_the_function_draws_both_lines",
-        hint="axes.axhline(guess, ...)",
-        swap={"plot": ("axhline(guess", "axhline(5.63")},
-    ),
-    Mistake(
-        "the axes have no labels",
-        caught_by="test_the_axes_are_labelled",
-        hint="nobody can tell which one is the truth",
-        swap={
-            "plot": ('axes.set(xlabel="quality, as judged", ylabel="quality, as predicted")', "")
-        },
-    ),
-    Mistake(
-        "the legend was asked for before the lines were drawn",
-        caught_by="test_the_axes_are_labelled",
-        hint="the legend names 1 of three",
-        code={
-            "plot": (
-                "def plot_predictions_vs_targets(axes, targets, predictions, guess):\n"
-                '    axes.scatter(targets, predictions, label="a wine")\n'
-                "    axes.legend()\n"
-                '    axes.axline((6, 6), slope=1, label="a perfect model")\n'
-                '    axes.axhline(guess, label="the baseline")\n'
-                '    axes.set(xlabel="quality, as judged", ylabel="quality, as predicted")'
-            )
-        },
-    ),
-    Mistake(
-        "the labels are there, and no legend shows them",
-        caught_by="test_the_axes_are_labelled",
-        hint="the axes have no legend",
-        swap={"plot": ("\n    axes.legend()", "")},
-    ),
-]

@@ -4,8 +4,10 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from winelab.checks.authoring import Mistake, close, given, scratch_store
+from winelab.checks.authoring import after, before, catches, given, remove, skip_all, swap
+from winelab.checks.comparing import close
 from winelab.checks.fixtures import EXPERIMENT, REGISTERED
+from winelab.checks.scratch import scratch_store
 
 KEYS = ("champion", "run", "runs", "versions", "table", "service")
 KINDS = ("png", "pdf")
@@ -228,12 +230,27 @@ def _file(namespace, run, kind):
 # --- the checks ----------------------------------------------------------------------------------
 
 
+CHAMPION = 'client.get_model_version_by_alias(registered_name, "champion")'
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_there_is_a_champion(run, client):
     "a run finished, and there is a champion"
     _champion(client)
 
 
+@catches(
+    "the table was not logged",
+    remove("log-table"),
+    hint="your newest run has no table.json",
+    error="table.json",
+)
+@catches(
+    "the wines of one part were counted twice",
+    swap("log-table", "y_test.value_counts()", "y_train.value_counts()"),
+    hint="count y_train for the one and y_test for the other",
+)
 def test_the_table_is_on_the_run(run, client):
     "table.json on your newest run counts its wines"
     import json
@@ -272,12 +289,28 @@ def test_the_table_is_on_the_run(run, client):
     )
 
 
+@catches(
+    "each version got the champion's figure",
+    swap("read-store", "v.run_id", "champion.run_id"),
+    hint="each version has a run of its own",
+)
 def test_read_store_gives_what_is_there(namespace, client, experiment):
     "read_store(client) gives the store's own figures"
     _read_store(namespace)
     _compare(_facts(namespace, client), _in_store(client, experiment))
 
 
+@catches(
+    "the champion's number was written down",
+    swap("read-store", CHAMPION, "client.get_model_version(registered_name, ONE)"),
+    before("ONE = 2"),
+    hint="write no number down",
+)
+@catches(
+    "the table was read from the champion's run, which may be older than the table",
+    swap("read-store", "runs['run_id'][0]", "champion.run_id"),
+    hint="only the newest run with an rmse has a table.json",
+)
 def test_read_store_follows_the_store(namespace, experiment):
     "in another store, it gives that store's figures"
     _read_store(namespace)
@@ -287,6 +320,11 @@ def test_read_store_follows_the_store(namespace, experiment):
         _compare(facts, _in_store(client, there), ELSEWHERE)
 
 
+@catches(
+    "the poster was saved as for a screen",
+    swap("poster", "dpi=200", "dpi=72"),
+    hint="save it with dpi=200",
+)
 def test_the_poster_is_in_the_folder(namespace, run):
     "poster.png and poster.pdf are in the folder output, in the size of A3"
     import numpy as np
@@ -309,6 +347,11 @@ def test_the_poster_is_in_the_folder(namespace, run):
     )
 
 
+@catches(
+    "the poster was logged on the run that was trained last",
+    swap("poster", "champion.run_id", "model_info.run_id"),
+    hint="the champion's run has no poster/poster.png",
+)
 def test_the_poster_is_on_the_champions_run(namespace, run, client):
     "both files are on the champion's run, under poster"
     import mlflow
@@ -330,6 +373,15 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
         )
 
 
+@catches(
+    "the champion was described in other words, and the poster not drawn again",
+    after(
+        "client.update_model_version(\n"
+        '    registered_name, champion.version, description="The best of the first day."\n'
+        ")"
+    ),
+    hint="the store has other figures than poster.png shows",
+)
 def test_the_poster_shows_the_store(namespace, run, client, experiment):
     "the poster shows what is in the store now"
     import io
@@ -355,69 +407,3 @@ def test_the_poster_shows_the_store(namespace, run, client, experiment):
         "the store has other figures than poster.png shows: draw the poster from "
         "read_store(client), as the last thing, and run the last cell again."
     )
-
-
-CHAMPION = 'client.get_model_version_by_alias(registered_name, "champion")'
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_there_is_a_champion",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the table was not logged",
-        caught_by="test_the_table_is_on_the_run",
-        hint="your newest run has no table.json",
-        code={"log-table": ""},
-        error="table.json",
-    ),
-    Mistake(
-        "the wines of one part were counted twice",
-        caught_by="test_the_table_is_on_the_run",
-        hint="count y_train for the one and y_test for the other",
-        swap={"log-table": ("y_test.value_counts()", "y_train.value_counts()")},
-    ),
-    Mistake(
-        "each version got the champion's figure",
-        caught_by="test_read_store_gives_what_is_there",
-        hint="each version has a run of its own",
-        swap={"read-store": ("v.run_id", "champion.run_id")},
-    ),
-    Mistake(
-        "the champion's number was written down",
-        caught_by="test_read_store_follows_the_store",
-        hint="write no number down",
-        before="ONE = 2",
-        swap={"read-store": (CHAMPION, "client.get_model_version(registered_name, ONE)")},
-    ),
-    Mistake(
-        "the table was read from the champion's run, which may be older than the table",
-        caught_by="test_read_store_follows_the_store",
-        hint="only the newest run with an rmse has a table.json",
-        swap={"read-store": ("runs['run_id'][0]", "champion.run_id")},
-    ),
-    Mistake(
-        "the poster was logged on the run that was trained last",
-        caught_by="test_the_poster_is_on_the_champions_run",
-        hint="the champion's run has no poster/poster.png",
-        swap={"poster": ("champion.run_id", "model_info.run_id")},
-    ),
-    Mistake(
-        "the poster was saved as for a screen",
-        caught_by="test_the_poster_is_in_the_folder",
-        hint="save it with dpi=200",
-        swap={"poster": ("dpi=200", "dpi=72")},
-    ),
-    Mistake(
-        "the champion was described in other words, and the poster not drawn again",
-        caught_by="test_the_poster_shows_the_store",
-        hint="the store has other figures than poster.png shows",
-        after=(
-            "client.update_model_version(\n"
-            '    registered_name, champion.version, description="The best of the first day."\n'
-            ")"
-        ),
-    ),
-]

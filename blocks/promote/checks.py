@@ -5,7 +5,9 @@ import io
 from contextlib import redirect_stdout
 from unittest.mock import patch
 
-from winelab.checks.authoring import Mistake, close, given, scratch_store
+from winelab.checks.authoring import after, catches, given, put, skip, skip_all, swap
+from winelab.checks.comparing import close
+from winelab.checks.scratch import scratch_store
 
 NAME = "wine-quality-elasticnet"
 GATE = 0.7
@@ -194,6 +196,14 @@ def _as_good_before(versions, rmse, client):
     return any(value is not None and value <= rmse for value in older)
 
 
+ALIAS_LINE = '    client.set_registered_model_alias(registered_name, "champion", version)\n'
+FIRST_LINE = '    rmse = run_of(client, version).data.metrics["rmse"]\n'
+# What is wrong with the two functions shows without a training, in the check's own registry.
+UNTRAINED = ("prepare", "candidates")
+TAG_LINE = 'client.set_tag(model_info.run_id, "promotion", decision)'
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_three_candidates_are_registered(versions):
     "three models of this try are registered"
@@ -212,11 +222,37 @@ def _judge_gate(namespace):
     )
 
 
+@catches(
+    "the gate is set too high",
+    swap("gate", "0.7", "0.6"),
+    skip(*UNTRAINED),
+    hint="the gate of this block is 0.7",
+)
 def test_the_gate_is_set(namespace):
     "`gate` is 0.7"
     _judge_gate(namespace)
 
 
+@catches(
+    "run_of gives back the id of the run",
+    put(
+        "run-of",
+        "def run_of(client, version):\n"
+        "    return client.get_model_version(registered_name, version).run_id",
+    ),
+    skip(*UNTRAINED),
+    hint="of the kind str, and not a run",
+)
+@catches(
+    "the metric is that of MLflow's newest run",
+    put(
+        "run-of",
+        "def run_of(client, version):\n"
+        '    return client.search_runs(["0", "1"], order_by=["start_time DESC"])[0]',
+    ),
+    skip(*UNTRAINED),
+    hint="The newest run may be another",
+)
 def test_the_run_of_a_version_is_found(namespace):
     "run_of(client, version) gives the run that made the version"
     assert callable(namespace.get("run_of")), (
@@ -230,6 +266,52 @@ def test_the_run_of_a_version_is_found(namespace):
     )
 
 
+@catches(
+    "the gate was written into promote as a figure",
+    swap("promote", "rmse >= gate", "rmse >= 0.7"),
+    skip(*UNTRAINED),
+    hint="compare with the variable `gate`",
+)
+@catches(
+    "the answer was printed, and not given back",
+    swap("promote", 'return "refused"', 'print("refused")'),
+    skip(*UNTRAINED),
+    hint="print would not end the function",
+)
+@catches(
+    "the alias is set before the gate is asked",
+    swap("promote", FIRST_LINE, ALIAS_LINE + FIRST_LINE),
+    skip(*UNTRAINED),
+    hint="compare with the gate first",
+)
+@catches(
+    "there is no gate",
+    swap("promote", '    if rmse >= gate:\n        return "refused"\n', ""),
+    skip(*UNTRAINED),
+    hint="where it must refuse",
+)
+@catches(
+    "what is exactly at the gate passes",
+    swap("promote", "rmse >= gate", "rmse > gate"),
+    skip(*UNTRAINED),
+    hint="a version with an RMSE of 0.7, gate 0.7",
+)
+@catches(
+    "the gate the wrong way round",
+    swap("promote", "rmse >= gate", "rmse <= gate"),
+    skip(*UNTRAINED),
+    hint="where it must refuse",
+)
+@catches(
+    "the metric is that of the training",
+    swap(
+        "promote",
+        'rmse = run_of(client, version).data.metrics["rmse"]',
+        'rmse = run_of(client, version).data.metrics["training_root_mean_squared_error"]',
+    ),
+    skip(*UNTRAINED),
+    hint="where it must refuse",
+)
 def test_promote_asks_the_gate_first(namespace):
     "promote(client, version) refuses what is not below the gate, and leaves the alias alone"
     assert callable(namespace.get("promote")), (
@@ -245,6 +327,65 @@ def test_promote_asks_the_gate_first(namespace):
     )
 
 
+@catches(
+    "the RMSE was rounded before it was compared",
+    swap("promote", FIRST_LINE, FIRST_LINE + "    rmse = round(rmse, 2)\n"),
+    skip(*UNTRAINED),
+    hint="compare figures as they are, not rounded",
+)
+@catches(
+    "each version that passes the gate gets the alias",
+    swap("promote", "rmse >= run_of", "False and run_of"),
+    skip(*UNTRAINED),
+    hint="smaller is better",
+)
+@catches(
+    "the champion is compared the wrong way round",
+    swap("promote", "rmse >= run_of", "rmse <= run_of"),
+    skip(*UNTRAINED),
+    hint="a smaller RMSE is better",
+)
+@catches(
+    "an equal one takes the alias",
+    swap("promote", "rmse >= run_of", "rmse > run_of"),
+    skip(*UNTRAINED),
+    hint="equal is not better",
+)
+@catches(
+    "the champion is looked up without asking whether there is one",
+    swap("promote", '"champion" in aliases and ', ""),
+    hint='look whether "champion" is among the aliases',
+    error="KeyError: 'champion'",
+)
+@catches(
+    "the best so far is kept in a variable, and not looked up in the store",
+    put(
+        "promote",
+        "best = 1.0\n"
+        "def promote(client, version):\n"
+        "    global best\n"
+        '    rmse = run_of(client, version).data.metrics["rmse"]\n'
+        "    if rmse >= gate:\n"
+        '        return "refused"\n'
+        "    if rmse >= best:\n"
+        '        return "kept the champion"\n'
+        "    best = rmse\n" + ALIAS_LINE + '    return "promoted"',
+    ),
+    skip(*UNTRAINED),
+    hint="stands in the store, not in a variable",
+)
+@catches(
+    "promote says nothing",
+    swap("promote", '\n    return "promoted"', ""),
+    skip(*UNTRAINED),
+    hint="promote gave no answer",
+)
+@catches(
+    "the alias is written with a capital letter",
+    swap("promote", 'registered_name, "champion"', 'registered_name, "Champion"'),
+    skip(*UNTRAINED),
+    hint='the alias is "champion"',
+)
 def test_promote_gives_the_alias_to_a_better_one_only(namespace):
     "promote(client, version) moves the alias to a better version, and to no other"
     assert callable(namespace.get("promote")), (
@@ -254,6 +395,40 @@ def test_promote_gives_the_alias_to_a_better_one_only(namespace):
     assert not hint, hint
 
 
+@catches(
+    "promote was asked twice about each version, to print and to tag",
+    swap(
+        "candidate",
+        "decision = promote(client, version)\n",
+        "print(promote(client, version))\ndecision = promote(client, version)\n",
+    ),
+    hint="asked about it twice",
+)
+@catches(
+    "promote is written, and never called",
+    swap("candidate", f"decision = promote(client, version)\n{TAG_LINE}", 'decision = ""'),
+    hint='has no tag "promotion"',
+)
+@catches(
+    "the version is written down instead of taken from the loop",
+    swap("candidate", "promote(client, version)", "promote(client, 1)"),
+    hint="set what promote(client, version) answered for this version",
+)
+@catches(
+    "the decision was put on the version",
+    swap(
+        "candidate",
+        TAG_LINE,
+        'client.set_model_version_tag(registered_name, version, "promotion", decision)',
+    ),
+    hint="and not on its run",
+)
+@catches(
+    "the decision was set after the run, without its id: that opens a run",
+    swap("candidate", TAG_LINE, 'mlflow.set_tag("promotion", decision)'),
+    hint="Call mlflow.end_run() once",
+    error="is already active",
+)
 def test_each_run_has_its_decision(versions, client, runs, namespace):
     'the run of each version has the right decision, as the tag "promotion"'
     if "gate" in namespace:
@@ -294,6 +469,28 @@ def test_each_run_has_its_decision(versions, client, runs, namespace):
         best = rmse if decision == PROMOTED else best
 
 
+@catches(
+    "the gate of a trial was left in the settings",
+    swap("gate", "0.7", "0.6"),
+    hint="put 0.7 back, and run all cells",
+)
+@catches(
+    "a stage was set, as in older courses, and no alias",
+    swap(
+        "promote",
+        'set_registered_model_alias(registered_name, "champion", version)',
+        'transition_model_version_stage(registered_name, version, "Production")',
+    ),
+    hint='no version has the alias "champion"',
+)
+@catches(
+    "the alias was moved by hand, past the gate",
+    after(
+        "first = min(int(v.version) for v in client.search_model_versions())\n"
+        'client.set_registered_model_alias(registered_name, "champion", first)'
+    ),
+    hint="Set it in `promote`, as its last step",
+)
 def test_the_champion_deserves_it(versions, client, namespace):
     'only what passed the gate has the alias "champion", and no version of this try is better'
     if "gate" in namespace:
@@ -333,244 +530,3 @@ def test_the_champion_deserves_it(versions, client, namespace):
         f"version {number} has the alias, and version {', '.join(better)} has a smaller RMSE: "
         "promote compares with the champion, and a smaller RMSE wins."
     )
-
-
-ALIAS_LINE = '    client.set_registered_model_alias(registered_name, "champion", version)\n'
-FIRST_LINE = '    rmse = run_of(client, version).data.metrics["rmse"]\n'
-# What is wrong with the two functions shows without a training, in the check's own registry.
-UNTRAINED = ("prepare", "candidates")
-TAG_LINE = 'client.set_tag(model_info.run_id, "promotion", decision)'
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_three_candidates_are_registered",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the RMSE was rounded before it was compared",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="compare figures as they are, not rounded",
-        skip=UNTRAINED,
-        swap={"promote": (FIRST_LINE, FIRST_LINE + "    rmse = round(rmse, 2)\n")},
-    ),
-    Mistake(
-        "the gate was written into promote as a figure",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="compare with the variable `gate`",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= gate", "rmse >= 0.7")},
-    ),
-    Mistake(
-        "the answer was printed, and not given back",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="print would not end the function",
-        skip=UNTRAINED,
-        swap={"promote": ('return "refused"', 'print("refused")')},
-    ),
-    Mistake(
-        "run_of gives back the id of the run",
-        caught_by="test_the_run_of_a_version_is_found",
-        hint="of the kind str, and not a run",
-        skip=UNTRAINED,
-        code={
-            "run-of": (
-                "def run_of(client, version):\n"
-                "    return client.get_model_version(registered_name, version).run_id"
-            )
-        },
-    ),
-    Mistake(
-        "promote was asked twice about each version, to print and to tag",
-        caught_by="test_each_run_has_its_decision",
-        hint="asked about it twice",
-        swap={
-            "candidate": (
-                "decision = promote(client, version)\n",
-                "print(promote(client, version))\ndecision = promote(client, version)\n",
-            )
-        },
-    ),
-    Mistake(
-        "the gate of a trial was left in the settings",
-        caught_by="test_the_champion_deserves_it",
-        hint="put 0.7 back, and run all cells",
-        swap={"gate": ("0.7", "0.6")},
-    ),
-    Mistake(
-        "the alias is set before the gate is asked",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="compare with the gate first",
-        skip=UNTRAINED,
-        swap={"promote": (FIRST_LINE, ALIAS_LINE + FIRST_LINE)},
-    ),
-    Mistake(
-        "there is no gate",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="where it must refuse",
-        skip=UNTRAINED,
-        swap={"promote": ('    if rmse >= gate:\n        return "refused"\n', "")},
-    ),
-    Mistake(
-        "what is exactly at the gate passes",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="a version with an RMSE of 0.7, gate 0.7",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= gate", "rmse > gate")},
-    ),
-    Mistake(
-        "the gate the wrong way round",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="where it must refuse",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= gate", "rmse <= gate")},
-    ),
-    Mistake(
-        "each version that passes the gate gets the alias",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="smaller is better",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= run_of", "False and run_of")},
-    ),
-    Mistake(
-        "the champion is compared the wrong way round",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="a smaller RMSE is better",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= run_of", "rmse <= run_of")},
-    ),
-    Mistake(
-        "an equal one takes the alias",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="equal is not better",
-        skip=UNTRAINED,
-        swap={"promote": ("rmse >= run_of", "rmse > run_of")},
-    ),
-    Mistake(
-        "the champion is looked up without asking whether there is one",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint='look whether "champion" is among the aliases',
-        swap={"promote": ('"champion" in aliases and ', "")},
-        error="KeyError: 'champion'",
-    ),
-    Mistake(
-        "the best so far is kept in a variable, and not looked up in the store",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="stands in the store, not in a variable",
-        skip=UNTRAINED,
-        code={
-            "promote": (
-                "best = 1.0\n"
-                "def promote(client, version):\n"
-                "    global best\n"
-                '    rmse = run_of(client, version).data.metrics["rmse"]\n'
-                "    if rmse >= gate:\n"
-                '        return "refused"\n'
-                "    if rmse >= best:\n"
-                '        return "kept the champion"\n'
-                "    best = rmse\n" + ALIAS_LINE + '    return "promoted"'
-            )
-        },
-    ),
-    Mistake(
-        "the metric is that of MLflow's newest run",
-        caught_by="test_the_run_of_a_version_is_found",
-        hint="The newest run may be another",
-        skip=UNTRAINED,
-        code={
-            "run-of": (
-                "def run_of(client, version):\n"
-                '    return client.search_runs(["0", "1"], order_by=["start_time DESC"])[0]'
-            )
-        },
-    ),
-    Mistake(
-        "the metric is that of the training",
-        caught_by="test_promote_asks_the_gate_first",
-        hint="where it must refuse",
-        skip=UNTRAINED,
-        swap={
-            "promote": (
-                'rmse = run_of(client, version).data.metrics["rmse"]',
-                'rmse = run_of(client, version).data.metrics["training_root_mean_squared_error"]',
-            )
-        },
-    ),
-    Mistake(
-        "promote says nothing",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint="promote gave no answer",
-        skip=UNTRAINED,
-        swap={"promote": ('\n    return "promoted"', "")},
-    ),
-    Mistake(
-        "the alias is written with a capital letter",
-        caught_by="test_promote_gives_the_alias_to_a_better_one_only",
-        hint='the alias is "champion"',
-        skip=UNTRAINED,
-        swap={"promote": ('registered_name, "champion"', 'registered_name, "Champion"')},
-    ),
-    Mistake(
-        "a stage was set, as in older courses, and no alias",
-        caught_by="test_the_champion_deserves_it",
-        hint='no version has the alias "champion"',
-        swap={
-            "promote": (
-                'set_registered_model_alias(registered_name, "champion", version)',
-                'transition_model_version_stage(registered_name, version, "Production")',
-            )
-        },
-    ),
-    Mistake(
-        "the gate is set too high",
-        caught_by="test_the_gate_is_set",
-        hint="the gate of this block is 0.7",
-        skip=UNTRAINED,
-        swap={"gate": ("0.7", "0.6")},
-    ),
-    Mistake(
-        "promote is written, and never called",
-        caught_by="test_each_run_has_its_decision",
-        hint='has no tag "promotion"',
-        swap={
-            "candidate": (
-                f"decision = promote(client, version)\n{TAG_LINE}",
-                'decision = ""',
-            )
-        },
-    ),
-    Mistake(
-        "the version is written down instead of taken from the loop",
-        caught_by="test_each_run_has_its_decision",
-        hint="set what promote(client, version) answered for this version",
-        swap={"candidate": ("promote(client, version)", "promote(client, 1)")},
-    ),
-    Mistake(
-        "the decision was put on the version",
-        caught_by="test_each_run_has_its_decision",
-        hint="and not on its run",
-        swap={
-            "candidate": (
-                TAG_LINE,
-                'client.set_model_version_tag(registered_name, version, "promotion", decision)',
-            )
-        },
-    ),
-    Mistake(
-        "the decision was set after the run, without its id: that opens a run",
-        caught_by="test_each_run_has_its_decision",
-        hint="Call mlflow.end_run() once",
-        swap={"candidate": (TAG_LINE, 'mlflow.set_tag("promotion", decision)')},
-        error="is already active",
-    ),
-    Mistake(
-        "the alias was moved by hand, past the gate",
-        caught_by="test_the_champion_deserves_it",
-        hint="Set it in `promote`, as its last step",
-        after=(
-            "first = min(int(v.version) for v in client.search_model_versions())\n"
-            'client.set_registered_model_alias(registered_name, "champion", first)'
-        ),
-    ),
-]

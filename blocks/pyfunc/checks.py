@@ -1,6 +1,7 @@
 """The model is a class of the student's own, kept as a file, with the fit beside it."""
 
-from winelab.checks.authoring import Mistake, given, model_folder, required_packages
+from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap
+from winelab.checks.looking import model_folder, required_packages
 from winelab.core.errors import Missing
 
 ARTIFACT = "sklearn_model"
@@ -59,16 +60,82 @@ def _advice(problem):
     )
 
 
+IN_THE_NOTEBOOK = """
+import joblib
+import mlflow
+import pandas as pd
+class SklearnWrapper(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        self.model = joblib.load(context.artifacts["sklearn_model"])
+    def predict(self, context, model_input: pd.DataFrame):
+        return self.model.predict(model_input)
+"""
+
+AN_OLD_FIT = """
+import joblib
+import pandas as pd
+from pathlib import Path
+from sklearn.linear_model import ElasticNet
+old = pd.read_csv(Path.cwd().parent / "data" / "red-wine-quality.csv", sep=";").astype("float64")
+folder = Path.cwd().parent / "output"
+folder.mkdir(exist_ok=True)
+fitted = ElasticNet(alpha=1.0).fit(old.drop(columns="quality"), old["quality"])
+joblib.dump(fitted, folder / "sklearn_model.joblib")
+"""
+
+SET_MODEL = "\n\nmlflow.models.set_model(SklearnWrapper())"
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_one_model_is_on_the_run(logged_model):
     "exactly one model is on the run"
 
 
+@catches(
+    "the file is written, and the scikit-learn model logged as before",
+    put(
+        "log-model",
+        'model_info = mlflow.sklearn.log_model(\n    model,\n    name="model",\n'
+        "    signature=signature,\n    input_example=X_train.head(5),",
+    ),
+    put("requirements", '    pip_requirements=["scikit-learn", "skops"],\n)'),
+    hint="still logged with mlflow.sklearn",
+)
 def test_it_is_a_class_of_your_own(logged_model):
     "it is a Python function model, and no longer a scikit-learn one"
     _pyfunc(logged_model)
 
 
+@catches(
+    "an instance was passed instead of the file, as older courses do: it is pickled",
+    swap("log-model", "python_model=model_code", "python_model=SklearnWrapper()"),
+    before(IN_THE_NOTEBOOK),
+    hint="was stored as a pickle",
+)
+@catches(
+    "the file has another name",
+    swap("model-code", 'output / "wine_model.py"', 'output / "model.py"'),
+    hint="the code of the model is model.py",
+)
+@catches(
+    "the file forgets set_model, at the first try",
+    swap("model-code", SET_MODEL, ""),
+    hint="ended as FAILED",
+    error="ensure the model is set using mlflow.models.set_model()",
+)
+@catches(
+    "one space is missing in the text",
+    swap("model-code", "    def predict", "   def predict"),
+    hint="ended as FAILED",
+    error="unindent does not match any outer indentation level",
+)
+@catches(
+    "set_model was given the class, without brackets",
+    swap("model-code", "SklearnWrapper())", "SklearnWrapper)"),
+    hint="ended as FAILED",
+    error="it must accept exactly one argument",
+)
 def test_its_code_is_a_file(logged_model):
     "its code is in it as the file wine_model.py"
     from pathlib import PurePosixPath
@@ -84,6 +151,28 @@ def test_its_code_is_a_file(logged_model):
     )
 
 
+@catches(
+    "the artifact was logged under another name",
+    swap("log-model", '{"sklearn_model"', '{"model"'),
+    hint="there is model",
+)
+@catches(
+    "the artifacts were left out",
+    swap("log-model", '    artifacts={"sklearn_model": str(output / "sklearn_model.joblib")},', ""),
+    hint="there is none",
+)
+@catches(
+    "the model was not saved",
+    remove("save-model"),
+    hint="ended as FAILED",
+    error="No such artifact",
+)
+@catches(
+    "the artifact's path is no text",
+    swap("log-model", 'str(output / "sklearn_model.joblib")', 'output / "sklearn_model.joblib"'),
+    hint="ended as FAILED",
+    error="object has no attribute 'startswith'",
+)
 def test_the_fitted_model_is_in_it(logged_model):
     'the fitted model is in it as the artifact "sklearn_model"'
     artifacts = _pyfunc(logged_model).get("artifacts") or {}
@@ -97,6 +186,53 @@ def test_the_fitted_model_is_in_it(logged_model):
     )
 
 
+@catches(
+    "the file forgets set_model, and an earlier version had set a model in this kernel",
+    swap("model-code", SET_MODEL, ""),
+    before(f"{IN_THE_NOTEBOOK}mlflow.models.set_model(SklearnWrapper())"),
+    hint="that an earlier version had set",
+)
+@catches(
+    "the file asks for the artifact by another name",
+    swap("model-code", 'artifacts["sklearn_model"]', 'artifacts["model"]'),
+    hint="asks for an artifact that the model does not have",
+)
+@catches(
+    "the file reads a path that is right in the notebook's folder only",
+    swap("model-code", 'context.artifacts["sklearn_model"]', '"../output/sklearn_model.joblib"'),
+    hint="only your notebook's folder has",
+)
+@catches(
+    "predict forgets to return",
+    swap("model-code", "return self.model", "self.model"),
+    hint="predict gives 1 answer for 400 wines",
+)
+@catches(
+    "predict rounds",
+    swap("model-code", "predict(model_input)", "predict(model_input).round(2)"),
+    hint="unchanged",
+)
+@catches(
+    "the file uses the variable `model` of the notebook",
+    swap("model-code", "return self.model.", "return model."),
+    hint="knows no variable of the notebook",
+)
+@catches(
+    "the file does not import joblib; the notebook does",
+    swap("model-code", "import joblib\n", ""),
+    hint="the file imports all that it uses",
+)
+@catches(
+    "load_context is misspelt, so that nobody calls it",
+    swap("model-code", "def load_context", "def load_contex"),
+    hint="load_context, spelt like this",
+)
+@catches(
+    "the model was not saved, and yesterday's file was taken",
+    remove("save-model"),
+    before(AN_OLD_FIT),
+    hint="joblib.dump stands after fit",
+)
 def test_it_answers_as_the_plain_model(logged_model, model, namespace, fresh):
     "in a fresh process it predicts what the plain model predicts, to 1e-12"
     import numpy as np
@@ -120,6 +256,19 @@ def test_it_answers_as_the_plain_model(logged_model, model, namespace, fresh):
     )
 
 
+@catches(
+    "the file reads the joblib file of this machine, not the artifact",
+    swap(
+        "model-code",
+        '    encoding="utf-8",\n)',
+        '    encoding="utf-8",\n)\n'
+        "text = model_code.read_text(encoding='utf-8')\n"
+        "here = repr(str(output / 'sklearn_model.joblib'))\n"
+        "text = text.replace('context.artifacts[\"sklearn_model\"]', here)\n"
+        "model_code.write_text(text, encoding='utf-8')",
+    ),
+    hint="answers even without its artifact",
+)
 def test_it_needs_no_other_file(logged_model):
     "it reads the artifact in it, and no file that only this machine has"
     import shutil
@@ -155,6 +304,11 @@ def test_it_needs_no_other_file(logged_model):
     )
 
 
+@catches(
+    "signature and example went with the old call",
+    swap("log-model", "    signature=signature,\n    input_example=X_train.head(5),", ""),
+    hint="keep signature=signature",
+)
 @given
 def test_signature_and_example_stay(logged_model):
     "signature and example are still there"
@@ -169,6 +323,19 @@ def test_signature_and_example_stay(logged_model):
     )
 
 
+@catches(
+    "the requirements are still those of the scikit-learn model",
+    swap("requirements", '"joblib", "pandas", "scikit-learn"', '"scikit-learn", "skops"'),
+    hint="is said to need skops",
+)
+@catches(
+    "pandas was left out, which the file imports",
+    swap("requirements", '"joblib", "pandas", ', '"joblib", '),
+    hint="needs pandas too",
+)
+@catches(
+    "the requirements were left to MLflow", put("requirements", ")"), hint="nothing is guessed"
+)
 def test_it_says_what_it_needs(logged_model):
     "it names what it needs: joblib, pandas and scikit-learn"
     _pyfunc(logged_model)
@@ -183,220 +350,3 @@ def test_it_says_what_it_needs(logged_model):
         f"the model needs {', '.join(missing)} too: say "
         'pip_requirements=["joblib", "pandas", "scikit-learn"].'
     )
-
-
-IN_THE_NOTEBOOK = """
-import joblib
-import mlflow
-import pandas as pd
-class SklearnWrapper(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        self.model = joblib.load(context.artifacts["sklearn_model"])
-    def predict(self, context, model_input: pd.DataFrame):
-        return self.model.predict(model_input)
-"""
-
-AN_OLD_FIT = """
-import joblib
-import pandas as pd
-from pathlib import Path
-from sklearn.linear_model import ElasticNet
-old = pd.read_csv(Path.cwd().parent / "data" / "red-wine-quality.csv", sep=";").astype("float64")
-folder = Path.cwd().parent / "output"
-folder.mkdir(exist_ok=True)
-fitted = ElasticNet(alpha=1.0).fit(old.drop(columns="quality"), old["quality"])
-joblib.dump(fitted, folder / "sklearn_model.joblib")
-"""
-
-SET_MODEL = "\n\nmlflow.models.set_model(SklearnWrapper())"
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_one_model_is_on_the_run",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the file is written, and the scikit-learn model logged as before",
-        caught_by="test_it_is_a_class_of_your_own",
-        hint="still logged with mlflow.sklearn",
-        code={
-            "log-model": 'model_info = mlflow.sklearn.log_model(\n    model,\n    name="model",\n'
-            "    signature=signature,\n    input_example=X_train.head(5),",
-            "requirements": '    pip_requirements=["scikit-learn", "skops"],\n)',
-        },
-    ),
-    Mistake(
-        "an instance was passed instead of the file, as older courses do: it is pickled",
-        caught_by="test_its_code_is_a_file",
-        hint="was stored as a pickle",
-        before=IN_THE_NOTEBOOK,
-        swap={"log-model": ("python_model=model_code", "python_model=SklearnWrapper()")},
-    ),
-    Mistake(
-        "the file has another name",
-        caught_by="test_its_code_is_a_file",
-        hint="the code of the model is model.py",
-        swap={"model-code": ('output / "wine_model.py"', 'output / "model.py"')},
-    ),
-    Mistake(
-        "the file forgets set_model, at the first try",
-        caught_by="test_its_code_is_a_file",
-        hint="ended as FAILED",
-        swap={"model-code": (SET_MODEL, "")},
-        error="ensure the model is set using mlflow.models.set_model()",
-    ),
-    Mistake(
-        "the file forgets set_model, and an earlier version had set a model in this kernel",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="that an earlier version had set",
-        before=f"{IN_THE_NOTEBOOK}mlflow.models.set_model(SklearnWrapper())",
-        swap={"model-code": (SET_MODEL, "")},
-    ),
-    Mistake(
-        "the file asks for the artifact by another name",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="asks for an artifact that the model does not have",
-        swap={"model-code": ('artifacts["sklearn_model"]', 'artifacts["model"]')},
-    ),
-    Mistake(
-        "the artifact was logged under another name",
-        caught_by="test_the_fitted_model_is_in_it",
-        hint="there is model",
-        swap={"log-model": ('{"sklearn_model"', '{"model"')},
-    ),
-    Mistake(
-        "the artifacts were left out",
-        caught_by="test_the_fitted_model_is_in_it",
-        hint="there is none",
-        swap={
-            "log-model": (
-                '    artifacts={"sklearn_model": str(output / "sklearn_model.joblib")},',
-                "",
-            )
-        },
-    ),
-    Mistake(
-        "the file reads the joblib file of this machine, not the artifact",
-        caught_by="test_it_needs_no_other_file",
-        hint="answers even without its artifact",
-        swap={
-            "model-code": (
-                '    encoding="utf-8",\n)',
-                '    encoding="utf-8",\n)\n'
-                "text = model_code.read_text(encoding='utf-8')\n"
-                "here = repr(str(output / 'sklearn_model.joblib'))\n"
-                "text = text.replace('context.artifacts[\"sklearn_model\"]', here)\n"
-                "model_code.write_text(text, encoding='utf-8')",
-            )
-        },
-    ),
-    Mistake(
-        "the file reads a path that is right in the notebook's folder only",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="only your notebook's folder has",
-        swap={
-            "model-code": (
-                'context.artifacts["sklearn_model"]',
-                '"../output/sklearn_model.joblib"',
-            )
-        },
-    ),
-    Mistake(
-        "predict forgets to return",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="predict gives 1 answer for 400 wines",
-        swap={"model-code": ("return self.model", "self.model")},
-    ),
-    Mistake(
-        "predict rounds",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="unchanged",
-        swap={"model-code": ("predict(model_input)", "predict(model_input).round(2)")},
-    ),
-    Mistake(
-        "the file uses the variable `model` of the notebook",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="knows no variable of the notebook",
-        swap={"model-code": ("return self.model.", "return model.")},
-    ),
-    Mistake(
-        "the file does not import joblib; the notebook does",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="the file imports all that it uses",
-        swap={"model-code": ("import joblib\n", "")},
-    ),
-    Mistake(
-        "load_context is misspelt, so that nobody calls it",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="load_context, spelt like this",
-        swap={"model-code": ("def load_context", "def load_contex")},
-    ),
-    Mistake(
-        "one space is missing in the text",
-        caught_by="test_its_code_is_a_file",
-        hint="ended as FAILED",
-        swap={"model-code": ("    def predict", "   def predict")},
-        error="unindent does not match any outer indentation level",
-    ),
-    Mistake(
-        "set_model was given the class, without brackets",
-        caught_by="test_its_code_is_a_file",
-        hint="ended as FAILED",
-        swap={"model-code": ("SklearnWrapper())", "SklearnWrapper)")},
-        error="it must accept exactly one argument",
-    ),
-    Mistake(
-        "the model was not saved",
-        caught_by="test_the_fitted_model_is_in_it",
-        hint="ended as FAILED",
-        code={"save-model": ""},
-        error="No such artifact",
-    ),
-    Mistake(
-        "the model was not saved, and yesterday's file was taken",
-        caught_by="test_it_answers_as_the_plain_model",
-        hint="joblib.dump stands after fit",
-        before=AN_OLD_FIT,
-        code={"save-model": ""},
-    ),
-    Mistake(
-        "the artifact's path is no text",
-        caught_by="test_the_fitted_model_is_in_it",
-        hint="ended as FAILED",
-        swap={
-            "log-model": (
-                'str(output / "sklearn_model.joblib")',
-                'output / "sklearn_model.joblib"',
-            )
-        },
-        error="object has no attribute 'startswith'",
-    ),
-    Mistake(
-        "signature and example went with the old call",
-        caught_by="test_signature_and_example_stay",
-        hint="keep signature=signature",
-        swap={
-            "log-model": ("    signature=signature,\n    input_example=X_train.head(5),", ""),
-        },
-    ),
-    Mistake(
-        "the requirements are still those of the scikit-learn model",
-        caught_by="test_it_says_what_it_needs",
-        hint="is said to need skops",
-        swap={"requirements": ('"joblib", "pandas", "scikit-learn"', '"scikit-learn", "skops"')},
-    ),
-    Mistake(
-        "pandas was left out, which the file imports",
-        caught_by="test_it_says_what_it_needs",
-        hint="needs pandas too",
-        swap={"requirements": ('"joblib", "pandas", ', '"joblib", ')},
-    ),
-    Mistake(
-        "the requirements were left to MLflow",
-        caught_by="test_it_says_what_it_needs",
-        hint="nothing is guessed",
-        code={"requirements": ")"},
-    ),
-]

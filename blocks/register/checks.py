@@ -1,6 +1,7 @@
 """Two models, each registered once, in the two ways that there are."""
 
-from winelab.checks.authoring import Mistake, close, given
+from winelab.checks.authoring import catches, given, put, skip_all, swap
+from winelab.checks.comparing import close
 
 NAME = "wine-quality-elasticnet"
 MOMENT = 50
@@ -33,11 +34,25 @@ def _at_once(run, version):
     return version.creation_timestamp < run.info.end_time - MOMENT
 
 
+CALL = "mlflow.register_model(second.model_uri, registered_name)"
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the second model has the alpha of the first",
+    swap("later", "train(0.1,", "train(alpha,"),
+    hint="the second model has an alpha of 0.5",
+)
+@catches(
+    "the first model was registered, and no second one trained",
+    put("later", "later = mlflow.register_model(first.model_uri, registered_name)"),
+    hint="made 1 finished run(s)",
+)
 def test_two_models_were_trained(attempt):
     "two models were trained, the second with an alpha of 0.1"
     runs = _trained(attempt)
@@ -52,6 +67,31 @@ def test_two_models_were_trained(attempt):
     )
 
 
+@catches(
+    "log_model was not told the name that train was given",
+    swap("requirements", "    registered_model_name=register_as,\n", ""),
+    hint="say registered_model_name=register_as in log_model",
+)
+@catches(
+    "train was not told the name",
+    swap("candidates", ", register_as=registered_name", ""),
+    hint="and register_as=registered_name where you call `train`",
+)
+@catches(
+    "the first model was registered by its URI, as the second",
+    swap(
+        "candidates",
+        'register_as=registered_name)\nprint("registered at once: version", '
+        "first.registered_model_version)",
+        ")\nmlflow.register_model(first.model_uri, registered_name)",
+    ),
+    hint="let log_model do it",
+)
+@catches(
+    "the models were registered under another name",
+    swap("registry", "wine-quality-elasticnet", "wine-model"),
+    hint='the model is registered as "wine-model"',
+)
 def test_the_first_was_registered_at_once(attempt, client):
     "the first model was registered while it was logged"
     first = _trained(attempt)[0]
@@ -66,6 +106,33 @@ def test_the_first_was_registered_at_once(attempt, client):
     )
 
 
+@catches(
+    "the second model was logged, and not registered",
+    put("later", "second = train(0.1, l1_ratio, tables)"),
+    hint="the second model is not registered",
+)
+@catches(
+    "the second model was registered at once, and not by its URI",
+    put("later", "second = train(0.1, l1_ratio, tables, registered_name)"),
+    hint="was registered while it was logged",
+)
+@catches(
+    "the model was looked for in the run's folder, as in older courses",
+    swap("later", "second.model_uri", 'mlflow.get_run(second.run_id).info.artifact_uri + "/model"'),
+    hint="points at a folder of the run, and there is no model",
+)
+@catches(
+    "runs:/ with a name that the model does not have",
+    swap("later", "second.model_uri", 'f"runs:/{second.run_id}/elasticnet"'),
+    hint="the second model is not registered",
+    error="Unable to find a logged_model with artifact_path elasticnet under run",
+)
+@catches(
+    "name and URI changed places",
+    swap("later", CALL, "mlflow.register_model(registered_name, second.model_uri)"),
+    hint="mlflow.register_model(second.model_uri, registered_name)",
+    error="Names cannot contain '/' or ':'",
+)
 def test_the_second_was_registered_later(attempt, client):
     "the second model was registered after its run, by its URI"
     runs = _trained(attempt)
@@ -92,6 +159,16 @@ def test_the_second_was_registered_later(attempt, client):
     )
 
 
+@catches(
+    "the name stands fast in log_model, so that each run makes a version",
+    swap("requirements", "=register_as", "=registered_name"),
+    hint="are of one and the same run",
+)
+@catches(
+    "the first model was registered a second time, instead of the second",
+    swap("later", "second.model_uri", "first.model_uri"),
+    hint="gets another number, and no new content",
+)
 def test_each_has_one_version_of_its_own(versions, attempt, client):
     "each has one version of its own, which points at the model that its run logged"
     runs = _trained(attempt)
@@ -114,106 +191,3 @@ def test_each_has_one_version_of_its_own(versions, attempt, client):
         f"the versions of this try are {order}, and should be two, the first model's before the "
         "second's: register `first` while it is logged, `second` after that."
     )
-
-
-CALL = "mlflow.register_model(second.model_uri, registered_name)"
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "log_model was not told the name that train was given",
-        caught_by="test_the_first_was_registered_at_once",
-        hint="say registered_model_name=register_as in log_model",
-        swap={"requirements": ("    registered_model_name=register_as,\n", "")},
-    ),
-    Mistake(
-        "train was not told the name",
-        caught_by="test_the_first_was_registered_at_once",
-        hint="and register_as=registered_name where you call `train`",
-        swap={"candidates": (", register_as=registered_name", "")},
-    ),
-    Mistake(
-        "the first model was registered by its URI, as the second",
-        caught_by="test_the_first_was_registered_at_once",
-        hint="let log_model do it",
-        swap={
-            "candidates": (
-                'register_as=registered_name)\nprint("registered at once: version", '
-                "first.registered_model_version)",
-                ")\nmlflow.register_model(first.model_uri, registered_name)",
-            )
-        },
-    ),
-    Mistake(
-        "the models were registered under another name",
-        caught_by="test_the_first_was_registered_at_once",
-        hint='the model is registered as "wine-model"',
-        swap={"registry": ("wine-quality-elasticnet", "wine-model")},
-    ),
-    Mistake(
-        "the second model was logged, and not registered",
-        caught_by="test_the_second_was_registered_later",
-        hint="the second model is not registered",
-        code={"later": "second = train(0.1, l1_ratio, tables)"},
-    ),
-    Mistake(
-        "the name stands fast in log_model, so that each run makes a version",
-        caught_by="test_each_has_one_version_of_its_own",
-        hint="are of one and the same run",
-        swap={"requirements": ("=register_as", "=registered_name")},
-    ),
-    Mistake(
-        "the second model was registered at once, and not by its URI",
-        caught_by="test_the_second_was_registered_later",
-        hint="was registered while it was logged",
-        code={"later": "second = train(0.1, l1_ratio, tables, registered_name)"},
-    ),
-    Mistake(
-        "the first model was registered a second time, instead of the second",
-        caught_by="test_each_has_one_version_of_its_own",
-        hint="gets another number, and no new content",
-        swap={"later": ("second.model_uri", "first.model_uri")},
-    ),
-    Mistake(
-        "the model was looked for in the run's folder, as in older courses",
-        caught_by="test_the_second_was_registered_later",
-        hint="points at a folder of the run, and there is no model",
-        swap={
-            "later": (
-                "second.model_uri",
-                'mlflow.get_run(second.run_id).info.artifact_uri + "/model"',
-            )
-        },
-    ),
-    Mistake(
-        "runs:/ with a name that the model does not have",
-        caught_by="test_the_second_was_registered_later",
-        hint="the second model is not registered",
-        swap={"later": ("second.model_uri", 'f"runs:/{second.run_id}/elasticnet"')},
-        error="Unable to find a logged_model with artifact_path elasticnet under run",
-    ),
-    Mistake(
-        "name and URI changed places",
-        caught_by="test_the_second_was_registered_later",
-        hint="mlflow.register_model(second.model_uri, registered_name)",
-        swap={"later": (CALL, "mlflow.register_model(registered_name, second.model_uri)")},
-        error="Names cannot contain '/' or ':'",
-    ),
-    Mistake(
-        "the second model has the alpha of the first",
-        caught_by="test_two_models_were_trained",
-        hint="the second model has an alpha of 0.5",
-        swap={"later": ("train(0.1,", "train(alpha,")},
-    ),
-    Mistake(
-        "the first model was registered, and no second one trained",
-        caught_by="test_two_models_were_trained",
-        hint="made 1 finished run(s)",
-        code={"later": "later = mlflow.register_model(first.model_uri, registered_name)"},
-    ),
-]

@@ -1,6 +1,7 @@
 """The logged model, loaded again, says what the fitted one said."""
 
-from winelab.checks.authoring import Mistake, close, given, regression_metrics
+from winelab.checks.authoring import before, catches, given, skip_all, swap
+from winelab.checks.comparing import close, regression_metrics
 
 METRICS = ("rmse", "mae", "r2")
 ROUNDING = 1e-12
@@ -32,11 +33,48 @@ def _apart(namespace):
     return float(np.abs(_reloaded_predictions(namespace) - fitted).max())
 
 
+LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
+PREDICT = "reloaded.predict(X_test)"
+EVALUATE = "eval_metrics(y_test, reloaded_predictions)"
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the model was not loaded: the fitted one got a second name",
+    swap("reload", LOAD, "model"),
+    hint="was not loaded with MLflow",
+)
+@catches(
+    "the model was looked for under the run, as in older courses",
+    swap("reload", "model_info.model_uri", 'mlflow.get_artifact_uri("model")'),
+    hint="Call mlflow.end_run() once",
+    error="No such artifact: 'model'",
+)
+@catches(
+    "an older model was loaded, from a URI that was written down",
+    swap("reload", "model_info.model_uri", "older"),
+    before(
+        "import mlflow\n"
+        "from sklearn.linear_model import LinearRegression\n"
+        'with mlflow.start_run(run_name="older"):\n'
+        "    older = mlflow.sklearn.log_model(\n"
+        "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+        '        name="model", pip_requirements=["scikit-learn"]\n'
+        "    ).model_uri"
+    ),
+    hint="the model of another run than your newest",
+)
+@catches(
+    "the model was loaded as a scikit-learn model",
+    swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model"),
+    hint="call mlflow.pyfunc.load_model(model_info.model_uri)",
+    error='Model does not have the "sklearn" flavor',
+)
 def test_reloaded_comes_from_the_store(run, runs, namespace):
     "`reloaded` was loaded from the store, and is the model of your newest run"
     from mlflow.pyfunc import PyFuncModel
@@ -60,6 +98,28 @@ def test_reloaded_comes_from_the_store(run, runs, namespace):
     )
 
 
+@catches(
+    "the old predictions were taken instead of new ones",
+    swap("reload", PREDICT, "predictions"),
+    hint="under a second name",
+)
+@catches(
+    "the model predicted for the training part",
+    swap("reload", PREDICT, "reloaded.predict(X_train)"),
+    hint="has 1199 figures, and there are 400 test wines",
+    error="inconsistent numbers of samples",
+)
+@catches(
+    "the predictions were rounded",
+    swap("reload", PREDICT, f"{PREDICT}.round(4)"),
+    hint="round nothing",
+)
+@catches(
+    "the measurements were made whole numbers, which the signature refuses",
+    swap("reload", PREDICT, 'reloaded.predict(X_test.astype("int64"))'),
+    hint="let `reloaded` predict for X_test",
+    error="Can not safely convert int64 to float64",
+)
 def test_it_predicts_what_the_fitted_model_did(namespace):
     "`reloaded_predictions` equal `predictions` to 1e-12"
     import numpy as np
@@ -76,6 +136,21 @@ def test_it_predicts_what_the_fitted_model_did(namespace):
     )
 
 
+@catches(
+    "the metrics are those of the training part",
+    swap("reload", EVALUATE, "eval_metrics(y_train, reloaded.predict(X_train))"),
+    hint="figures of the training part",
+)
+@catches(
+    "predictions and truth changed places",
+    swap("reload", EVALUATE, "eval_metrics(reloaded_predictions, y_test)"),
+    hint="the true values first",
+)
+@catches(
+    "the metrics were rounded",
+    swap("reload", EVALUATE, f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}"),
+    hint="round nothing",
+)
 def test_the_metrics_came_out_again(run, namespace):
     "`reloaded_metrics` are the three metrics that stand on the run"
     import numpy as np
@@ -104,6 +179,11 @@ def test_the_metrics_came_out_again(run, namespace):
             )
 
 
+@catches(
+    "the model's code reads a file of the notebook's folder, and not the artifact",
+    swap("model-code", 'context.artifacts["sklearn_model"]', '"../output/sklearn_model.joblib"'),
+    hint="a fresh process could not use the model",
+)
 def test_a_fresh_process_says_the_same(fresh, namespace):
     "a process that knows nothing of this notebook loads the model, and says the same"
     import numpy as np
@@ -118,109 +198,3 @@ def test_a_fresh_process_says_the_same(fresh, namespace):
         f"in a fresh process the model's answers are up to {apart:.1g} away: the model must bring "
         "all that it needs, as artifacts."
     )
-
-
-LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
-PREDICT = "reloaded.predict(X_test)"
-EVALUATE = "eval_metrics(y_test, reloaded_predictions)"
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the model was not loaded: the fitted one got a second name",
-        caught_by="test_reloaded_comes_from_the_store",
-        hint="was not loaded with MLflow",
-        swap={"reload": (LOAD, "model")},
-    ),
-    Mistake(
-        "the model was looked for under the run, as in older courses",
-        caught_by="test_reloaded_comes_from_the_store",
-        hint="not in the run's own folder. A run was opened on the way: end it",
-        swap={"reload": ("model_info.model_uri", 'mlflow.get_artifact_uri("model")')},
-        error="No such artifact: 'model'",
-    ),
-    Mistake(
-        "an older model was loaded, from a URI that was written down",
-        caught_by="test_reloaded_comes_from_the_store",
-        hint="the model of another run than your newest",
-        before=(
-            "import mlflow\n"
-            "from sklearn.linear_model import LinearRegression\n"
-            'with mlflow.start_run(run_name="older"):\n'
-            "    older = mlflow.sklearn.log_model(\n"
-            "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-            '        name="model", pip_requirements=["scikit-learn"]\n'
-            "    ).model_uri"
-        ),
-        swap={"reload": ("model_info.model_uri", "older")},
-    ),
-    Mistake(
-        "the model was loaded as a scikit-learn model",
-        caught_by="test_reloaded_comes_from_the_store",
-        hint="call mlflow.pyfunc.load_model(model_info.model_uri)",
-        swap={"reload": ("mlflow.pyfunc.load_model", "mlflow.sklearn.load_model")},
-        error='Model does not have the "sklearn" flavor',
-    ),
-    Mistake(
-        "the old predictions were taken instead of new ones",
-        caught_by="test_it_predicts_what_the_fitted_model_did",
-        hint="under a second name",
-        swap={"reload": (PREDICT, "predictions")},
-    ),
-    Mistake(
-        "the model predicted for the training part",
-        caught_by="test_it_predicts_what_the_fitted_model_did",
-        hint="has 1199 figures, and there are 400 test wines",
-        swap={"reload": (PREDICT, "reloaded.predict(X_train)")},
-        error="inconsistent numbers of samples",
-    ),
-    Mistake(
-        "the predictions were rounded",
-        caught_by="test_it_predicts_what_the_fitted_model_did",
-        hint="round nothing",
-        swap={"reload": (PREDICT, f"{PREDICT}.round(4)")},
-    ),
-    Mistake(
-        "the measurements were made whole numbers, which the signature refuses",
-        caught_by="test_it_predicts_what_the_fitted_model_did",
-        hint="let `reloaded` predict for X_test",
-        swap={"reload": (PREDICT, 'reloaded.predict(X_test.astype("int64"))')},
-        error="Can not safely convert int64 to float64",
-    ),
-    Mistake(
-        "the metrics are those of the training part",
-        caught_by="test_the_metrics_came_out_again",
-        hint="figures of the training part",
-        swap={"reload": (EVALUATE, "eval_metrics(y_train, reloaded.predict(X_train))")},
-    ),
-    Mistake(
-        "predictions and truth changed places",
-        caught_by="test_the_metrics_came_out_again",
-        hint="the true values first",
-        swap={"reload": (EVALUATE, "eval_metrics(reloaded_predictions, y_test)")},
-    ),
-    Mistake(
-        "the metrics were rounded",
-        caught_by="test_the_metrics_came_out_again",
-        hint="round nothing",
-        swap={
-            "reload": (
-                EVALUATE,
-                f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}",
-            )
-        },
-    ),
-    Mistake(
-        "the model's code reads a file of the notebook's folder, and not the artifact",
-        caught_by="test_a_fresh_process_says_the_same",
-        hint="a fresh process could not use the model",
-        swap={
-            "model-code": ('context.artifacts["sklearn_model"]', '"../output/sklearn_model.joblib"')
-        },
-    ),
-]

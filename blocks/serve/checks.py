@@ -3,7 +3,8 @@
 import json
 from contextlib import contextmanager, suppress
 
-from winelab.checks.authoring import Mistake, close
+from winelab.checks.authoring import after, catches, put, remove, swap
+from winelab.checks.comparing import close
 
 NAME = "wine-quality-elasticnet"
 FILE = "service.json"
@@ -135,11 +136,97 @@ def _reply(path, kind, body):
     return 200, {"predictions": (table["alcohol"] / 3).tolist()}, len(table)
 
 
+# The function alone, without a server to try it on.
+ONLY = (remove("serve"), remove("show-service"))
+MADE_UP = 'answers = {"python": predictions.tolist(), "curl": predictions.tolist()}\n'
+LOG = 'client.log_dict(champion.run_id, answers, "service.json")\n'
+
+
+@catches(
+    "the server was started without --env-manager local",
+    swap("serve", ', "--env-manager", "local"', ""),
+    hint="no answers of a server are on the champion's run yet",
+    error="the server ended before it answered; read why in",
+    environment={"PATH": "/nowhere"},
+)
+@catches(
+    "the answers were logged on the newest run",
+    swap("serve", "champion.run_id", "model_info.run_id"),
+    hint="log it on champion.run_id",
+)
+@catches(
+    "the function was written, and no server was ever started",
+    *ONLY,
+    hint="ask it inside the `with`",
+)
+@catches(
+    "the answers do not say when they were asked for",
+    *ONLY,
+    put("serve", MADE_UP + LOG),
+    hint='answers["asked"] = time.time()',
+)
+@catches(
+    "a model was trained after the server was asked",
+    *ONLY,
+    put("serve", f"{MADE_UP}answers['asked'] = time.time()\n{LOG}"),
+    after("time.sleep(0.01)\nwith mlflow.start_run():\n    pass"),
+    hint="of an earlier try",
+)
 def test_service_json_is_of_this_try(client, run):
     "service.json is on the champion's run, and was written in this try"
     _answers(client, run)
 
 
+@catches(
+    "the wines were sent in the form of MLflow 1",
+    swap("interview", '{"dataframe_split": wines.to_dict("split")}', 'wines.to_dict("split")'),
+    hint="the server was sent another form",
+    error="KeyError: 'predictions'",
+)
+@catches(
+    "curl was never asked: its answer is a copy of Python's",
+    *ONLY,
+    swap(
+        "interview",
+        "subprocess.run(curl, input=body, capture_output=True, text=True, check=True).stdout",
+        "requests.post(url, body, headers=header, timeout=60).text",
+    ),
+    hint="did not send all wines by curl",
+)
+@catches(
+    "the address stands in the function, and not the one that it was given",
+    *ONLY,
+    swap("interview", 'f"{address}/invocations"', '"http://127.0.0.1:9/invocations"'),
+    hint="address + /invocations",
+)
+@catches(
+    "the header that says JSON was forgotten",
+    *ONLY,
+    swap("interview", '{"Content-Type": "application/json"}', "{}"),
+    hint="the server was sent no JSON type",
+)
+@catches(
+    "a refusal was turned into an error",
+    *ONLY,
+    swap("interview", "answers[name] = [", "refusal.raise_for_status()\n        answers[name] = ["),
+    hint="it is an answer, not an error",
+)
+@catches(
+    "the malformed body is JSON after all",
+    *ONLY,
+    swap("interview", '"wine"', "'\"wine\"'"),
+    hint="a body that is no JSON",
+)
+@catches(
+    "the answers were rounded",
+    *ONLY,
+    swap(
+        "interview",
+        "return answers",
+        'answers["python"] = [round(value, 3) for value in answers["python"]]\n    return answers',
+    ),
+    hint="round nothing",
+)
 def test_interview_asks_by_python_and_by_curl(namespace):
     "interview asks any server at any address, by Python and by curl"
     from winelab.tracking.store import environment
@@ -185,6 +272,11 @@ def test_interview_asks_by_python_and_by_curl(namespace):
         )
 
 
+@catches(
+    "a version number was served, and the champion is another version",
+    swap("serve", "@champion", "/1"),
+    hint="away from what the champion says",
+)
 def test_the_answers_are_the_champions(client, run, namespace):
     "all 400 answers, to Python and to curl, are what the champion says here, to 1e-12"
     answers = _answers(client, run)
@@ -205,6 +297,12 @@ def test_the_answers_are_the_champions(client, run, namespace):
         )
 
 
+@catches(
+    "the true qualities are a column, which log_dict writes as a text",
+    *ONLY,
+    put("serve", f"{MADE_UP}answers |= {{'asked': time.time(), 'judged': tables[3]}}\n{LOG}"),
+    hint="tables[3].to_list()",
+)
 def test_the_figures_beside_them_are_right(client, run, namespace):
     '"difference" and "judged" are right'
     answers = _answers(client, run)
@@ -228,6 +326,12 @@ def test_the_figures_beside_them_are_right(client, run, namespace):
     )
 
 
+@catches(
+    "the predictions made here were logged as the server's answers",
+    *ONLY,
+    put("serve", f"{MADE_UP}answers['asked'] = time.time()\n{LOG}"),
+    hint="must be a list of two",
+)
 def test_wrong_bodies_were_refused(client, run):
     "the malformed body and the missing column were refused with 4xx, and with a reason"
     answers = _answers(client, run)
@@ -249,6 +353,15 @@ def test_wrong_bodies_were_refused(client, run):
         )
 
 
+# A stand-in for a server, which ends by itself.
+@catches(
+    "a server was started by hand, and nobody stopped it",
+    after(
+        "nap = [sys.executable, '-c', 'import time; time.sleep(20)', 'mlflow models serve']\n"
+        "left = subprocess.Popen(nap)"
+    ),
+    hint="start it with `with serving",
+)
 def test_no_server_is_left(client, run):
     "the server has been stopped, and no process of it is left"
     _answers(client, run)
@@ -264,142 +377,3 @@ def test_no_server_is_left(client, run):
         f"a server still runs (process {', '.join(left)}): start it with `with serving(...) as "
         "address:`, which stops it. Restart the kernel to end the one that was left."
     )
-
-
-# The function alone, without a server to try it on.
-ONLY = {"serve": "", "show-service": ""}
-MADE_UP = 'answers = {"python": predictions.tolist(), "curl": predictions.tolist()}\n'
-LOG = 'client.log_dict(champion.run_id, answers, "service.json")\n'
-
-MISTAKES = [
-    Mistake(
-        "the server was started without --env-manager local",
-        caught_by="test_service_json_is_of_this_try",
-        hint="no answers of a server are on the champion's run yet",
-        swap={"serve": (', "--env-manager", "local"', "")},
-        environment={"PATH": "/nowhere"},
-        error="the server ended before it answered; read why in",
-    ),
-    Mistake(
-        "a version number was served, and the champion is another version",
-        caught_by="test_the_answers_are_the_champions",
-        hint="away from what the champion says",
-        swap={"serve": ("@champion", "/1")},
-    ),
-    Mistake(
-        "the answers were logged on the newest run",
-        caught_by="test_service_json_is_of_this_try",
-        hint="log it on champion.run_id",
-        swap={"serve": ("champion.run_id", "model_info.run_id")},
-    ),
-    Mistake(
-        "the wines were sent in the form of MLflow 1",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="the server was sent another form",
-        swap={
-            "interview": ('{"dataframe_split": wines.to_dict("split")}', 'wines.to_dict("split")')
-        },
-        error="KeyError: 'predictions'",
-    ),
-    Mistake(
-        "a server was started by hand, and nobody stopped it",
-        caught_by="test_no_server_is_left",
-        hint="start it with `with serving",
-        # A stand-in for a server, which ends by itself.
-        after="nap = [sys.executable, '-c', 'import time; time.sleep(20)', 'mlflow models serve']\n"
-        "left = subprocess.Popen(nap)",
-    ),
-    Mistake(
-        "the function was written, and no server was ever started",
-        caught_by="test_service_json_is_of_this_try",
-        hint="ask it inside the `with`",
-        code=ONLY,
-    ),
-    Mistake(
-        "the answers do not say when they were asked for",
-        caught_by="test_service_json_is_of_this_try",
-        hint='answers["asked"] = time.time()',
-        code={**ONLY, "serve": MADE_UP + LOG},
-    ),
-    Mistake(
-        "a model was trained after the server was asked",
-        caught_by="test_service_json_is_of_this_try",
-        hint="of an earlier try",
-        code={**ONLY, "serve": f"{MADE_UP}answers['asked'] = time.time()\n{LOG}"},
-        after="time.sleep(0.01)\nwith mlflow.start_run():\n    pass",
-    ),
-    Mistake(
-        "the predictions made here were logged as the server's answers",
-        caught_by="test_wrong_bodies_were_refused",
-        hint="must be a list of two",
-        code={**ONLY, "serve": f"{MADE_UP}answers['asked'] = time.time()\n{LOG}"},
-    ),
-    Mistake(
-        "the true qualities are a column, which log_dict writes as a text",
-        caught_by="test_the_figures_beside_them_are_right",
-        hint="tables[3].to_list()",
-        code={
-            **ONLY,
-            "serve": f"{MADE_UP}answers |= {{'asked': time.time(), 'judged': tables[3]}}\n{LOG}",
-        },
-    ),
-    Mistake(
-        "curl was never asked: its answer is a copy of Python's",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="did not send all wines by curl",
-        swap={
-            "interview": (
-                "subprocess.run(curl, input=body, capture_output=True, text=True, check=True)"
-                ".stdout",
-                "requests.post(url, body, headers=header, timeout=60).text",
-            )
-        },
-        code=ONLY,
-    ),
-    Mistake(
-        "the address stands in the function, and not the one that it was given",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="address + /invocations",
-        swap={"interview": ('f"{address}/invocations"', '"http://127.0.0.1:9/invocations"')},
-        code=ONLY,
-    ),
-    Mistake(
-        "the header that says JSON was forgotten",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="the server was sent no JSON type",
-        swap={"interview": ('{"Content-Type": "application/json"}', "{}")},
-        code=ONLY,
-    ),
-    Mistake(
-        "a refusal was turned into an error",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="it is an answer, not an error",
-        swap={
-            "interview": (
-                "answers[name] = [",
-                "refusal.raise_for_status()\n        answers[name] = [",
-            )
-        },
-        code=ONLY,
-    ),
-    Mistake(
-        "the malformed body is JSON after all",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="a body that is no JSON",
-        swap={"interview": ('"wine"', "'\"wine\"'")},
-        code=ONLY,
-    ),
-    Mistake(
-        "the answers were rounded",
-        caught_by="test_interview_asks_by_python_and_by_curl",
-        hint="round nothing",
-        swap={
-            "interview": (
-                "return answers",
-                'answers["python"] = [round(value, 3) for value in answers["python"]]\n'
-                "    return answers",
-            )
-        },
-        code=ONLY,
-    ),
-]

@@ -3,7 +3,8 @@
 import os
 from contextlib import closing, suppress
 
-from winelab.checks.authoring import Mistake, close, given
+from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap, twice
+from winelab.checks.comparing import close
 
 NAME = "wine-server"
 
@@ -27,11 +28,19 @@ def _servers_left():
     return left
 
 
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+# The experiment is one that an earlier try has made in the right way.
+@catches(
+    "the server was started, and MLflow was not told",
+    put("experiment", 'experiment = mlflow.set_experiment("wine-quality")'),
+    swap("tracking-uri", "address", "database"),
+    hint="mlflow.set_tracking_uri(address)",
+)
 def test_the_run_was_sent_to_a_server(namespace):
     "the run was sent to a server, not written into a file"
     address, named = namespace["tracking_uri"], _named_server()
@@ -45,6 +54,26 @@ def test_the_run_was_sent_to_a_server(namespace):
     )
 
 
+@catches(
+    "the old experiment was used, whose place was fixed without a server",
+    swap("experiment", "wine-server", "wine-quality"),
+    before('import mlflow\nmlflow.set_experiment("wine-quality")'),
+    hint='call mlflow.set_experiment("wine-server")',
+)
+@catches(
+    "the experiment was made before the server was there",
+    before('import mlflow\nmlflow.set_experiment("wine-server")'),
+    hint="rename_experiment",
+)
+@catches(
+    "the environment names a server that is not there",
+    hint="Nothing answers at http://127.0.0.1:9",
+    error="Connection refused",
+    environment={
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    },
+)
 def test_the_experiment_was_made_by_a_server(run, client):
     'the run is in "wine-server", an experiment that a server has made'
     experiment = client.get_experiment(run.info.experiment_id)
@@ -60,6 +89,17 @@ def test_the_experiment_was_made_by_a_server(run, client):
     )
 
 
+@catches(
+    "the server was stopped, and MLflow still asks it",
+    put("stop", "stop_server(server)"),
+    hint="Nothing answers at http://127.0.0.1",
+)
+@catches(
+    "the server got a database of its own, not the one that was named",
+    put("stop", "stop_server(server)\nmlflow.set_tracking_uri(f'sqlite:///{store}2')"),
+    swap("server", "start_server(database,", 'start_server(f"sqlite:///{store}2",'),
+    hint="the database that `database` names",
+)
 def test_the_run_is_in_the_servers_database(run, namespace):
     "the run and its figures are in the server's database"
     from winelab.tracking.store import sqlite_file
@@ -95,6 +135,12 @@ def test_the_run_is_in_the_servers_database(run, namespace):
         )
 
 
+@catches(
+    "the old experiment was used: the model's files went past the server",
+    swap("experiment", "wine-server", "wine-quality"),
+    before('import mlflow\nmlflow.set_experiment("wine-quality")'),
+    hint="past the server",
+)
 def test_the_model_went_through_the_server(logged_model, namespace):
     "the model's files are where the server keeps artifacts"
     place = logged_model.artifact_location
@@ -115,6 +161,10 @@ def test_the_model_went_through_the_server(logged_model, namespace):
     )
 
 
+@catches("the server was never stopped", remove("stop"), hint="call stop_server(server)")
+@catches(
+    "the cell that starts the server was run twice", twice("store"), hint="`server` has lost it"
+)
 def test_the_server_is_stopped(namespace):
     "the server that was started here has been stopped"
     import mlflow
@@ -138,76 +188,3 @@ def test_the_server_is_stopped(namespace):
         "MLflow is still set to the server that has gone: call mlflow.set_tracking_uri(database) "
         "after stop_server."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the server was started, and MLflow was not told",
-        caught_by="test_the_run_was_sent_to_a_server",
-        hint="mlflow.set_tracking_uri(address)",
-        swap={"tracking-uri": ("address", "database")},
-        # The experiment is one that an earlier try has made in the right way.
-        code={"experiment": 'experiment = mlflow.set_experiment("wine-quality")'},
-    ),
-    Mistake(
-        "the old experiment was used, whose place was fixed without a server",
-        caught_by="test_the_experiment_was_made_by_a_server",
-        hint='call mlflow.set_experiment("wine-server")',
-        before='import mlflow\nmlflow.set_experiment("wine-quality")',
-        swap={"experiment": ("wine-server", "wine-quality")},
-    ),
-    Mistake(
-        "the old experiment was used: the model's files went past the server",
-        caught_by="test_the_model_went_through_the_server",
-        hint="past the server",
-        before='import mlflow\nmlflow.set_experiment("wine-quality")',
-        swap={"experiment": ("wine-server", "wine-quality")},
-    ),
-    Mistake(
-        "the experiment was made before the server was there",
-        caught_by="test_the_experiment_was_made_by_a_server",
-        hint="rename_experiment",
-        before='import mlflow\nmlflow.set_experiment("wine-server")',
-    ),
-    Mistake(
-        "the server was never stopped",
-        caught_by="test_the_server_is_stopped",
-        hint="call stop_server(server)",
-        code={"stop": ""},
-    ),
-    Mistake(
-        "the cell that starts the server was run twice",
-        caught_by="test_the_server_is_stopped",
-        hint="`server` has lost it",
-        twice="store",
-    ),
-    Mistake(
-        "the server was stopped, and MLflow still asks it",
-        caught_by="test_the_run_is_in_the_servers_database",
-        hint="Nothing answers at http://127.0.0.1",
-        code={"stop": "stop_server(server)"},
-    ),
-    Mistake(
-        "the server got a database of its own, not the one that was named",
-        caught_by="test_the_run_is_in_the_servers_database",
-        hint="the database that `database` names",
-        swap={"server": ("start_server(database,", 'start_server(f"sqlite:///{store}2",')},
-        code={"stop": "stop_server(server)\nmlflow.set_tracking_uri(f'sqlite:///{store}2')"},
-    ),
-    Mistake(
-        "the environment names a server that is not there",
-        caught_by="test_the_experiment_was_made_by_a_server",
-        hint="Nothing answers at http://127.0.0.1:9",
-        environment={
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        },
-        error="Connection refused",
-    ),
-]

@@ -1,13 +1,38 @@
 """The run carries two tags, and a search finds it by one of them."""
 
-from winelab.checks.authoring import Mistake, given
+from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap, twice
 
 
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
 def test_a_run_finished(run):
     "a run finished"
 
 
+@catches(
+    "the tags were logged as params",
+    swap("set-tags", "set_tags", "log_params"),
+    hint="call mlflow.set_tags, not log_params",
+    error="None of [Index(",
+)
+@catches(
+    "set_tags stands after the run, which opens another one",
+    remove("set-tags"),
+    put("show", 'mlflow.set_tags({"family": "linear", "table": data_file.name})'),
+    hint="Call mlflow.end_run() once",
+    error="['metrics.rmse'] not in index",
+)
+@catches(
+    "the whole path became the tag, as a text, without a word",
+    swap("set-tags", "data_file.name", "data_file"),
+    hint="the name of the file alone",
+)
+@catches(
+    "another name for the tag than the one asked for",
+    swap("set-tags", '"family"', '"mlflow.family"'),
+    hint="no tag called family",
+    error="None of [Index(",
+)
 def test_the_tags_are_on_the_run(run, runs, namespace):
     "the run has the tags family and table"
     alone = [r for r in runs if r.info.status == "RUNNING" and "family" in r.data.tags]
@@ -33,6 +58,30 @@ def test_the_tags_are_on_the_run(run, runs, namespace):
         assert found == value, f'the tag {name} is "{found}", and should be "{value}".'
 
 
+@catches(
+    "the filter's value has no quotes of its own",
+    swap("search", "'linear'", "linear"),
+    hint="its value stands in quotes",
+    error="Parameter value is either not quoted or unidentified quote types",
+)
+@catches(
+    "the filter does not say that family is a tag",
+    swap("search", "tags.family =", "family ="),
+    hint="the tag is tags.family",
+    error="Invalid attribute key 'family' specified",
+)
+@catches(
+    "the filter's value is written with a capital letter",
+    swap("search", "'linear'", "'Linear'"),
+    hint="letter by letter",
+    error="None of [Index(",
+)
+@catches(
+    "the training was run twice, and all runs with the tag were kept",
+    swap("search", ", max_results=1", ""),
+    twice("train"),
+    hint="max_results=1",
+)
 def test_the_search_finds_one_run(namespace):
     "`found` is a table with one run"
     found = namespace.get("found")
@@ -53,6 +102,14 @@ def test_the_search_finds_one_run(namespace):
     )
 
 
+@catches(
+    "a new training, and the search not run again",
+    after(
+        "with mlflow.start_run():\n"
+        '    mlflow.set_tags({"family": "linear", "table": data_file.name})'
+    ),
+    hint="run the last cell again",
+)
 def test_it_is_this_run(namespace, run):
     "the run it found is the newest one of this notebook or script"
     found = namespace.get("found")
@@ -64,80 +121,3 @@ def test_it_is_this_run(namespace, run):
         "`found` is an older run, or one of another experiment: run the last cell again, after "
         "the training, and let the search look into the active experiment."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "no cell has been run yet",
-        caught_by="test_a_run_finished",
-        hint="has made no run since it started",
-        skip=("*",),
-    ),
-    Mistake(
-        "the tags were logged as params",
-        caught_by="test_the_tags_are_on_the_run",
-        hint="call mlflow.set_tags, not log_params",
-        swap={"set-tags": ("set_tags", "log_params")},
-        error="None of [Index(",
-    ),
-    Mistake(
-        "set_tags stands after the run, which opens another one",
-        caught_by="test_the_tags_are_on_the_run",
-        hint="on a run of their own",
-        code={
-            "set-tags": "",
-            "show": 'mlflow.set_tags({"family": "linear", "table": data_file.name})',
-        },
-        error="['metrics.rmse'] not in index",
-    ),
-    Mistake(
-        "the whole path became the tag, as a text, without a word",
-        caught_by="test_the_tags_are_on_the_run",
-        hint="the name of the file alone",
-        swap={"set-tags": ("data_file.name", "data_file")},
-    ),
-    Mistake(
-        "another name for the tag than the one asked for",
-        caught_by="test_the_tags_are_on_the_run",
-        hint="no tag called family",
-        swap={"set-tags": ('"family"', '"mlflow.family"')},
-        error="None of [Index(",
-    ),
-    Mistake(
-        "the filter's value has no quotes of its own",
-        caught_by="test_the_search_finds_one_run",
-        hint="its value stands in quotes",
-        swap={"search": ("'linear'", "linear")},
-        error="Parameter value is either not quoted or unidentified quote types",
-    ),
-    Mistake(
-        "the filter does not say that family is a tag",
-        caught_by="test_the_search_finds_one_run",
-        hint="the tag is tags.family",
-        swap={"search": ("tags.family =", "family =")},
-        error="Invalid attribute key 'family' specified",
-    ),
-    Mistake(
-        "the filter's value is written with a capital letter",
-        caught_by="test_the_search_finds_one_run",
-        hint="letter by letter",
-        swap={"search": ("'linear'", "'Linear'")},
-        error="None of [Index(",
-    ),
-    Mistake(
-        "the training was run twice, and all runs with the tag were kept",
-        caught_by="test_the_search_finds_one_run",
-        hint="max_results=1",
-        swap={"search": (", max_results=1", "")},
-        twice="train",
-    ),
-    Mistake(
-        "a new training, and the search not run again",
-        caught_by="test_it_is_this_run",
-        hint="run the last cell again",
-        after=(
-            "with mlflow.start_run():\n"
-            '    mlflow.set_tags({"family": "linear", "table": data_file.name})'
-        ),
-    ),
-]

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath, PureWindowsPath
 
-from winelab.checks.authoring import Mistake
+from winelab.checks.authoring import after, catches, put, remove, swap
 from winelab.tracking.store import environment, sqlite_file
 
 
@@ -14,6 +14,16 @@ def _address_in_the_code():
         return mlflow.get_tracking_uri()
 
 
+@catches(
+    "the store was not named: the variable from `make lab` did the work",
+    remove("tracking-uri"),
+    hint="only named by the environment",
+)
+@catches(
+    "the store stands in the labs folder, where the UI does not look",
+    swap("tracking-uri", "(course /", "(Path.cwd() /"),
+    hint="the file mlflow.db in the course's folder",
+)
 def test_the_code_names_the_store(namespace):
     "the code itself names the store, not the program that started it"
     import mlflow
@@ -30,6 +40,25 @@ def test_the_code_names_the_store(namespace):
     )
 
 
+@catches(
+    "a relative address: another store in every folder",
+    put("tracking-uri", 'mlflow.set_tracking_uri("sqlite:///mlflow.db")'),
+    hint="depends on the folder you start in",
+)
+@catches(
+    "one slash too few, so that the path is a relative one",
+    swap("tracking-uri", "sqlite:///{store}", "sqlite://{store}"),
+    hint="depends on the folder you start in",
+)
+@catches(
+    "the store was named last, after the run",
+    remove("tracking-uri"),
+    after(
+        'store = (course / "mlflow.db").as_posix()\nmlflow.set_tracking_uri(f"sqlite:///{store}")'
+    ),
+    hint="name the store first",
+    environment={"MLFLOW_TRACKING_URI": ""},
+)
 def test_the_address_is_absolute(namespace):
     "the address is absolute: the same in every folder"
     address = _address_in_the_code()
@@ -47,6 +76,12 @@ def test_the_address_is_absolute(namespace):
     )
 
 
+@catches(
+    "a folder of files, as in older courses",
+    put("tracking-uri", 'mlflow.set_tracking_uri("./mlruns")'),
+    hint="folder of files",
+    error="maintenance mode",
+)
 def test_the_run_is_in_that_store(run, client, namespace):
     "the newest run is in that store, with its params and metrics"
     address = _address_in_the_code()
@@ -57,49 +92,3 @@ def test_the_run_is_in_that_store(run, client, namespace):
     assert run.data.params and run.data.metrics, (
         "the newest run is empty: run all cells again, from the top."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "the store was not named: the variable from `make lab` did the work",
-        caught_by="test_the_code_names_the_store",
-        hint="only named by the environment",
-        code={"tracking-uri": ""},
-    ),
-    Mistake(
-        "a relative address: another store in every folder",
-        caught_by="test_the_address_is_absolute",
-        hint="depends on the folder you start in",
-        code={"tracking-uri": 'mlflow.set_tracking_uri("sqlite:///mlflow.db")'},
-    ),
-    Mistake(
-        "a folder of files, as in older courses",
-        caught_by="test_the_run_is_in_that_store",
-        hint="folder of files",
-        code={"tracking-uri": 'mlflow.set_tracking_uri("./mlruns")'},
-        error="maintenance mode",
-    ),
-    Mistake(
-        "one slash too few, so that the path is a relative one",
-        caught_by="test_the_address_is_absolute",
-        hint="depends on the folder you start in",
-        swap={"tracking-uri": ("sqlite:///{store}", "sqlite://{store}")},
-    ),
-    Mistake(
-        "the store stands in the labs folder, where the UI does not look",
-        caught_by="test_the_code_names_the_store",
-        hint="the file mlflow.db in the course's folder",
-        swap={"tracking-uri": ("(course /", "(Path.cwd() /")},
-    ),
-    Mistake(
-        "the store was named last, after the run",
-        caught_by="test_the_address_is_absolute",
-        hint="name the store first",
-        code={"tracking-uri": ""},
-        environment={"MLFLOW_TRACKING_URI": ""},
-        after=(
-            'store = (course / "mlflow.db").as_posix()\n'
-            'mlflow.set_tracking_uri(f"sqlite:///{store}")'
-        ),
-    ),
-]

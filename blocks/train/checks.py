@@ -1,8 +1,18 @@
 """The table is read, split, learned from, and predicted."""
 
-from winelab.checks.authoring import Mistake, close
+from winelab.checks.authoring import catches, remove, swap
+from winelab.checks.comparing import close
 
 
+@catches(
+    "the separator was forgotten", swap("read", ', sep=";"', ""), hint='sep=";"', error="quality"
+)
+@catches(
+    "the notebook was started in another folder, so that the table is not found",
+    swap("course", "Path.cwd().parent", 'Path.cwd() / "elsewhere"'),
+    hint="no variable `wine`",
+    error="No such file or directory",
+)
 def test_the_table_is_read(namespace):
     "the table is read: 1,599 wines, twelve columns"
     wine = namespace["wine"]
@@ -14,6 +24,11 @@ def test_the_table_is_read(namespace):
     assert len(wine) == 1599, f"`wine` has {len(wine)} rows, the file 1,599: read it again."
 
 
+@catches(
+    "the quality was left among the features",
+    swap("split", 'wine.drop(columns="quality")', "wine"),
+    hint="still has the column it shall predict",
+)
 def test_a_quarter_is_kept_for_the_test(namespace):
     "400 wines are kept for the test, and the model cannot see their quality"
     X_train, X_test = namespace["X_train"], namespace["X_test"]
@@ -30,6 +45,11 @@ def test_a_quarter_is_kept_for_the_test(namespace):
     )
 
 
+@catches(
+    "random_state was forgotten in the split",
+    swap("split", ", random_state=42", ""),
+    hint="random_state=42",
+)
 def test_the_split_can_be_repeated(namespace):
     "the split is the same at every run"
     from sklearn.model_selection import train_test_split
@@ -42,6 +62,12 @@ def test_the_split_can_be_repeated(namespace):
     )
 
 
+@catches(
+    "the model learned from the test wines",
+    swap("fit", "(X_train, y_train)", "(X_test, y_test)"),
+    hint="model.fit(X_train, y_train)",
+)
+@catches("the model was never fitted", remove("fit"), hint="not fitted yet", error="not fitted")
 def test_the_model_is_fitted(model, namespace):
     "an ElasticNet with alpha 0.5 and l1_ratio 0.5 has learned from the training wines"
     assert type(model).__name__ == "ElasticNet", (
@@ -57,6 +83,11 @@ def test_the_model_is_fitted(model, namespace):
     )
 
 
+@catches(
+    "the training wines were predicted",
+    swap("predict", "X_test", "X_train"),
+    hint="predict for X_test",
+)
 def test_there_are_400_predictions(namespace, model):
     "400 predictions, one for each test wine"
     predictions = namespace["predictions"]
@@ -69,52 +100,3 @@ def test_there_are_400_predictions(namespace, model):
         "these predictions are not the model's: run predictions = model.predict(X_test) "
         "again, after the last fit."
     )
-
-
-MISTAKES = [
-    Mistake(
-        "the separator was forgotten",
-        caught_by="test_the_table_is_read",
-        hint='sep=";"',
-        swap={"read": (', sep=";"', "")},
-        error="quality",
-    ),
-    Mistake(
-        "the notebook was started in another folder, so that the table is not found",
-        caught_by="test_the_table_is_read",
-        hint="no variable `wine`",
-        swap={"course": ("Path.cwd().parent", 'Path.cwd() / "elsewhere"')},
-        error="No such file or directory",
-    ),
-    Mistake(
-        "random_state was forgotten in the split",
-        caught_by="test_the_split_can_be_repeated",
-        hint="random_state=42",
-        swap={"split": (", random_state=42", "")},
-    ),
-    Mistake(
-        "the quality was left among the features",
-        caught_by="test_a_quarter_is_kept_for_the_test",
-        hint="still has the column it shall predict",
-        swap={"split": ('wine.drop(columns="quality")', "wine")},
-    ),
-    Mistake(
-        "the model learned from the test wines",
-        caught_by="test_the_model_is_fitted",
-        hint="model.fit(X_train, y_train)",
-        swap={"fit": ("(X_train, y_train)", "(X_test, y_test)")},
-    ),
-    Mistake(
-        "the model was never fitted",
-        caught_by="test_the_model_is_fitted",
-        hint="not fitted yet",
-        code={"fit": ""},
-        error="not fitted",
-    ),
-    Mistake(
-        "the training wines were predicted",
-        caught_by="test_there_are_400_predictions",
-        hint="predict for X_test",
-        swap={"predict": ("X_test", "X_train")},
-    ),
-]

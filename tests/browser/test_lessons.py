@@ -22,7 +22,7 @@ from required import required_browser
 from winelab.checks.checking import checks_of
 from winelab.course.compose import solved_cells, unsolved_cells
 from winelab.course.source import Block, Course
-from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.mistakes import edited_cells
 from winelab.system.browser import chromium
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
     if mistake:
         (made,) = [one for one in checks.mistakes if one.what == mistake]
         assert not (made.twice or made.skip or made.before or made.after), "more than typing"
-        sources = mistaken_cells(whole, block, made)
+        sources = edited_cells(whole, block, made)
         wrong = dict(zip(right, sources, strict=True))
         change(lab, now, wrong)
         now = wrong

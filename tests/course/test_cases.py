@@ -12,6 +12,12 @@ from winelab.checks.checking import checks_of
 from winelab.course.source import Block
 from winelab.proof.cases import Case
 
+NOT_YET: dict[str, set[str]] = {
+    # By the name of a case, the blocks whose checks are not fair yet. This only gets shorter.
+    "names of another kind": set(),
+    "functions that do harm": set(),
+}
+
 
 def test_case(
     case: Case, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
@@ -19,6 +25,9 @@ def test_case(
     ahead = request.config.pluginmanager.get_plugin(CasesAhead.NAME)
     found, seconds = ahead.found[request.node.nodeid].result() if ahead else timed_reasons(case)
     record_property(SECONDS, seconds)
+    if case.block.name[3:] in NOT_YET.get(case.name, ()):
+        assert found, f"{case.name_in_full} holds: take the block out of NOT_YET."
+        return
     assert not found, f"{case.name_in_full}:\n" + "\n".join(found)
 
 

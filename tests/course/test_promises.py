@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from winelab.checks.checking import checks_of
 from winelab.core.paths import LABS, ROOT, SOLUTIONS
 from winelab.course.build import differences
 from winelab.course.compose import Sections, sections_after, sections_before
@@ -160,6 +161,17 @@ def test_stored_outputs_name_no_folder_of_the_machine(block: Block) -> None:
     text = re.sub(r'"image/png": "[^"]*"', "", text)
     assert str(ROOT) not in text and str(Path.home()) + "/" not in text
     assert not re.search(r"[/\\](tmp|temp|T)[/\\]", text), "a temporary folder is in the outputs"
+
+
+# --- P12: fair checks ---------------------------------------------------------------------------
+
+
+def test_a_block_has_at_least_three_other_right_ways(block: Block) -> None:
+    """Every check accepts them: that is compared in the block's cases."""
+    right_ways = checks_of(block.folder).right_ways
+    if not right_ways:
+        pytest.skip("the block has no RIGHT_WAYS yet")
+    assert len(right_ways) >= 3
 
 
 # --- P6: nothing unexplained -------------------------------------------------------------------

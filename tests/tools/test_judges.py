@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -30,6 +31,9 @@ caught = partial(
         (cases.passes, outcome("KeyError: 'a'", a=(True, "")), "KeyError"),
         (cases.passes, outcome(a=(True, ""), b=(False, "log it")), 'check "b!" fails: log it'),
         (cases.passes, Outcome(), "its checks did not run"),
+        (cases.is_fair, outcome(a=(True, "")), ""),
+        (cases.is_fair, outcome(a=(False, "log it")), 'check "a!" fails: log it'),
+        (cases.is_fair, replace(outcome(a=(True, "")), found=("it harms",)), "it harms"),
         (cases.is_untouched, outcome(a=(False, "do it")), ""),
         (cases.is_untouched, outcome(a=(True, ""), b=(False, "do it")), "passes before anything"),
         (caught, outcome("old words", a=(False, "call it")), ""),

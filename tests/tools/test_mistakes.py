@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tools.made_up import made_up
-from winelab.checks.authoring import Mistake
+from tools.made_up import made_up, write_block
+from winelab.checks.authoring import (
+    Edit,
+    Variant,
+    after,
+    before,
+    put,
+    remove,
+    skip,
+    skip_all,
+    split,
+    swap,
+    twice,
+)
+from winelab.checks.checking import load_checks
 from winelab.core.errors import CourseError
 from winelab.course.compose import solved_cells
 from winelab.course.source import Course
-from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.mistakes import edited_cells
 
 OUTLINE = """\
 [imports]
@@ -38,67 +50,99 @@ def course(tmp_path: Path) -> Course:
     return made_up(tmp_path, OUTLINE, CODE)
 
 
-def mistaken(course: Course, **what: Any) -> list[str]:
-    """The cells with this mistake in them."""
-    mistake = Mistake("a slip", caught_by="test_something", hint="mind it", **what)
-    return mistaken_cells(course, course.block(0), mistake)
+def edited(course: Course, *edits: Edit) -> list[str]:
+    """The cells after these edits."""
+    return edited_cells(course, course.block(0), Variant("a slip", edits))
 
 
 HEAD, TRAIN, SHOW = SOLUTION
 
 
-MADE: dict[str, tuple[dict[str, Any], list[str]]] = {
-    # The edit, and the cells that come of it.
+MADE: dict[str, tuple[tuple[Edit, ...], list[str]]] = {
+    # The edits, and the cells that come of them.
     "words are swapped": (
-        {"swap": {"log": ("log(1)", "log(2)"), "show": ("()", "(3)")}},
+        (swap("log", "log(1)", "log(2)"), swap("show", "()", "(3)")),
         [HEAD, "with run():\n    fit(x, x)\n    log(2)", "show(3)"],
     ),
     "a section is replaced, with its indentation": (
-        {"code": {"fit": "if x:\n    fit()"}},
+        (put("fit", "if x:\n    fit()"),),
         [HEAD, "with run():\n    if x:\n        fit()\n    log(1)", SHOW],
     ),
-    "no head, no indentation": ({"code": {"run": ""}}, [HEAD, "fit(x, x)\nlog(1)", SHOW]),
-    "a cell whose sections are gone": ({"code": {"show": ""}}, [HEAD, TRAIN]),
+    "no head, no indentation": ((remove("run"),), [HEAD, "fit(x, x)\nlog(1)", SHOW]),
+    "a cell whose sections are gone": ((remove("show"),), [HEAD, TRAIN]),
     "what was replaced is swapped": (
-        {"code": {"show": "show(1)"}, "swap": {"show": ("1", "2")}},
-        [HEAD, TRAIN, "show(2)"],
+        (put("show", "show(1)"), swap("show", "1", "2"), swap("show", "2", "3")),
+        [HEAD, TRAIN, "show(3)"],
     ),
-    "a cell runs twice": ({"twice": "train"}, [HEAD, TRAIN, TRAIN, SHOW]),
-    "cells are left out": ({"skip": ("imports", "result")}, [TRAIN]),
-    "all cells are left out": ({"skip": ("*",)}, []),
+    "a cell runs twice": ((twice("train"),), [HEAD, TRAIN, TRAIN, SHOW]),
+    "cells are left out": ((skip("imports", "result"),), [TRAIN]),
+    "all cells are left out": ((skip_all(),), []),
+    "all cells are left out, but for what happened before": (
+        (before("early()"), skip_all()),
+        ["early()"],
+    ),
     "code before and after": (
-        {"before": "early()", "after": "late()", "skip": ("train", "imports")},
+        (before("early()"), after("late()"), skip("train", "imports")),
         ["early()", SHOW, "late()"],
+    ),
+    "a cell is cut in two": (
+        (put("show", "show()\n\nshow(2)\nmore()"), split("result", "show(2)"), skip("train")),
+        [HEAD, "show()\n", "show(2)\nmore()"],
+    ),
+    "cells are edited after sections, whatever comes first": (
+        (twice("result"), swap("show", "()", "(1)")),
+        [HEAD, TRAIN, "show(1)", "show(1)"],
     ),
 }
 
 
 @pytest.mark.parametrize("what", MADE)
-def test_a_mistake_is_made_in_the_solution_which_stays_as_it_was(course: Course, what: str) -> None:
-    edit, cells = MADE[what]
-    assert mistaken(course, **edit) == cells
-    assert mistaken(course) == [cell.source for cell in solved_cells(course, 0)] == SOLUTION
+def test_edits_are_made_in_the_solution_which_stays_as_it_was(course: Course, what: str) -> None:
+    edits, cells = MADE[what]
+    assert edited(course, *edits) == cells
+    assert edited(course) == [cell.source for cell in solved_cells(course, 0)] == SOLUTION
 
 
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    # The edit, and what is said of it.
-    "words that are not there": ({"swap": {"log": ("log(9)", "x")}}, "log(9)"),
-    "words that stand twice": ({"swap": {"fit": ("x", "y")}}, "2 times"),
-    "swap in no section": ({"swap": {"nowhere": ("a", "b")}}, "nowhere"),
-    "code for no section": ({"code": {"nowhere": "a"}}, "nowhere"),
-    "no cell to run twice": ({"twice": "nowhere"}, "nowhere"),
-    "no cell to leave out": ({"skip": ("nowhere",)}, "nowhere"),
-    "a cell that is gone": ({"code": {"show": ""}, "skip": ("result",)}, "result"),
+REFUSED: dict[str, tuple[tuple[Edit, ...], str]] = {
+    # The edits, and what is said of them.
+    "words that are not there": ((swap("log", "log(9)", "x"),), "log(9)"),
+    "words that stand twice": ((swap("fit", "x", "y"),), "2 times"),
+    "swap in no section": ((swap("nowhere", "a", "b"),), "nowhere"),
+    "code for no section": ((put("nowhere", "a"),), "nowhere"),
+    "no cell to run twice": ((twice("nowhere"),), "nowhere"),
+    "no cell to leave out": ((skip("nowhere"),), "nowhere"),
+    "a cell that is gone": ((remove("show"), skip("result")), "result"),
+    "no line to cut a cell at": ((split("train", "fit"),), '0 lines of [train] begin with "fit"'),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_mistake_that_does_not_fit_the_solution_is_refused_by_its_name(
+def test_an_edit_that_does_not_fit_the_solution_is_refused_by_its_variants_name(
     course: Course, what: str
 ) -> None:
-    edit, words = REFUSED[what]
+    edits, words = REFUSED[what]
     with pytest.raises(CourseError) as caught:
-        mistaken(course, **edit)
+        edited(course, *edits)
     assert str(caught.value).startswith("block0/checks.py: ")
     assert "a slip" in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_checks_mistakes_are_those_above_it_from_the_top(tmp_path: Path) -> None:
+    text = (
+        "from winelab.checks.authoring import catches, given, right, skip_all\n\n"
+        "@catches('one', skip_all(), hint='a')\n@catches('two', hint='b', error='e')\n@given\n"
+        "def test_first(namespace):\n    'first'\n\n"
+        "@catches('three', hint='c', environment={'A': '1'})\n"
+        "def test_second(namespace):\n    'second'\n\n"
+        "RIGHT_WAYS = (right('otherwise'),)\n"
+    )
+    checks = load_checks(write_block(tmp_path, "00_made", checks=text) / "checks.py")
+    found = [(m.what, m.caught_by, m.hint, m.error, m.environment) for m in checks.mistakes]
+    assert found == [
+        ("one", "test_first", "a", "", {}),
+        ("two", "test_first", "b", "e", {}),
+        ("three", "test_second", "c", "", {"A": "1"}),
+    ]
+    assert [len(m.edits) for m in checks.mistakes] == [1, 0, 0]
+    assert [way.what for way in checks.right_ways] == ["otherwise"]

@@ -1,27 +1,20 @@
-"""What a block's checks.py is written with, beside plain functions and plain asserts."""
+"""What a block's checks.py is written with: which check catches what, and what else is right.
+
+Comparisons are in `comparing`, what the store holds in `looking`, and calls of a student's
+functions in `scratch`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-# For the blocks' checks.
-from winelab.core.mlflow_private import active_experiment_id as active_experiment_id
-from winelab.core.mlflow_private import autolog_is_off as autolog_is_off
-from winelab.core.mlflow_private import local_path as local_path
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-    from numpy.typing import ArrayLike
+from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., None])
-EVERY_CELL = ("*",)
-"""Of a mistake: every cell was skipped."""
+Sections = dict[str, str]
+"""The solution's sections by name, each with its code."""
+Cells = list[tuple[str, str]]
+"""The cells in the order in which they run: name and source. A name may stand there twice."""
 
 
 def given(check: F) -> F:
@@ -33,99 +26,175 @@ def given(check: F) -> F:
     return check
 
 
+# --- what differs from the solution ------------------------------------------------------------
+
+
+class DoesNotFit(Exception):
+    """An edit does not fit the solution; the message says why."""
+
+
 @dataclass(frozen=True)
-class Mistake:
-    """A mistake that learners make: a small edit of the solution, and the hint meant for it."""
+class Edit:
+    """A change of the solution: of its sections, or of the cells that are made of them.
+
+    Edits are made in the order in which they are written, those of sections first. Each changes
+    what it is given, or raises DoesNotFit.
+    """
+
+    of_sections: Callable[[Sections], None] | None = None
+    of_cells: Callable[[Cells], None] | None = None
+
+
+def swap(section: str, old: str, new: str) -> Edit:
+    """Replace `old`, which must stand exactly once in the section, by `new`."""
+
+    def edit(sections: Sections) -> None:
+        count = sections.get(section, "").count(old)
+        if count != 1:
+            raise DoesNotFit(f'{old!r} stands {count} times in "{section}"')
+        sections[section] = sections[section].replace(old, new)
+
+    return Edit(of_sections=edit)
+
+
+def put(section: str, code: str) -> Edit:
+    """Replace all code of a section; "" takes the section away."""
+
+    def edit(sections: Sections) -> None:
+        if section not in sections:
+            raise DoesNotFit(f'there is no section "{section}" to replace')
+        sections[section] = code
+
+    return Edit(of_sections=edit)
+
+
+def remove(section: str) -> Edit:
+    """Take a section away."""
+    return put(section, "")
+
+
+def skip(*cells: str) -> Edit:
+    """Leave cells out, by name."""
+
+    def edit(run: Cells) -> None:
+        for cell in cells:
+            del run[_place(run, cell)]
+
+    return Edit(of_cells=edit)
+
+
+def skip_all() -> Edit:
+    """Leave every cell out. What `before` and `after` add still runs."""
+
+    def edit(run: Cells) -> None:
+        run[:] = [(name, source) for name, source in run if not name]
+
+    return Edit(of_cells=edit)
+
+
+def twice(cell: str) -> Edit:
+    """Run a cell twice in a row."""
+
+    def edit(run: Cells) -> None:
+        at = _place(run, cell)
+        run.insert(at, run[at])
+
+    return Edit(of_cells=edit)
+
+
+def split(cell: str, before_line: str) -> Edit:
+    """Cut a cell in two, above the line that begins with `before_line`.
+
+    Both parts must be whole statements: the line stands at the margin.
+    """
+
+    def edit(run: Cells) -> None:
+        at = _place(run, cell)
+        lines = run[at][1].split("\n")
+        found = [number for number, line in enumerate(lines) if line.startswith(before_line)]
+        if len(found) != 1:
+            raise DoesNotFit(f'{len(found)} lines of [{cell}] begin with "{before_line}"')
+        first, second = "\n".join(lines[: found[0]]), "\n".join(lines[found[0] :])
+        run[at : at + 1] = [(cell, first), (cell, second)]
+
+    return Edit(of_cells=edit)
+
+
+def before(code: str) -> Edit:
+    """Run code before the first cell: what happened earlier."""
+    return Edit(of_cells=lambda run: run.insert(0, ("", code)))
+
+
+def after(code: str) -> Edit:
+    """Run code after the last cell, before the check."""
+    return Edit(of_cells=lambda run: run.append(("", code)))
+
+
+def _place(run: Cells, cell: str) -> int:
+    names = [name for name, _ in run]
+    if cell not in names:
+        raise DoesNotFit(f"there is no cell [{cell}]")
+    return names.index(cell)
+
+
+# --- mistakes, and other right ways ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A notebook that differs from the solution."""
 
     what: str
     """What the learner did, for the report."""
-    caught_by: str
-    """The name of the check that must fail."""
-    hint: str
-    """Words of the hint that the learner must read then."""
-    swap: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Section to (old, new): `old` stands exactly once in it, and becomes `new`."""
-    code: Mapping[str, str] = field(default_factory=dict)
-    """Section to the code that stands there instead ("" takes it away)."""
-    twice: str = ""
-    """The cell that is run twice."""
-    skip: tuple[str, ...] = ()
-    """The cells that are not run; `("*",)` for all of them."""
-    before: str = ""
-    """Code that runs before the first cell: what happened earlier."""
-    after: str = ""
-    """Code that runs after the last cell, before the check."""
-    error: str = ""
-    """Words of the error that the learner sees, where there is one."""
+    edits: tuple[Edit, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that differ; an empty value takes one away."""
 
 
-def close(one: float, other: float, tolerance: float = 1e-9) -> bool:
-    """Return whether two numbers agree to `tolerance`, absolute or relative, whichever is wider."""
-    return abs(one - other) <= tolerance * max(1.0, abs(one), abs(other))
+@dataclass(frozen=True)
+class Mistake(Variant):
+    """A mistake that learners make, and the hint meant for it."""
+
+    caught_by: str = ""
+    """The name of the check that must fail."""
+    hint: str = ""
+    """Words of the hint that the learner must read then."""
+    error: str = ""
+    """Words of the error that the learner sees, where there is one."""
 
 
-def newest_try(runs: list[Run]) -> list[Run]:
-    """Return those of `runs`, newest first, that the newest execution of a cell or script made.
-
-    Of any status: unlike the fixture `attempt`, which goes by the newest run that finished.
-    """
-    from winelab.tracking.run_tags import same_try
-
-    return same_try(runs, runs[0]) if runs else []
-
-
-@contextmanager
-def scratch_store() -> Iterator[MlflowClient]:
-    """Yield a client of an empty store of its own, to call a student's function on.
-
-    Meanwhile it is also the store of MLflow's other calls, so that a function which asks `mlflow`
-    instead of the client cannot write into the student's store.
-    """
-    import mlflow
-
-    from winelab.tracking.workspace import clean_store
-
-    before = mlflow.get_tracking_uri()
-    with clean_store() as file:
-        uri = f"sqlite:///{file.as_posix()}"
-        mlflow.set_tracking_uri(uri)
-        try:
-            yield mlflow.MlflowClient(uri, registry_uri=uri)
-        finally:
-            mlflow.set_tracking_uri(before)
-
-
-def model_folder(uri: str) -> Path:
-    """Return the folder with the files of the logged model at `uri`, as MLflow keeps them."""
-    import mlflow
-
-    return Path(mlflow.artifacts.download_artifacts(uri))
-
-
-def required_packages(uri: str) -> set[str]:
-    """Return the names in the requirements.txt of the model at `uri`, in small letters."""
-    lines = (model_folder(uri) / "requirements.txt").read_text(encoding="utf-8").split("\n")
-    return {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
-
-
-def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Return RMSE, MAE and R2 by their definitions, with numpy alone, to compare a student's with.
+def catches(
+    what: str,
+    *edits: Edit,
+    hint: str,
+    error: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Callable[[F], F]:
+    """Say of a check that it catches a mistake. Put one decorator for each above the check.
 
     Args:
-        actual: the true values, shape (n,) or (n, 1).
-        predicted: as many predictions, in the same order and unit.
-
-    Returns "rmse" and "mae" in the unit of the values, and "r2" without one: 1 minus the sum of
-    squared errors over the sum of squared distances from the mean of `actual`.
+        what: what the learner did; no other mistake of the block has the same words.
+        edits: what makes the mistake of the solution.
+        hint: words of the hint that the learner must read then.
+        error: words of the error that the learner sees first, where there is one.
+        environment: variables that differ; an empty value takes one away.
     """
-    import numpy as np
 
-    truth = np.ravel(np.asarray(actual, dtype=float))
-    error = truth - np.ravel(np.asarray(predicted, dtype=float))
-    return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": float(1 - np.sum(error**2) / np.sum((truth - truth.mean()) ** 2)),
-    }
+    def decorate(check: F) -> F:
+        made = Mistake(what, edits, environment or {}, check.__name__, hint, error)
+        # Python applies the lowest decorator first; the list reads from the top.
+        check.mistakes = (made, *getattr(check, "mistakes", ()))  # type: ignore[attr-defined]
+        return check
+
+    return decorate
+
+
+def right(what: str, *edits: Edit, environment: Mapping[str, str] | None = None) -> Variant:
+    """Return another right way, for RIGHT_WAYS: every check of the block must accept it.
+
+    Args:
+        what: what is done differently.
+        edits: what makes it of the solution.
+        environment: variables that differ; an empty value takes one away.
+    """
+    return Variant(what, edits, environment or {})

@@ -6,18 +6,26 @@ import ast
 import inspect
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from winelab.checks.authoring import Mistake
-from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext
+from winelab.checks.authoring import Mistake, Variant
+from winelab.checks.comparing import kind, listed
+from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Namespace
+from winelab.checks.looking import trouble
 from winelab.checks.report import Report, Verdict
+from winelab.core.console import shortened
 from winelab.core.errors import CourseError, Missing, fail
 from winelab.core.order import find_one, read_order
 from winelab.tracking import store
+from winelab.tracking.run_tags import block_slug, source_name
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 UNFILLED = "WINELAB_UNFILLED"
 """Set where `make outputs` runs: what a check shows is kept with references for numbers."""
@@ -27,10 +35,15 @@ UNFILLED = "WINELAB_UNFILLED"
 
 @dataclass(frozen=True)
 class Checks:
-    """What a checks.py holds: its check functions in order, and the mistakes to catch."""
+    """What a checks.py holds: its check functions in order, and the other right ways to accept."""
 
     functions: tuple[Callable[..., None], ...]
-    mistakes: tuple[Mistake, ...] = ()
+    right_ways: tuple[Variant, ...] = ()
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Return the mistakes to catch, in the order of the checks that catch them."""
+        return tuple(m for function in self.functions for m in getattr(function, "mistakes", ()))
 
     @property
     def subject(self) -> str:
@@ -74,7 +87,8 @@ def load_checks(path: Path) -> Checks:
             raise refuse(node.lineno, "the assert has no message; it is the student's hint.")
     names: dict[str, Any] = {"__name__": f"checks of {path.parent.name}", "__file__": str(path)}
     exec(compile(tree, str(path), "exec"), names)
-    return Checks(tuple(names[check.name] for check in checks), tuple(names.get("MISTAKES", ())))
+    functions = tuple(names[check.name] for check in checks)
+    return Checks(functions, tuple(names.get("RIGHT_WAYS", ())))
 
 
 def source_text(path: Path) -> str:
@@ -104,8 +118,11 @@ def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def _verdict(function: Callable[..., None], context: CheckContext) -> Verdict:
+def verdict_of(function: Callable[..., None], context: CheckContext) -> Verdict:
+    """Return what one check says. Never raises, whatever the check or the student's code does."""
     hint = ""
+    variables: Namespace = context.get("namespace")
+    variables.read.clear()
     try:
         with store.environment(**store.IMPATIENT):
             function(**{name: context.get(name) for name in _fixtures_of(function)})
@@ -114,7 +131,7 @@ def _verdict(function: Callable[..., None], context: CheckContext) -> Verdict:
         hint = str(error).strip() or _explain(error)
     # A function of the student's may call exit().
     except (Exception, SystemExit) as error:
-        hint = _explain(error)
+        hint = _explain(error, variables.read)
     return verdict_on(function, " ".join(hint.split()))
 
 
@@ -124,11 +141,27 @@ def verdict_on(function: Callable[..., None], hint: str = "") -> Verdict:
     return Verdict(function.__name__, line, not hint, hint, getattr(function, "given", False))
 
 
-def _explain(error: BaseException) -> str:
+def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str:
+    """Word an error that no check foresaw.
+
+    Args:
+        error: what ended the check.
+        read: the student's variables that the check has read.
+    """
     asked_the_store = ("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests")
     if isinstance(error, Exception) and type(error).__module__.startswith(asked_the_store):
-        return store.explain(error)
-    return f"this could not be looked at ({type(error).__name__}: {_first_line(str(error))})."
+        found = store.known_trouble(error)
+        # Where a name holds something else, the store was asked for something that cannot be.
+        if found or not read:
+            return found or store.explain(error)
+    if read:
+        held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
+        return (
+            f"a name does not hold what the lesson puts there: {listed(held[-4:])}. Run the cells "
+            "again from the top, and give no other thing one of these names."
+        )
+    said = f": {shortened(str(error))}" if str(error) else ""
+    return f"this could not be looked at ({type(error).__name__}{said})."
 
 
 def run_checks(context: CheckContext) -> Report:
@@ -137,9 +170,35 @@ def run_checks(context: CheckContext) -> Report:
     Raises CourseError where its checks.py is none.
     """
     block = context.block
-    verdicts = tuple(_verdict(function, context) for function in checks_of(block.folder).functions)
+    checks = checks_of(block.folder)
+    verdicts = [verdict_of(function, context) for function in checks.functions]
+    verdicts[:0] = _state_of_the_runs(context, shown=checks.subject == "run")
     number = f"[[{block.slug}]]" if os.environ.get(UNFILLED) else block.number
-    return Report(number, _title(block.folder), verdicts, f"solutions/{block.name}.py")
+    return Report(number, _title(block.folder), tuple(verdicts), f"solutions/{block.name}.py")
+
+
+def the_newest_run_has_finished(run: Run) -> None:
+    "your newest run has finished, and none is open"
+
+
+def _state_of_the_runs(context: CheckContext, shown: bool) -> Iterator[Verdict]:
+    """Yield the first line of a report: whether a run is open, or the newest one failed.
+
+    Args:
+        context: of the report.
+        shown: whether the block is about a run. In other blocks a line appears only when something
+            is wrong, and nothing is asked of a store that they do not need.
+    """
+    check = the_newest_run_has_finished
+    if shown:
+        verdict = verdict_of(check, context)
+        # Before the first run there is nothing to mend: then it is the block's own change.
+        made = context.found["runs"]
+        yield replace(verdict, given=isinstance(made, list) and bool(made))
+    elif "mlflow" in sys.modules and not context.failed:
+        with suppress(Exception), store.environment(**store.IMPATIENT):
+            if found := trouble(context.get("runs")):
+                yield verdict_on(check, found)
 
 
 def _title(folder: Path) -> str:
@@ -194,7 +253,15 @@ def check(block: int | str) -> None:
     """
     variables = _callers_variables()
     try:
-        context = CheckContext(find_one(read_order().blocks, block), variables)
+        blocks = read_order().blocks
+        context = CheckContext(find_one(blocks, block), variables)
+        asked, here = context.block, block_slug(source_name())
+        if here not in ("", asked.slug):
+            raise CourseError(
+                f"This is the notebook of block {find_one(blocks, here).number}, and its runs do "
+                f"not count for block {asked.number}: call check({asked.number}) in that block's "
+                "notebook."
+            )
         report = run_checks(context)
     except Exception as error:
         words = str(error) if isinstance(error, CourseError) else _explain(error)
@@ -214,10 +281,9 @@ def require(block: int | str, name: str) -> None:
     Raises AssertionError with the hint; CourseError where there is no such block or check.
     """
     context = CheckContext(find_one(read_order().blocks, block), _callers_variables())
-    checks = checks_of(context.block.folder)
-    functions = {function.__name__: function for function in checks.functions}
+    functions = {one.__name__: one for one in checks_of(context.block.folder).functions}
     if name not in functions:
         raise CourseError(f"Block {context.block.number} has no check called {name}.")
-    verdict = _verdict(functions[name], context)
+    verdict = verdict_of(functions[name], context)
     if not verdict.done:
         raise AssertionError(verdict.hint)

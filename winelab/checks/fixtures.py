@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from winelab.checks.comparing import kind
+from winelab.checks.looking import newest_finished
 from winelab.core.errors import Missing
 from winelab.core.order import Listed
 from winelab.tracking import store
@@ -27,6 +29,29 @@ REGISTERED = "wine-quality-elasticnet"
 
 class Namespace(dict[str, Any]):
     """The student's variables; a missing one is a hint, not a KeyError."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        super().__init__(variables)
+        self.read: dict[str, Any] = {}
+        """The names that were asked for and are there, in order, with what they hold."""
+
+    def _note(self, name: object) -> None:
+        # What begins with _ is no name of the lesson: a check may keep something there.
+        if super().__contains__(name) and not str(name).startswith("_"):
+            self.read[str(name)] = super().__getitem__(str(name))
+
+    def __getitem__(self, name: str) -> Any:
+        self._note(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the variable, or `default` where there is none."""
+        self._note(name)
+        return super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        self._note(name)
+        return super().__contains__(name)
 
     def __missing__(self, name: str) -> Any:
         raise Missing(
@@ -55,6 +80,11 @@ class CheckContext:
         if isinstance(self.found[name], Exception):
             raise self.found[name]
         return self.found[name]
+
+    @property
+    def failed(self) -> bool:
+        """Return whether something that a check asked for was not there."""
+        return any(isinstance(value, Exception) for value in self.found.values())
 
 
 def namespace(context: CheckContext) -> Namespace:
@@ -109,23 +139,8 @@ def runs(context: CheckContext) -> list[Run]:
 
 
 def run(context: CheckContext) -> Run:
-    """Return the newest run of this block that finished."""
-    made = context.get("runs")
-    if not made:
-        raise Missing(
-            "this notebook or script has made no run since it started: run the cells above, "
-            "from the top, and see that the training is inside `with mlflow.start_run():`."
-        )
-    finished = [run for run in made if run.info.status == "FINISHED"]
-    if not finished:
-        status = made[0].info.status
-        raise Missing(
-            "the run is still open: end it with mlflow.end_run(), then use `with "
-            "mlflow.start_run():`, which ends it for you."
-            if status == "RUNNING"
-            else f"your newest run ended as {status}: mend the error shown above, and run again."
-        )
-    return finished[0]
+    """Return the newest run of this block, which has finished, and no other is open."""
+    return newest_finished(context.get("runs"))
 
 
 def attempt(context: CheckContext) -> list[Run]:
@@ -136,10 +151,20 @@ def attempt(context: CheckContext) -> list[Run]:
 
 
 def model(context: CheckContext) -> Any:
-    """Return the variable `model`, which is fitted."""
+    """Return the variable `model`, a scikit-learn model that is fitted."""
     found = context.get("namespace")["model"]
-    if not hasattr(found, "coef_"):
-        raise Missing("`model` is not fitted yet: call model.fit(X_train, y_train).")
+    if isinstance(found, type) or not (hasattr(found, "fit") and hasattr(found, "predict")):
+        raise Missing(
+            f"`model` is {kind(found)}, and should be a scikit-learn model: run the cells again "
+            "from the top, and give nothing else this name."
+        )
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(found)
+    except NotFittedError:
+        raise Missing("`model` is not fitted yet: call model.fit(X_train, y_train).") from None
     return found
 
 

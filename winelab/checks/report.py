@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +47,11 @@ class Report:
         return f"{count} Solution: {self.solution}"
 
     def rows(self) -> Iterator[tuple[Verdict, str]]:
-        """Yield each check with the hint to show: the same hint is shown once."""
+        """Yield each check with the hint to show: a hint that stands above is not repeated."""
         shown: set[str] = set()
         for verdict in self.verdicts:
-            yield verdict, "" if verdict.hint in shown else verdict.hint
-            shown.add(verdict.hint)
+            yield verdict, "as above." if verdict.hint in shown else verdict.hint
+            shown |= {verdict.hint} - {""}
 
     def __str__(self) -> str:
         lines = [f"Block {self.number} - {self.title}"]
@@ -86,8 +87,28 @@ class Report:
 
 
 def marked(text: str) -> str:
-    """Return text escaped for HTML; words between backticks become code."""
-    pieces = html.escape(text, quote=False).split("`")
+    """Return text escaped for HTML; calls, and words between backticks, become code."""
+    pieces = text.split("`")
     if len(pieces) % 2 == 0:
-        return "`".join(pieces)
-    return "".join(f"<code>{piece}</code>" if at % 2 else piece for at, piece in enumerate(pieces))
+        return html.escape(text, quote=False)
+    return "".join(
+        f"<code>{html.escape(piece, quote=False)}</code>" if at % 2 else _marked_calls(piece)
+        for at, piece in enumerate(pieces)
+    )
+
+
+def _marked_calls(text: str) -> str:
+    """Escape text for HTML; a call such as client.set_tag(run_id, "a", "b") becomes code."""
+    found, at = [], 0
+    for match in re.finditer(r"(?<![\w.])[A-Za-z_][\w.]*\(", text):
+        if match.start() < at:
+            continue
+        depth, end = 1, match.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        if not depth:
+            found.append(html.escape(text[at : match.start()], quote=False))
+            found.append(f"<code>{html.escape(text[match.start() : end], quote=False)}</code>")
+            at = end
+    return "".join([*found, html.escape(text[at:], quote=False)])

@@ -19,6 +19,16 @@ def last_line(message: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
+def shortened(text: str, width: int = 120) -> str:
+    """Return text on one line of at most `width` characters, cut between two words."""
+    text = " ".join(text.split())
+    if len(text) <= width:
+        return text
+    kept = text[: width - 6]
+    # A single long word, such as a path, is cut where it must be.
+    return f"{kept.rpartition(' ')[0] or kept} [...]"
+
+
 def end_of(message: str) -> str:
     """Return the last four lines of a message as one line of some 300 characters at most."""
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]

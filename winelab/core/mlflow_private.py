@@ -6,6 +6,8 @@ docs/newer-mlflow.md says what notices a change.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Without it a SQLite store puts artifacts into the folder that a process started in.
@@ -23,6 +25,18 @@ def active_experiment_id() -> str:
     from mlflow.tracking import fluent
 
     return str(fluent._get_experiment_id())
+
+
+def last_run_id() -> str | None:
+    """Return the id of the last run that was active in this thread, or None.
+
+    The public last_active_run reads the run too, in whatever store is set by now. When it goes:
+    keep the id of that one, where it does not raise.
+    """
+    from mlflow.tracking import fluent
+
+    found: str | None = fluent._last_active_run_id.get()
+    return found
 
 
 def autolog_is_off(flavor: str) -> bool:
@@ -45,3 +59,40 @@ def local_path(place: str) -> Path:
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     return Path(local_file_uri_to_path(place))
+
+
+@contextmanager
+def own_state() -> Iterator[None]:
+    """Run the block with no active run or experiment, and put back what MLflow knew before.
+
+    That is the active runs, the last run and model, the active experiment, and the addresses of
+    tracking and registry. MLflow lets only some of it be asked and set. When a name goes, the tests
+    of the checks fail: look for what took its place in the same module.
+    """
+    import mlflow.tracing
+    from mlflow.tracking import fluent
+    from mlflow.tracking._model_registry import utils as registry
+    from mlflow.tracking._tracking_service import utils as tracking
+
+    of_thread = (
+        fluent._active_run_stack,
+        fluent._last_active_run_id,
+        fluent._last_logged_model_id,
+        fluent._ACTIVE_MODEL_CONTEXT,
+    )
+    values = [variable.get() for variable in of_thread]
+    experiment = fluent._active_experiment_id
+    uris = tracking._tracking_uri, registry._registry_uri
+    try:
+        for variable in of_thread:
+            variable.set(variable.default_factory())
+        fluent._active_experiment_id = None
+        yield
+    finally:
+        for variable, value in zip(of_thread, values, strict=True):
+            variable.set(value)
+        fluent._active_experiment_id = experiment
+        if uris != (tracking._tracking_uri, registry._registry_uri):
+            tracking._tracking_uri, registry._registry_uri = uris
+            # Traces go to the tracking address that was last told.
+            mlflow.tracing.reset()

@@ -26,7 +26,8 @@ from winelab.course.compose import unsolved_cells, unsolved_script
 from winelab.course.source import Block, Course
 from winelab.proof.examples import Example, examples, output_matches
 from winelab.proof.execute import TIME_LIMIT, Code, Outcome, Where, execute
-from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.fairness import PROBES
+from winelab.proof.mistakes import edited_cells
 from winelab.proof.outputs import differences, solved_code
 from winelab.tracking.workspace import clean_workspace
 
@@ -37,6 +38,8 @@ class Part(Enum):
     UNSOLVED = "unsolved runs,\nchecks fail"
     SOLVED = "solution\npasses"
     MISTAKES = "mistakes\ncaught"
+    RIGHT_WAYS = "right\nways"
+    FAIR = "fair"
     OUTPUTS = "outputs\nmatch"
     EXAMPLES = "examples\nprint"
     ELSEWHERE = "again and\nelsewhere"
@@ -61,6 +64,8 @@ class Step:
     files: Mapping[str, str | Path] = field(default_factory=dict)
     """What is put into the workspace before: a text, or a file of the workspace to copy."""
     limit: float = TIME_LIMIT
+    probe: str = ""
+    """What is tried on the checks afterwards (see `winelab.proof.fairness`)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ def reasons(case: Case) -> list[str]:
                 check=block.number if step.check else None,
                 environment=step.environment,
                 limit=step.limit,
+                probe=step.probe,
             )
             found = step.judge(outcome)
             # A learner's mistake may well be a call of yesterday's.
@@ -191,6 +197,11 @@ def is_caught(outcome: Outcome, mistake: Mistake) -> list[str]:
     return []
 
 
+def is_fair(outcome: Outcome) -> list[str]:
+    """Return what a probe found, below why the solution itself does not pass."""
+    return passes(outcome) or list(outcome.found)
+
+
 def prints(outcome: Outcome, example: Example) -> list[str]:
     """Return why an example does not print what its lesson says."""
     printed = outcome.printed + outcome.last_line
@@ -261,9 +272,10 @@ def cases(
     """
     for block in course.blocks if only is None else (course.block(only),):
         yield from quick_cases(course, block)
-        yield from (case for case in mistake_cases(course, block) if case.quick or not quick)
+        yield from (case for case in variant_cases(course, block) if case.quick or not quick)
         if quick:
             continue
+        yield from fair_cases(course, block)
         yield from example_cases(block)
         yield from thorough_cases(course, block, original)
     if only is None and not quick:
@@ -294,23 +306,35 @@ def quick_cases(course: Course, block: Block) -> Iterator[Case]:
     yield Case(block, Part.OUTPUTS, "the solved notebook", (notebook,), quick=True)
 
 
-def mistake_cases(course: Course, block: Block) -> Iterator[Case]:
-    """Yield the mistakes that learners make, each made in the solution.
+def variant_cases(course: Course, block: Block) -> Iterator[Case]:
+    """Yield the mistakes that learners make, each made in the solution, and other right ways.
 
-    Quick is one for each check, so that each is seen to fail: the one with the least code to run.
+    Quick is one mistake for each check, so that each is seen to fail, and one right way: those with
+    the least code to run.
     """
     checks = checks_of(block.folder)
-    cells = {one.what: tuple(mistaken_cells(course, block, one)) for one in checks.mistakes}
-    quick: dict[str, Mistake] = {}
-    for one in checks.mistakes:
-        before = quick.setdefault(one.caught_by, one)
-        if sum(map(len, cells[one.what])) < sum(map(len, cells[before.what])):
-            quick[one.caught_by] = one
-    for one in checks.mistakes:
+    variants = [*checks.mistakes, *checks.right_ways]
+    cells = {one.what: tuple(edited_cells(course, block, one)) for one in variants}
+    quick: dict[str, str] = {}
+    for one in sorted(variants, key=lambda one: sum(map(len, cells[one.what]))):
+        quick.setdefault(one.caught_by if isinstance(one, Mistake) else "", one.what)
+    for one in variants:
+        part, judge = Part.RIGHT_WAYS, passes
+        if isinstance(one, Mistake):
+            part, judge = Part.MISTAKES, partial(is_caught, mistake=one)
         code = Code(f"{block.name}.ipynb", cells[one.what])
-        judge = partial(is_caught, mistake=one)
         step = Step(code, judge, environment=one.environment)
-        yield Case(block, Part.MISTAKES, one.what, (step,), quick=one in quick.values())
+        yield Case(block, part, one.what, (step,), quick=one.what in quick.values())
+
+
+def fair_cases(course: Course, block: Block) -> Iterator[Case]:
+    """Yield what holds of a block's checks after the solution, whatever the student's names hold.
+
+    See `winelab.proof.fairness`.
+    """
+    for name in PROBES:
+        step = Step(solved_code(course, block), is_fair, probe=name, limit=300)
+        yield Case(block, Part.FAIR, name, (step,))
 
 
 def example_cases(block: Block) -> Iterator[Case]:

@@ -67,6 +67,8 @@ class Outcome:
     stderr: str = ""
     not_noted: str = ""
     """Why progress could not be noted in the store, in one sentence."""
+    found: tuple[str, ...] = ()
+    """What a probe found, a sentence each."""
     outputs: tuple[list[Any], ...] = ()
     """Of a kernel: each cell's outputs, as a notebook stores them, free of this machine's paths."""
 
@@ -84,6 +86,7 @@ def execute(
     check: int | str | None = None,
     environment: Mapping[str, str] | None = None,
     limit: float = TIME_LIMIT,
+    probe: str = "",
 ) -> Outcome:
     """Execute code in a workspace, and let a block's checks look at what it left.
 
@@ -94,12 +97,13 @@ def execute(
         check: the block whose checks run afterwards, in the same process.
         environment: variables that differ from the workspace's; "" takes one away.
         limit: seconds.
+        probe: what is tried on the checks afterwards, one of `fairness.PROBES`.
 
     Returns the outcome. A run that was ended by its limit, or that died, says so in `error`.
     """
     if where is Where.KERNEL:
         return _in_kernel(code, workspace, environment or {}, limit)
-    job: dict[str, Any] = {"check": check}
+    job: dict[str, Any] = {"check": check, "probe": probe}
     if code.cells is None:
         job["script"] = str(workspace / "solutions" / code.source)
         job["arguments"] = list(code.arguments)
@@ -133,7 +137,7 @@ def execute(
     report = result.pop("report")
     if report:
         report = Report(**{**report, "verdicts": tuple(Verdict(**v) for v in report["verdicts"])})
-    result["warnings"] = tuple(result["warnings"])
+    result |= {name: tuple(result[name]) for name in ("warnings", "found")}
     return Outcome(**result, report=report, stderr=stderr)
 
 

@@ -36,6 +36,8 @@ COLUMN_OF = {
     "SOLVED": "solution",
     # What a class meets beyond the first run is about the solution too.
     "ELSEWHERE": "solution",
+    "RIGHT_WAYS": "solution",
+    "FAIR": "solution",
     "MISTAKES": "mistakes",
     "EXAMPLES": "examples",
     DEPRECATED: "deprecations",

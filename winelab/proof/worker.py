@@ -18,6 +18,7 @@ from winelab.checks.checking import note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.core.files import write_text
 from winelab.core.order import find_one, read_order
+from winelab.proof.fairness import PROBES
 from winelab.proof.run_code import run_cells, run_script
 
 
@@ -38,7 +39,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``cells`` (a list of sources) or ``script`` (a path) with ``arguments``, and
-            ``check``, a block's number or name, or None.
+            ``check``, a block's number or name, or None, and ``probe``, the name of one or "".
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as warned:
@@ -52,12 +53,15 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         "error": end.traceback(),
         "warnings": [f"{w.category.__name__}: {w.message}" for w in warned if is_deprecation(w)],
         "report": None,
+        "found": [],
     }
     if job["check"] is not None:
         context = CheckContext(find_one(read_order().blocks, job["check"]), end.variables)
         report = run_checks(context)
         result["not_noted"] = note(context, report)
         result["report"] = asdict(report)
+        if job["probe"] and report.done:
+            result["found"] = PROBES[job["probe"]](context)
     return result
 
 

@@ -27,7 +27,7 @@ from winelab.course.compose import solved_cells
 from winelab.course.notebook import as_text, lab_notebook
 from winelab.course.source import Course, course
 from winelab.proof.execute import SHOWN_FOLDER, Code, Where, execute
-from winelab.proof.mistakes import mistaken_cells
+from winelab.proof.mistakes import edited_cells
 from winelab.proof.outputs import solved_code
 from winelab.publish import screenshots
 from winelab.publish.screenshot_specs import (
@@ -183,9 +183,10 @@ def worked_notebook(course: Course, spec: ScreenshotSpec) -> tuple[Any, list[int
         found = [one for one in checks_of(block.folder).mistakes if one.what == spec.cells]
         if not found:
             raise CourseError(f'{block.slug}/checks.py has no mistake "{spec.cells}"')
-        # The cell that runs twice stands there once; then the check, the last one, runs again.
-        sources = list(dict.fromkeys(mistaken_cells(course, block, found[0])))
-        again = [*(at for at, cell in enumerate(cells) if cell.name == found[0].twice), -1]
+        # A cell that runs twice stands there once; then the check, the last one, runs again.
+        run = edited_cells(course, block, found[0])
+        sources = list(dict.fromkeys(run))
+        again = [*(at for at, source in enumerate(sources) if run.count(source) > 1), -1]
     empty = [cell for cell in notebook.cells if cell.cell_type == "code"][:-1]
     for cell, source in zip(empty, sources, strict=True):
         cell["source"] = source

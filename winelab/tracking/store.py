@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from winelab.core.console import last_line
+from winelab.core.console import last_line, shortened
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT, STORE, course_environment, store_uri
 from winelab.system.environment import only_one
@@ -89,6 +89,11 @@ def problem(uri: str) -> str | None:
 
 def explain(error: Exception) -> str:
     """Return one sentence for an error of MLflow's about the store, with what to do."""
+    return known_trouble(error) or f"The store could not be asked: {shortened(str(error))}."
+
+
+def known_trouble(error: Exception) -> str:
+    """Return one sentence for an error that comes from the store itself; "" for any other."""
     text = " ".join(str(error).split())
     if "out-of-date database schema" in text or "Can't locate revision" in text:
         return (
@@ -101,7 +106,7 @@ def explain(error: Exception) -> str:
         return f"Nothing answers at {mlflow.get_tracking_uri()}: start the server, or set the URI."
     if "database is locked" in text:
         return "The store is busy with another process: wait a moment, and check again."
-    return f"The store could not be asked ({type(error).__name__}: {text[:120]})."
+    return ""
 
 
 @contextmanager

@@ -52,8 +52,19 @@ def workspace_environment(workspace: Path, **more: str) -> dict[str, str]:
 
 
 def empty_store(target: Path) -> Path:
-    """Put an empty SQLite store at `target`, a file that is not there yet."""
-    return Path(shutil.copyfile(_prepared_store(), target))
+    """Put an empty SQLite store at `target`, a file that is not there yet.
+
+    The artifacts of its Default experiment go into the folder mlruns beside it.
+    """
+    shutil.copyfile(_prepared_store(), target)
+    with closing(sqlite3.connect(target)) as database:
+        # The Default experiment remembers the folder that the store was made in.
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0",
+            [(target.parent / ARTIFACTS.name / "0").as_uri()],
+        )
+        database.commit()
+    return target
 
 
 @contextmanager
@@ -73,14 +84,7 @@ def furnish(workspace: Path, table: bytes | None = None) -> Path:
     for name in ("data", "labs", "solutions"):
         (workspace / name).mkdir(parents=True)
     (workspace / "data" / TABLE.name).write_bytes(table or twin_bytes())
-    target = empty_store(workspace / STORE.name)
-    with closing(sqlite3.connect(target)) as database:
-        # The Default experiment remembers the folder that the store was made in.
-        database.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0",
-            [(workspace / ARTIFACTS.name / "0").as_uri()],
-        )
-        database.commit()
+    empty_store(workspace / STORE.name)
     return workspace
 
 

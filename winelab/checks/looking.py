@@ -1,0 +1,107 @@
+"""Look things up in the store for a check: a run by its name, files, a model's packages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from winelab.core.errors import Missing
+
+# For the blocks' checks.
+from winelab.core.mlflow_private import active_experiment_id as active_experiment_id
+from winelab.core.mlflow_private import autolog_is_off as autolog_is_off
+from winelab.core.mlflow_private import local_path as local_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+NO_RUN = (
+    "this notebook or script has made no run since it started: run the cells above, from the top, "
+    "and see that the training is inside `with mlflow.start_run():`."
+)
+
+
+def trouble(runs: list[Run]) -> str:
+    """Return what to do about a run that is open, or a newest run that failed; "" if all is well.
+
+    Args:
+        runs: those of this block, newest first.
+    """
+    status = {run.info.status for run in runs}
+    if "RUNNING" in status:
+        return (
+            "a run is still open. A log_ or set_ call above or below the `with` opens one by "
+            "itself, and so does a start_run without `with`. Call mlflow.end_run() once, in a cell "
+            "of its own, then move that line inside the `with` and run the cell again."
+        )
+    if runs and runs[0].info.status != "FINISHED":
+        return (
+            f"your newest run ended as {runs[0].info.status}: mend the error shown above, and run "
+            "that cell again."
+        )
+    return ""
+
+
+def newest_finished(runs: list[Run]) -> Run:
+    """Return the newest run of a block, the first of `runs`, if it has finished and none is open.
+
+    After a cell that failed, an older run says nothing about what the student has now. For a check
+    that asks for `runs`, to say more of a run that failed before; others ask for `run`.
+
+    Raises Missing, with what to do.
+    """
+    if not runs:
+        raise Missing(NO_RUN)
+    if found := trouble(runs):
+        raise Missing(found)
+    return runs[0]
+
+
+def newest_try(runs: list[Run]) -> list[Run]:
+    """Return those of `runs`, newest first, that the newest execution of a cell or script made.
+
+    Of any status, while the fixture `attempt` wants the newest run to have finished.
+    """
+    from winelab.tracking.run_tags import same_try
+
+    return same_try(runs, runs[0]) if runs else []
+
+
+def run_named(name: str, runs: list[Run], missing: str = "") -> Run:
+    """Return the newest of `runs`, newest first, that has this name.
+
+    Raises AssertionError with `missing`, what to do, where there is none.
+    """
+    found = next((run for run in runs if run.info.run_name == name), None)
+    if found is None:
+        raise AssertionError(f'there is no run "{name}". {missing}'.strip())
+    return found
+
+
+def artifact_paths(client: MlflowClient, run: Run) -> set[str]:
+    """Return the paths of all files on a run, those in its folders too."""
+    found: set[str] = set()
+    folders: list[str | None] = [None]
+    while folders:
+        for entry in client.list_artifacts(run.info.run_id, folders.pop()):
+            if entry.is_dir:
+                folders.append(entry.path)
+            else:
+                found.add(entry.path)
+    return found
+
+
+def model_folder(uri: str) -> Path:
+    """Return the folder with the files of the logged model at `uri`, as MLflow keeps them."""
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(uri))
+
+
+def required_packages(uri: str) -> set[str]:
+    """Return the names in the requirements.txt of the model at `uri`, in small letters."""
+    lines = (model_folder(uri) / "requirements.txt").read_text(encoding="utf-8").split("\n")
+    return {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
