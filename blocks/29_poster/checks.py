@@ -225,6 +225,27 @@ def _file(namespace, run, kind):
     return file
 
 
+_shown = {}
+"""The file, the function and the facts of the poster that was found to be right."""
+
+
+def _spelled_out(true):
+    """The facts as one text, to compare."""
+    return repr([list(v.items() if hasattr(v, "items") else v) for v in true.values()])
+
+
+def _is_drawn_in(poster, file):
+    """Whether a figure is the picture in the file, dot by dot."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(file) as picture, io.BytesIO() as drawn:
+        # Not as PNG: to pack and unpack it would take as long as to draw it.
+        poster.savefig(drawn, format="rgba", dpi=picture.size[0] / WIDTH)
+        return drawn.getvalue() == picture.convert("RGBA").tobytes()
+
+
 # --- the checks ----------------------------------------------------------------------------------
 
 
@@ -332,21 +353,18 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
 
 def test_the_poster_shows_the_store(namespace, run, client, experiment):
     "the poster shows what is in the store now"
-    import io
-
     import matplotlib.pyplot as plt
-    import numpy as np
-    from PIL import Image
 
     file = _file(namespace, run, "png")
     _read_store(namespace)
+    true, draw_poster = _in_store(client, experiment), namespace["draw_poster"]
+    # To draw it takes most of a second, and the same function draws the same facts alike.
+    seen = (file.read_bytes(), getattr(draw_poster, "__code__", draw_poster), _spelled_out(true))
+    if seen == _shown.get("newest"):
+        return
     open_before = plt.get_fignums()
     try:
-        poster = namespace["draw_poster"](**_in_store(client, experiment))
-        with Image.open(file) as picture, io.BytesIO() as drawn:
-            poster.savefig(drawn, format="png", dpi=picture.size[0] / WIDTH)
-            with Image.open(drawn) as again:
-                same = np.array_equal(np.asarray(again), np.asarray(picture))
+        same = _is_drawn_in(draw_poster(**true), file)
     finally:
         # Jupyter would show what is left open.
         for number in set(plt.get_fignums()) - set(open_before):
@@ -355,6 +373,7 @@ def test_the_poster_shows_the_store(namespace, run, client, experiment):
         "the store has other figures than poster.png shows: draw the poster from "
         "read_store(client), as the last thing, and run the last cell again."
     )
+    _shown["newest"] = seen
 
 
 CHAMPION = 'client.get_model_version_by_alias(registered_name, "champion")'

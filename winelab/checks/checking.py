@@ -29,12 +29,16 @@ class Checks:
     mistakes: tuple[Mistake, ...] = ()
 
     @property
+    def fixtures(self) -> set[str]:
+        """Return the names of the fixtures that any of the checks asks for."""
+        return {name for function in self.functions for name in _fixtures_of(function)}
+
+    @property
     def subject(self) -> str:
         """Return the fixture that all this is about: "run", "experiment", or "" for neither."""
-        asked = {name for function in self.functions for name in _fixtures_of(function)}
-        if not asked.isdisjoint(NEED_A_RUN):
+        if not self.fixtures.isdisjoint(NEED_A_RUN):
             return "run"
-        return "experiment" if "experiment" in asked else ""
+        return "experiment" if "experiment" in self.fixtures else ""
 
 
 def _fixtures_of(function: Callable[..., None]) -> tuple[str, ...]:
