@@ -67,8 +67,7 @@ class FreshProcess:
             # A folder that stays, and in which there is nothing to import.
             cwd=sys.prefix,
             # Threads do not live on in a fork; macOS ends one that meets a half-made class.
-            env=os.environ
-            | {"OMP_NUM_THREADS": "1", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -24,6 +24,8 @@ FORMS: tuple[Form, ...] = get_args(Form)
 
 COURSE_PARTS = {1: "Track", 2: "Package and evaluate", 3: "Register and release"}
 HEADINGS = ("Goal", "Why", "Your task", "Look at it", "If it goes wrong", "Recap")
+CHECK_HEADING = "## Check it"
+"""What stands below it is said above the check, which is a notebook's last cell."""
 
 _FOLDER = re.compile(r"\d\d_[a-z0-9_]+")
 _NUMBERS = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
@@ -35,7 +37,7 @@ _CHANGE = re.compile(r"\s*# %% ([a-z0-9-]+)(?: \((.+)\))?\s*")
 _FLAG = re.compile(r"script|notebook|removed|given|as in (\d+)")
 _HINT = re.compile(r"hint:\s*(.*)", re.IGNORECASE)
 _MISSPELT = re.compile(r"#\s*\?|#\s+:|#:\s*hint(?!:)", re.IGNORECASE)
-_DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given|check))\s*")
+_DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given))\s*")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Change:
 
 @dataclass(frozen=True)
 class LessonPiece:
-    """A stretch of a lesson: prose, or the place where cells or the check stand."""
+    """A stretch of a lesson: prose, the place of cells, or what is said above the check."""
 
     kind: Literal["text", "cell", "given", "check"]
     content: str
@@ -327,7 +329,7 @@ def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPie
     """Read a block's lesson.md: metadata, prose, and ``:::`` lines that say where cells stand.
 
     ``::: cell train`` is the place of a cell, ``::: given`` that of all cells before the next
-    named one, ``::: check`` that of the check. Raises CourseError for what is wrong or missing.
+    named one. Raises CourseError for what is wrong or missing.
     """
     whole = read_lines(path)
     meta, lines = read_top(whole, path, Metadata)
@@ -335,23 +337,30 @@ def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPie
     prose: list[Line] = []
     fenced = False
     seen: set[str] = set()
+    prose_is: Literal["text", "check"] = "text"
 
     def end_prose() -> None:
         if text := "\n".join(line.text for line in prose).strip():
-            pieces.append(LessonPiece("text", text, prose[0]))
+            pieces.append(LessonPiece(prose_is, text, prose[0]))
         prose.clear()
 
     for line in lines:
         if line.text.startswith("```"):
             fenced = not fenced
         if line.text.startswith("## ") and not fenced:
-            seen.add(line.text.rstrip())
+            heading = line.text.rstrip()
+            seen.add(heading)
+            if heading == CHECK_HEADING or prose_is == "check":
+                end_prose()
+            prose_is = "check" if heading == CHECK_HEADING else "text"
+            if prose_is == "check":
+                continue
         if not line.text.startswith(":::") or fenced:
             prose.append(line)
             continue
         match = _DIRECTIVE.fullmatch(line.text)
         if not match:
-            raise line.wrong('write "::: cell NAME", "::: given" or "::: check".')
+            raise line.wrong('write "::: cell NAME" or "::: given".')
         kind: Any = match[1] or match[3]
         name = match[2] or ""
         if name and name not in outline.cells:
@@ -363,9 +372,9 @@ def read_lesson(path: Path, outline: Outline) -> tuple[Metadata, tuple[LessonPie
         end_prose()
         pieces.append(LessonPiece(kind, name, line))
     end_prose()
-    for needed in (*(f"## {heading}" for heading in HEADINGS), "::: check"):
-        if needed not in seen:
-            raise whole[-1].wrong(f'the line "{needed}" is missing.')
+    for heading in HEADINGS:
+        if f"## {heading}" not in seen:
+            raise whole[-1].wrong(f'the line "## {heading}" is missing.')
     return meta, tuple(pieces)
 
 
