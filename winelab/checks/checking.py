@@ -156,7 +156,9 @@ def note(context: CheckContext, report: Report, blocks: Path = BLOCKS) -> str:
         with store.environment(**store.IMPATIENT):
             marked = {subject: context.get(subject)} if subject else {}
             store.mark(context.get("client"), context.number, **marked)
-    except Missing:
+    except Missing as error:
+        if str(error) == store.REPLACED:
+            return f"(Not noted for `make progress`: {error})"
         return "(Not noted for `make progress`: `make lab` starts Jupyter with the course's store.)"
     except Exception as error:
         return f"(Not noted for `make progress`: {store.explain(error)})"
