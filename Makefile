@@ -73,8 +73,8 @@ pictures: ## take the pictures of the lessons again (one block's: BLOCK=3)
 lint: ## mend the code's style (ruff, types), and say what is left
 	@$(WINELAB) lint
 
-bench: ## measure what takes time
-	@$(WINELAB) bench
+bench: ## measure what takes time (ONLY=checks: how long check(N) takes, block by block)
+	@$(WINELAB) bench $(if $(ONLY),--only $(ONLY))
 
 setup: ## make .venv, or bring it up to date
 	@$(WINELAB) setup $(if $(WITH),--with $(WITH))

@@ -37,7 +37,7 @@ def lesson(cells: str = "", **meta: str | None) -> str:
     lines = {**METADATA, **meta}
     head = "\n".join(f"{name}: {value}" for name, value in lines.items() if value is not None)
     places = "\n\n".join(f"::: cell {name}" for name in cells.split())
-    body = {"Your task": places, HEADINGS[-1]: "::: check"}
+    body = {"Your task": places}
     text = "\n\n".join(f"## {heading}\n\n{body.get(heading, '')}".rstrip() for heading in HEADINGS)
     return f"---\n{head}\n---\n\n{text}\n"
 

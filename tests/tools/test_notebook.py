@@ -10,7 +10,7 @@ import pytest
 
 from tools.made_up import lesson, task, write_block, write_course
 from winelab.core.errors import CourseError
-from winelab.course.notebook import lab_notebook, solved_notebook
+from winelab.course.notebook import lab_notebook, solved_notebook, with_folded_cases
 from winelab.course.source import Course, read_course
 
 OUTLINE = """\
@@ -64,9 +64,10 @@ def test_prose_and_cells_stand_where_the_lesson_puts_them(tmp_path: Path) -> Non
     text = lesson("train").replace("## Why\n", "## Why\n\n::: given\n\nAfter the given ones.\n")
     text = text.replace("::: cell train", "First.\n\n::: cell train\n\nThen.")
     order = [cell.source for cell in lab_notebook(with_lesson(tmp_path, text), 1).cells]
-    # `::: given` is the place of the cells before the next named one; the last stand at the check.
-    marks = ["import a", "x = read()", "After the given ones.", "First.", "fit(x)", "Then."]
-    marks += ["print(x)", "check(1)"]
+    # `::: given` is the place of the cells before the next named one; the last stand below the
+    # last that is named.
+    marks = ["import a", "x = read()", "After the given ones.", "First.", "fit(x)"]
+    marks += ["print(x)", "Then.", "## Recap", "check(1)"]
     places = [next(at for at, text in enumerate(order) if mark in text) for mark in marks]
     assert places == sorted(places)
 
@@ -101,10 +102,58 @@ def test_a_lab_begins_with_its_aims_and_ends_with_what_to_remember(tmp_path: Pat
     course = with_lesson(tmp_path, text)
     cells = lab_notebook(course, 1).cells
     assert "# 1. A made-up block" in cells[0].source and "- open a run" in cells[0].source
-    assert "- a run ends" in cells[-1].source
-    # Each links to the next one, but the last.
-    assert "(01_block1.ipynb)" in lab_notebook(course, 0).cells[-1].source
-    assert ".ipynb)" not in cells[-1].source
+    assert "- a run ends" in cells[-3].source
+    # Each links to the next one, but the last, and says how to leave this one.
+    words = lab_notebook(course, 0).cells[-2].source
+    assert "(01_block1.ipynb)" in words and "Close and Shut Down" in words
+    assert "**Next:**" not in cells[-2].source
+
+
+def test_the_check_is_the_last_cell_below_what_the_lesson_says_of_it(tmp_path: Path) -> None:
+    text = lesson("train").replace("## Look at it\n", "## Check it\n\nIt asks.\n\n## Look at it\n")
+    course = with_lesson(tmp_path, text)
+    *above, check = lab_notebook(course, 1).cells
+    assert check.source.endswith("check(1)") and check.id == "check"
+    whole = "\n".join(cell.source for cell in above)
+    assert whole.count("## Check it") == whole.count("It asks.") == 1
+    assert whole.index("## Recap") < whole.index("## Check it") < whole.index("It asks.")
+    assert whole.index("It asks.") < whole.index("../solutions/01_block1.py")
+    assert solved_notebook(course, 1).cells[-1].source == check.source
+
+
+CASES = """## Why
+
+**Not a case.** Prose.
+
+## If it goes wrong
+
+First of all, breathe.
+
+**"`x` < 1".** It is
+small.
+
+- so mend it
+
+**It takes two
+lines.** (Or three.) `run`.
+
+## Recap
+
+**Bold.** Prose.
+"""
+
+
+def test_each_case_of_what_goes_wrong_is_folded_below_its_name() -> None:
+    folded = with_folded_cases(CASES)
+    shown = re.sub(r"</summary>.*?</details>", "</summary>", folded, flags=re.DOTALL)
+    assert re.findall("<summary>(.*?)</summary>", shown, re.DOTALL) == [
+        '"<code>x</code> &lt; 1".',
+        "It takes two lines.",
+    ]
+    assert "breathe" in shown and "so mend it" not in shown and "(Or three.)" not in shown
+    assert shown.count("**") == 4
+    assert "small.\n\n- so mend it\n\n</details>\n\n<details>" in folded
+    assert "(Or three.) `run`.\n\n</details>\n\n## Recap" in folded
 
 
 def test_the_ids_of_code_cells_stay_when_prose_and_code_change(
@@ -126,7 +175,6 @@ def test_the_ids_of_code_cells_stay_when_prose_and_code_change(
     [
         pytest.param(lesson("train data"), "data", id="against the outline's order"),
         pytest.param(lesson("result train"), "train", id="after the last cell"),
-        pytest.param(f"{lesson()}\n::: cell train\n", "train", id="below the check"),
         pytest.param(lesson("train empty"), "empty", id="empty at this block"),
     ],
 )

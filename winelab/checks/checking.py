@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -46,12 +47,16 @@ class Checks:
         return tuple(m for function in self.functions for m in getattr(function, "mistakes", ()))
 
     @property
+    def fixtures(self) -> set[str]:
+        """Return the names of the fixtures that any of the checks asks for."""
+        return {name for function in self.functions for name in _fixtures_of(function)}
+
+    @property
     def subject(self) -> str:
         """Return the fixture that all this is about: "run", "experiment", or "" for neither."""
-        asked = {name for function in self.functions for name in _fixtures_of(function)}
-        if not asked.isdisjoint(NEED_A_RUN):
+        if not self.fixtures.isdisjoint(NEED_A_RUN):
             return "run"
-        return "experiment" if "experiment" in asked else ""
+        return "experiment" if "experiment" in self.fixtures else ""
 
 
 def _fixtures_of(function: Callable[..., None]) -> tuple[str, ...]:
@@ -221,7 +226,9 @@ def note(context: CheckContext, report: Report) -> str:
         with store.environment(**store.IMPATIENT):
             marked = {subject: context.get(subject)} if subject else {}
             store.mark(context.get("client"), context.block.slug, **marked)
-    except Missing:
+    except Missing as error:
+        if str(error) == store.REPLACED:
+            return f"(Not noted for `make progress`: {error})"
         return "(Not noted for `make progress`: `make lab` starts Jupyter with the course's store.)"
     except Exception as error:
         return f"(Not noted for `make progress`: {store.explain(error)})"
@@ -243,6 +250,10 @@ def _callers_variables() -> dict[str, Any]:
     return dict(sys._getframe(2).f_globals)
 
 
+_one_at_a_time = threading.Lock()
+"""Held while a check reads or marks a store: it sets environment variables meanwhile."""
+
+
 def check(block: int | str) -> None:
     """Check a block against what can be seen: your variables and your MLflow store.
 
@@ -262,14 +273,29 @@ def check(block: int | str) -> None:
                 f"not count for block {asked.number}: call check({asked.number}) in that block's "
                 "notebook."
             )
-        report = run_checks(context)
+        with _one_at_a_time:
+            report = run_checks(context)
     except Exception as error:
         words = str(error) if isinstance(error, CourseError) else _explain(error)
         _show(Report(block, "not checked", (), problem=words))
         return
-    # The answer first: noting it may take a second where MLflow is not loaded yet.
+    # The answer first.
     _show(report)
-    if missed := note(context, report):
+    if not report.done:
+        return
+    if hasattr(sys.modules.get("mlflow"), "MlflowClient"):
+        _note(context, report)
+    else:
+        # To load MLflow takes seconds, in which the student reads. Python waits for the thread.
+        threading.Thread(target=_note, args=(context, report)).start()
+
+
+def _note(context: CheckContext, report: Report) -> None:
+    import mlflow  # noqa: F401
+
+    with _one_at_a_time:
+        missed = note(context, report)
+    if missed:
         print(missed)
 
 

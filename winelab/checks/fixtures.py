@@ -99,6 +99,8 @@ def client(context: CheckContext) -> MlflowClient:
     uri = mlflow.get_tracking_uri()
     if problem := store.problem(uri):
         raise Missing(problem)
+    if store.is_replaced(uri):
+        raise Missing(store.REPLACED)
     return mlflow.MlflowClient(uri)
 
 

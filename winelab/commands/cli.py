@@ -51,6 +51,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "course": _FOLDER,
     "full": {"action": "store_true", "help": "prove everything"},
     "no_browser": {"action": "store_true"},
+    "only": {"choices": ["checks", "commands"], "default": "", "help": "this part alone"},
     "report": _FOLDER,
     "script": {"metavar": "FILE", "default": "", "help": "a file of your own"},
     "submissions": _FOLDER,
@@ -102,7 +103,7 @@ COMMANDS = {
     "slides": ("publish.slides:main", "", "build the slides to HTML and PDF"),
     "pictures": ("publish.pictures:main", "block", "take the pictures of the lessons again"),
     "lint": ("commands.lint:main", "", "mend the code's style, and say what is left to mend"),
-    "bench": ("commands.bench:main", "", "measure what takes time"),
+    "bench": ("commands.bench:main", "only", "measure what takes time"),
     "setup": (
         "commands.housekeeping:setup",
         "with",
@@ -139,7 +140,17 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        return run(options.pop("name"), options, given)
+        code = run(options.pop("name"), options, given)
+        # What is still unwritten meets a closed pipe here, and not when Python has ended.
+        sys.stdout.flush()
+        return code
+    except (BrokenPipeError, SystemExit) as end:
+        # rich ends the process in place of the error.
+        if not isinstance(end if isinstance(end, OSError) else end.__context__, BrokenPipeError):
+            raise
+        # Whoever read it has seen enough, as in `make progress | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except CourseError as error:
         print(f"winelab: {error}", file=sys.stderr)
         return 1

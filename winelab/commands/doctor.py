@@ -78,6 +78,8 @@ def examine(root: Path) -> Iterator[Finding]:
     if done:
         yield pins(root)
     yield store(root / STORE.name, environment.venv_python(root) if done else None)
+    if done:
+        yield from old_stores(root)
     yield table(root / "data" / TABLE.name)
     if os.name == "nt":
         yield path_length(root)
@@ -198,6 +200,15 @@ def store(path: Path, python: Path | None) -> Finding:
         return Finding("the store was made by another version of MLflow", fix)
     text = f"MLflow does not read the store ({console.end_of(answer.stderr)[-150:]})"
     return Finding(text, "make reset")
+
+
+def old_stores(root: Path) -> Iterator[Finding]:
+    """Yield each program that still works on a store that was put aside."""
+    code = "from pathlib import Path; from winelab.tracking.store import on_an_old_store; "
+    code += f"print(*on_an_old_store(Path({str(root)!r})), sep=chr(10))"
+    answer = ask_venv(environment.venv_python(root), root, code)
+    for what in filter(None, answer.stdout.splitlines()):
+        yield Finding(f"{what} still works on a store that was put aside", "restart it")
 
 
 def sqlite_problem(path: Path) -> str:

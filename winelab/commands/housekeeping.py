@@ -12,14 +12,21 @@ from pathlib import Path
 
 from winelab.core.console import agreed
 from winelab.core.errors import CourseError
-from winelab.core.paths import ARTIFACTS, KEPT, OUTPUT, ROOT, STACK_DATA, STATE, STORE
+from winelab.core.paths import (
+    ARTIFACTS,
+    KEPT,
+    OLD_STORES,
+    OUTPUT,
+    ROOT,
+    STACK_DATA,
+    STATE,
+    STORE,
+)
 from winelab.system import environment, packages
 
 # What `clean` removes wherever it lies, and where it does not look.
 MADE_AGAIN = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".ipynb_checkpoints")
 NOT_OURS = (".git", ".venv", STATE, "mlruns", "node_modules")
-
-OLD_STORES = Path(STATE, "old-stores")
 
 
 def setup(groups: list[str]) -> int:
@@ -68,13 +75,16 @@ def reset(yes: bool) -> int:
     if not yes and not agreed("reset", "This puts the store with all your runs aside."):
         print("Nothing was changed.")
         return 1
-    from winelab.tracking.store import prepare
+    from winelab.tracking.store import on_an_old_store, prepare
 
     aside = put_store_aside(ROOT)
     if aside is not None:
         print(f"The old store is in {aside}: move its files back to have it again.")
     prepare(ROOT)
-    print("There is a fresh store now; restart the kernels of open notebooks.")
+    print("There is a fresh store now.")
+    # Nothing else would show that they go on with the old one.
+    for what in on_an_old_store(ROOT):
+        print(f"Restart {what}: it still works on the old store.")
     return 0
 
 

@@ -22,6 +22,8 @@ OUTPUT = ROOT / "output"
 # What the tools keep for themselves, by its name in the root; of it, the labs that were worked in.
 STATE = ".winelab"
 KEPT = Path(STATE, "kept")
+# The stores that `make reset` has put aside.
+OLD_STORES = Path(STATE, "old-stores")
 # The database and the bucket of `make stack`, where no Docker keeps them.
 STACK_DATA = Path(STATE, "stack")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +65,10 @@ def lab_notebook(course: Course, number: int) -> Any:
             # Folded: the student sees that it is there, and opens it when it matters.
             cells[-1]["metadata"]["jupyter"] = {"source_hidden": True}
 
+    last = max((at for at, p in enumerate(block.pieces) if p.kind in ("cell", "given")), default=0)
     for at, piece in enumerate(block.pieces):
         if piece.kind == "text":
-            cells.append(_text(f"text-{at}", piece.content))
+            cells.append(_text(f"text-{at}", with_folded_cases(piece.content)))
         elif piece.kind == "given":
             named = [later.content for later in block.pieces[at:] if later.kind == "cell"]
             place_given(named[0] if named else None)
@@ -81,11 +84,36 @@ def lab_notebook(course: Course, number: int) -> Any:
             if cell.tasks:
                 hints = _filled_in(block, f"{cell.name}-hints", "hints", tasks=cell.tasks)
                 cells.append(hints)
-        else:
+        if at == last:
             place_given(None)
-            cells += [_check(block), _filled_in(block, "answer", "answer")]
+    about_check = "\n\n".join(piece.content for piece in block.pieces if piece.kind == "check")
     following = course.blocks[number + 1 : number + 2]
-    return _notebook(block, [*cells, _filled_in(block, "end", "end", following=following)])
+    # Nothing stands below the check: "Run All" ends with its table in sight.
+    cells += [
+        _filled_in(block, "end", "end", about_check=about_check),
+        _filled_in(block, "answer", "answer", following=following),
+        _check(block),
+    ]
+    return _notebook(block, cells)
+
+
+_WRONG = re.compile(r"^(## If it goes wrong\n)(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_CASE = re.compile(r"^\*\*(.+?)\*\*[ \n](.*?)(?=^\*\*|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def with_folded_cases(text: str) -> str:
+    """Return prose with each case of "If it goes wrong" folded below its first words.
+
+    A case begins with a line in bold, which names it.
+    """
+
+    def folded(case: re.Match[str]) -> str:
+        # There is no Markdown inside of a summary.
+        name = html.escape(" ".join(case[1].split()), quote=False)
+        name = re.sub(r"`(.+?)`", r"<code>\1</code>", name)
+        return f"<details><summary>{name}</summary>\n\n{case[2].strip()}\n\n</details>\n\n"
+
+    return _WRONG.sub(lambda found: found[1] + _CASE.sub(folded, found[2]), text).strip()
 
 
 def solved_notebook(course: Course, number: int) -> Any:

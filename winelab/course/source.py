@@ -24,6 +24,8 @@ Form = Literal["script", "notebook"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 HEADINGS = ("Goal", "Why", "Your task", "Look at it", "If it goes wrong", "Recap")
+CHECK_HEADING = "## Check it"
+"""What stands below it is said above the check, which is a notebook's last cell."""
 
 _OUTLINE = re.compile(r"( *)(?:\[([a-z0-9-]+)\]\s*(.*)|([a-z0-9-]+)(:?)\s*)")
 # The ids of a notebook's cells are made of these (see notebook.py) and of the cells' names.
@@ -33,7 +35,7 @@ _CHANGE = re.compile(r"\s*# %% ([a-z0-9-]+)(?: \((.+)\))?\s*")
 _FLAG = re.compile(r"script|notebook|removed|given|as in (\w+)")
 _HINT = re.compile(r"hint:\s*(.*)", re.IGNORECASE)
 _MISSPELT = re.compile(r"#\s*\?|#\s+:|#:\s*hint(?!:)", re.IGNORECASE)
-_DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given|check))\s*")
+_DIRECTIVE = re.compile(r":::\s*(?:(cell) ([a-z0-9-]+)|(given))\s*")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Change:
 
 @dataclass(frozen=True)
 class LessonPiece:
-    """A stretch of a lesson: prose, or the place where cells or the check stand."""
+    """A stretch of a lesson: prose, the place of cells, or what is said above the check."""
 
     kind: Literal["text", "cell", "given", "check"]
     content: str
@@ -313,7 +315,7 @@ def read_lesson(
     """Read a block's lesson.md: metadata, prose, and ``:::`` lines that say where cells stand.
 
     ``::: cell train`` is the place of a cell, ``::: given`` that of all cells before the next
-    named one, ``::: check`` that of the check. Raises CourseError for what is wrong or missing.
+    named one. Raises CourseError for what is wrong or missing.
     """
     whole = read_lines(path, order)
     meta, lines = read_top(whole, path, Metadata)
@@ -321,23 +323,30 @@ def read_lesson(
     prose: list[Line] = []
     fenced = False
     seen: set[str] = set()
+    prose_is: Literal["text", "check"] = "text"
 
     def end_prose() -> None:
         if text := "\n".join(line.text for line in prose).strip():
-            pieces.append(LessonPiece("text", text, prose[0]))
+            pieces.append(LessonPiece(prose_is, text, prose[0]))
         prose.clear()
 
     for line in lines:
         if line.text.startswith("```"):
             fenced = not fenced
         if line.text.startswith("## ") and not fenced:
-            seen.add(line.text.rstrip())
+            heading = line.text.rstrip()
+            seen.add(heading)
+            if heading == CHECK_HEADING or prose_is == "check":
+                end_prose()
+            prose_is = "check" if heading == CHECK_HEADING else "text"
+            if prose_is == "check":
+                continue
         if not line.text.startswith(":::") or fenced:
             prose.append(line)
             continue
         match = _DIRECTIVE.fullmatch(line.text)
         if not match:
-            raise line.wrong('write "::: cell NAME", "::: given" or "::: check".')
+            raise line.wrong('write "::: cell NAME" or "::: given".')
         kind: Any = match[1] or match[3]
         name = match[2] or ""
         if name and name not in outline.cells:
@@ -349,9 +358,9 @@ def read_lesson(
         end_prose()
         pieces.append(LessonPiece(kind, name, line))
     end_prose()
-    for needed in (*(f"## {heading}" for heading in HEADINGS), "::: check"):
-        if needed not in seen:
-            raise whole[-1].wrong(f'the line "{needed}" is missing.')
+    for heading in HEADINGS:
+        if f"## {heading}" not in seen:
+            raise whole[-1].wrong(f'the line "## {heading}" is missing.')
     return meta, tuple(pieces)
 
 

@@ -31,6 +31,9 @@ def request_for(program: str, arguments: list[str]) -> tuple[Stage, dict[str, An
         return Stage.SERVING, {"module": "uvicorn", "argv": arguments}
     if arguments[:1] == ["-m"] and arguments[1:2] in (["mlflow"], ["uvicorn"]):
         return Stage.SERVING, {"module": arguments[1], "argv": arguments[2:]}
+    # What a check asks a logged model in.
+    if arguments[:2] == ["-m", "winelab.checks.isolated_predict"]:
+        return Stage.LOADED, {"module": arguments[1], "argv": arguments[2:]}
     # MLflow loads each model that it logs once more, to see which packages it needs.
     if arguments and Path(arguments[0]).name == "_capture_modules.py":
         return Stage.MLFLOW, {"script": arguments[0], "argv": arguments[1:]}

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # MLflow reads this at the end of its own import, after loading this plugin. So a script that
 # is started by hand in the course's environment asks the network for nothing either.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# And this, when it sets up its logger: its warnings are shown, and not what it is busy with, which
+# would bury a result below ten lines in red.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 BLOCK_TAG = "winelab.block"
 TRY_TAG = "winelab.try"

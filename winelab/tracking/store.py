@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,11 @@ from urllib.parse import unquote
 
 from winelab.core.console import last_line, shortened
 from winelab.core.errors import CourseError
-from winelab.core.paths import ROOT, STORE, course_environment, store_uri
+from winelab.core.paths import OLD_STORES, ROOT, STORE, course_environment, store_uri
 from winelab.system.environment import only_one
 
 if TYPE_CHECKING:
+    import psutil
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
@@ -29,6 +30,10 @@ CAUGHT_UP_TAG = "winelab.caught-up"
 """On the Default experiment; the slug is the end of its name."""
 DEFAULT_EXPERIMENT = "0"
 
+REPLACED = (
+    "The store was put aside or replaced after this process had opened it: restart the kernel "
+    "(Kernel > Restart Kernel and Run All Cells)."
+)
 # A server that is not there must not cost a student four minutes of silence (MLflow's own
 # defaults); a check asks twice and then says so.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -76,7 +81,10 @@ def problem(uri: str) -> str | None:
     if file is None:
         return None
     if not file.exists():
-        return f"There is no store at {file} yet: run the cells above, from the top."
+        return (
+            f"There is no store at {file} yet: run the cells above, from the top. If there was "
+            "one a moment ago, restart the kernel first."
+        )
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
@@ -104,9 +112,60 @@ def known_trouble(error: Exception) -> str:
         import mlflow
 
         return f"Nothing answers at {mlflow.get_tracking_uri()}: start the server, or set the URI."
+    if "readonly database" in text:
+        return REPLACED
     if "database is locked" in text:
         return "The store is busy with another process: wait a moment, and check again."
     return ""
+
+
+def is_replaced(uri: str) -> bool:
+    """Return whether this process has an older file open than the SQLite store at `uri` now."""
+    # Windows neither moves nor deletes a file that is open.
+    if os.name == "nt" or (file := sqlite_file(uri)) is None:
+        return False
+    import psutil
+
+    return _has_an_old_one(psutil.Process(), file.resolve())
+
+
+def on_an_old_store(root: Path = ROOT) -> list[str]:
+    """Return which programs still work on a store of `root` that was put aside or replaced."""
+    if os.name == "nt":
+        return []
+    import psutil
+
+    file = (root / STORE.name).resolve()
+    found: dict[str, None] = {}
+    for process in psutil.process_iter():
+        # Those of other people may not be looked into, and some end meanwhile.
+        with suppress(psutil.Error, OSError):
+            if _has_an_old_one(process, file):
+                found[_program(process)] = None
+    return list(found)
+
+
+def _has_an_old_one(process: psutil.Process, file: Path) -> bool:
+    for opened in process.open_files():
+        path = Path(opened.path)
+        if path.name == file.name and path.is_relative_to(file.parent / OLD_STORES):
+            return True
+        # Linux also tells a file that was deleted from the one that has its name now.
+        there = Path(f"/proc/{process.pid}/fd/{opened.fd}")
+        if path == file and there.exists() and not there.samefile(file):
+            return True
+    return False
+
+
+def _program(process: psutil.Process) -> str:
+    """Return what a person knows a process by."""
+    command = " ".join(process.cmdline())
+    if "ipykernel" in command:
+        notebook = process.environ().get("JPY_SESSION_NAME")
+        return f"the kernel of {Path(notebook).name}" if notebook else "a notebook's kernel"
+    if "mlflow" in command:
+        return "`make ui`, or another server of MLflow's"
+    return f"{process.name()} (process {process.pid})"
 
 
 @contextmanager
