@@ -10,18 +10,18 @@ import os
 import sys
 import threading
 
-from winelab.core.paths import block_folders
+from winelab.core.paths import BLOCKS
 from winelab.system.forkserver import SOCKET_VARIABLE
-from winelab.tracking.run_tags import block_number, source_name
+from winelab.tracking.run_tags import block_slug, source_name
 
 
 class WarmUp:
     """Has the methods of MLflow's RunContextProvider (see `tracking.run_tags`); gives no tags."""
 
     def __init__(self) -> None:
-        number = block_number(source_name()) if in_a_kernel() else None
-        if number is not None:
-            threading.Thread(target=warm_up, args=(number,), daemon=True).start()
+        slug = block_slug(source_name()) if in_a_kernel() else ""
+        if slug:
+            threading.Thread(target=warm_up, args=(slug,), daemon=True).start()
 
     def in_context(self) -> bool:
         """Return False: there are no tags."""
@@ -37,11 +37,11 @@ def in_a_kernel() -> bool:
     return "ipykernel.kernelapp" in sys.modules and SOCKET_VARIABLE not in os.environ
 
 
-def warm_up(number: int) -> None:
+def warm_up(slug: str) -> None:
     """Load the checks of a block, and start the fresh process that they ask for, if they do."""
     from winelab.checks.checking import checks_of
     from winelab.checks.isolated_predict import keep_ready
 
-    folder = block_folders().get(number)
-    if folder and "fresh" in checks_of(folder).fixtures:
+    folder = BLOCKS / slug
+    if folder.is_dir() and "fresh" in checks_of(folder).fixtures:
         keep_ready()
