@@ -65,10 +65,23 @@ def run_cells(cells: Sequence[str], starts: Callable[[int], None] = lambda numbe
         name = f"<cell {end.cell}>"
         # As Jupyter does it: a traceback shows the line, not only its number.
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        end.error = _run(lambda: compile(source, name, "exec"), end.variables)  # noqa: B023
+        python = without_writefile(source)
+        end.error = _run(lambda: compile(python, name, "exec"), end.variables)  # noqa: B023
         if end.error is not None:
             break
     return end
+
+
+def without_writefile(source: str) -> str:
+    """Return a cell as Python: `%%writefile FILE` in its first line writes the others there.
+
+    It is the only magic of Jupyter's that the course uses; any other is left as it is.
+    """
+    first, _, rest = source.partition("\n")
+    words = first.split()
+    if len(words) != 2 or words[0] != "%%writefile":
+        return source
+    return f"__import__('pathlib').Path({words[1]!r}).write_text({rest!r}, encoding='utf-8')"
 
 
 def run_script(path: Path, arguments: Sequence[str] = (), content: bytes | None = None) -> End:
