@@ -84,7 +84,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def the_block(blocks: Path, checks: str) -> Path:
     """Write block 3 with these checks."""
     text = lesson(title="Made up")
-    write_order(blocks, "train", "import_mlflow", "experiment", "run")
+    write_order(blocks, "train", "import_mlflow", "experiment")
     return write_block(blocks, "run", text=text, checks=checks.lstrip("\n"))
 
 
@@ -110,19 +110,19 @@ def answer(
 # --- an answer, whatever happened --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", [999, -1, None, 3.0, "nothing", "03_autolog"])
+@pytest.mark.parametrize("which", [999, -1, None, 3.0, "nothing", "03_autolog"])
 def test_a_block_that_is_not_there_is_said_to_be_none(
-    block: Any, capsys: pytest.CaptureFixture[str]
+    which: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(block)
-    assert f"There is no block {block}: " in capsys.readouterr().out
+    check(which)
+    assert f"There is no block {which}: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("block", [14, "14", "autolog", "14_autolog"])
+@pytest.mark.parametrize("which", [14, "14", "autolog", "14_autolog"])
 def test_a_block_is_found_by_number_and_by_name(
-    workspace: Path, block: Any, capsys: pytest.CaptureFixture[str]
+    workspace: Path, which: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check(block)
+    check(which)
     assert capsys.readouterr().out.startswith("Block 14 - ")
 
 
