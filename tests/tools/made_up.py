@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from winelab.core.order import ORDER
+from winelab.core.order import ORDER, read_order
 from winelab.course.source import HEADINGS, Course, read_course
 from winelab.system import forkserver
 
@@ -45,9 +45,14 @@ def lesson(cells: str = "", **meta: str | None) -> str:
 def write_block(
     folder: Path, name: str, code: str = "", text: str | None = None, checks: str = CHECKS
 ) -> Path:
-    """Write the folder of one block; without a text its lesson places no cell."""
+    """Write the folder of one block; without a text its lesson places no cell.
+
+    It is the last one of the course, if the course has none of that name.
+    """
     block = folder / name
-    block.mkdir(parents=True, exist_ok=True)
+    if not block.exists():
+        there = [listed.slug for listed in read_order(folder).blocks] if folder.exists() else []
+        write_order(folder, *there, name)
     (block / "code.py").write_text(code, encoding="utf-8")
     (block / "lesson.md").write_text(lesson() if text is None else text, encoding="utf-8")
     (block / "checks.py").write_text(checks, encoding="utf-8")
@@ -56,6 +61,7 @@ def write_block(
 
 def write_order(folder: Path, *slugs: str) -> None:
     """Write course.txt with one part of these blocks, and their folders, empty."""
+    folder.mkdir(parents=True, exist_ok=True)
     for slug in slugs:
         (folder / slug).mkdir(parents=True, exist_ok=True)
     lines = ["[1] Track", *slugs]

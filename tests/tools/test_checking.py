@@ -84,7 +84,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def the_block(blocks: Path, checks: str) -> Path:
     """Write block 3 with these checks."""
     text = lesson(title="Made up")
-    write_order(blocks, "train", "import_mlflow", "experiment", "run")
+    write_order(blocks, "train", "import_mlflow", "experiment")
     return write_block(blocks, "run", text=text, checks=checks.lstrip("\n"))
 
 

@@ -35,8 +35,8 @@ CHANGE = f"# %% run\n{task('open a run.')}with run():\n\n# %% log\n{task('log it
 
 
 def by_name(notebook: Any) -> dict[str, Any]:
-    """The cells by the name at the end of their ids, in order."""
-    return {cell["id"].split("-", maxsplit=1)[1]: cell for cell in notebook.cells}
+    """The cells by their ids, in order."""
+    return {cell["id"]: cell for cell in notebook.cells}
 
 
 def code_of(notebook: Any) -> dict[str, str]:

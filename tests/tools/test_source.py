@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from required import required_makers
 
-from tools.made_up import lesson, made_up, task, write_block, write_course, write_order
+from tools.made_up import lesson, made_up, task, write_block, write_course
 from winelab.core.errors import CourseError
 from winelab.core.order import ORDER
 from winelab.core.paths import BLOCKS
@@ -41,7 +41,6 @@ def refusal(act: Callable[[], object]) -> tuple[str, int, str]:
 def one_block(root: Path, code: str = "", text: str | None = None) -> Course:
     """A course of one block; its lesson has a place for every cell, or is `text`."""
     folder = write_course(root, OUTLINE)
-    write_order(folder, "block0")
     write_block(folder, "block0", code, lesson("first second") if text is None else text)
     return read_course(folder)
 
@@ -202,7 +201,7 @@ def test_a_formatter_changes_nothing_of_a_block(whole: Course, tmp_path: Path) -
             ["one", "# %% one (as in block1)\n"], 1, "as in block1", id="as in this very block"
         ),
         pytest.param(
-            ["one", "# %% one (as in block2)\n", "one"], 1, "as in block2", id="as in a later block"
+            ["one", "# %% one (as in block2)\n"], 1, "as in block2", id="as in a later block"
         ),
         pytest.param(
             ["one", "three", "# %% three (as in block0)\n"], 1, "three", id="not there then"
@@ -213,9 +212,10 @@ def test_a_change_that_cannot_be_made_is_refused_with_its_line(
     tmp_path: Path, blocks: list[str], where: int, words: str
 ) -> None:
     code = [f"# %% {text}\na\n" if text.isalpha() else text for text in blocks]
-    course = made_up(tmp_path, OUTLINE, *code)
+    # The last one changes nothing, and is there to be named too early.
+    course = made_up(tmp_path, OUTLINE, *code, "")
     *place, message = refusal(lambda: script_text(course, len(blocks) - 1))
-    assert place == [f"{len(blocks) - 1:02d}_block/code.py", where]
+    assert place == [f"block{len(blocks) - 1}/code.py", where]
     assert words in message
 
 
