@@ -18,8 +18,9 @@ mlflow.set_experiment("wine-quality")
 #: number of wines of each quality.
 #: hint: `value_counts` counts how often each value of a column is there, and `to_dict` makes a
 #: dictionary of that. `mlflow.log_dict` takes a dictionary and a file's name.
-#: hint: `wines = {"train": y_train.value_counts().to_dict(), "test": ...}`, then
-#: `mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")`
+#: hint: Two lines, of which you complete the first:
+#:     wines = {"train": y_train.value_counts().to_dict(), "test": ...}
+#:     mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
 wines = {"train": y_train.value_counts().to_dict(), "test": y_test.value_counts().to_dict()}
 mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
 
@@ -33,13 +34,16 @@ mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
 #: hint: Six entries, six questions. Most you have asked before. `mlflow.search_runs` gives a table,
 #: the newest run first, and its `set_index` makes a column the index. `mlflow.artifacts.load_dict`
 #: takes `runs:/RUN_ID/FILE`, and gives the dictionary back.
-#: hint: `champion = client.get_model_version_by_alias(registered_name, "champion")`, and
-#: `runs = mlflow.search_runs(filter_string="metrics.rmse > 0")`. Then `"run"` is
-#: `client.get_run(champion.run_id).data`, and `"runs"` is
-#: `runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"]`. `"versions"` has
-#: `int(v.version)` and the RMSE of `client.get_run(v.run_id)` for each `v` that
-#: `client.search_model_versions` finds. `"table"` is
-#: `mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json")`; the service's file lies on
+#: hint: The function begins like this:
+#:     champion = client.get_model_version_by_alias(registered_name, "champion")
+#:     runs = mlflow.search_runs(filter_string="metrics.rmse > 0")
+#:     return {
+#:         "champion": champion,
+#:         "run": client.get_run(champion.run_id).data,
+#:         "runs": runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"],
+#:         "table": mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json"),
+#: Two entries are left. `"versions"` has `int(v.version)` and the RMSE of `client.get_run(v.run_id)`
+#: for each `v` that `client.search_model_versions` finds. The service's file lies on
 #: `champion.run_id`.
 def read_store(client):
     """All that the poster shows, by name, as it stands in the store."""
@@ -100,9 +104,11 @@ def draw_poster(champion, run, runs, versions, table, service):
 #: hint: `**` hands each entry of a dictionary over as the argument of that name. A figure has
 #: `savefig`, which takes a file and `dpi=`. `client.log_artifact` takes a run's id, a file, and a
 #: folder.
-#: hint: `poster = draw_poster(**read_store(client))`, then `for kind in ("png", "pdf"):` and below
-#: it `poster.savefig(output / f"poster.{kind}", dpi=200)` and `client.log_artifact(champion.run_id,
-#: output / f"poster.{kind}", "poster")`.
+#: hint: Draw it once, and save and log it in a loop:
+#:     poster = draw_poster(**read_store(client))
+#:     for kind in ("png", "pdf"):
+#:         poster.savefig(output / f"poster.{kind}", dpi=200)
+#:         client.log_artifact(champion.run_id, output / f"poster.{kind}", "poster")
 poster = draw_poster(**read_store(client))
 for kind in ("png", "pdf"):
     poster.savefig(output / f"poster.{kind}", dpi=200)

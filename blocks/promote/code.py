@@ -9,8 +9,9 @@ gate = 0.7
 #: version of `registered_name`.
 #: hint: `client.get_model_version` takes a name and a version, and its answer knows a `run_id`.
 #: `client.get_run` takes such an id.
-#: hint: Below `def run_of(client, version):`, one line is enough:
-#: `return client.get_run(client.get_model_version(registered_name, version).run_id)`
+#: hint: One line in the function is enough:
+#:     def run_of(client, version):
+#:         return client.get_run(client.get_model_version(registered_name, version).run_id)
 def run_of(client, version):
     """The run that made a version: what it has measured stands there."""
     return client.get_run(client.get_model_version(registered_name, version).run_id)
@@ -23,11 +24,17 @@ def run_of(client, version):
 #: hint: The RMSE is a metric of the version's run, and `run_of` finds that. The aliases stand in a
 #: dictionary, alias to version: `client.get_registered_model(registered_name).aliases`. And
 #: `client.set_registered_model_alias` takes the name, the alias and the version.
-#: hint: `rmse = run_of(client, version).data.metrics["rmse"]`, and `if rmse >= gate:` return
-#: "refused". Then `aliases = client.get_registered_model(registered_name).aliases`. If "champion"
-#: is in it, and `rmse` is not below `run_of(client, aliases["champion"]).data.metrics["rmse"]`,
-#: return "kept the champion". Then `client.set_registered_model_alias(registered_name, "champion",
-#: version)`, and return "promoted".
+#: hint: The gate first, then the champion, if there is one:
+#:     rmse = run_of(client, version).data.metrics["rmse"]
+#:     if rmse >= gate:
+#:         return "refused"
+#:     aliases = client.get_registered_model(registered_name).aliases
+#:     if "champion" in aliases:
+#:         best = run_of(client, aliases["champion"]).data.metrics["rmse"]
+#:         if rmse >= best:
+#:             return "kept the champion"
+#:     client.set_registered_model_alias(registered_name, "champion", version)
+#:     return "promoted"
 def promote(client, version):
     """Make a version the champion if it passes the gate and beats the one that is there."""
     rmse = run_of(client, version).data.metrics["rmse"]

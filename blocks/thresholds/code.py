@@ -31,10 +31,13 @@ demands = {
 #: the test table first, as the column "prediction".
 #: hint: Without a model, `mlflow.models.evaluate` takes the name of the column as `predictions=`,
 #: and the table as `data=`. Targets, type and configuration are those of the model's evaluation.
-#: hint: `guesses = test.assign(prediction=baseline.predict(X_test))`, then `with
-#: mlflow.start_run(run_name="baseline"):` and below it `baseline_evaluation =
-#: mlflow.models.evaluate(data=guesses, predictions="prediction", targets="quality",
-#: model_type="regressor", evaluator_config={"log_model_explainability": False})`
+#: hint: A table, a run, and the call in it:
+#:     guesses = test.assign(prediction=baseline.predict(X_test))
+#:     with mlflow.start_run(run_name="baseline"):
+#:         baseline_evaluation = mlflow.models.evaluate(
+#:             data=guesses, predictions="prediction", targets="quality",
+#:             model_type="regressor", evaluator_config={"log_model_explainability": False},
+#:         )
 guesses = test.assign(prediction=baseline.predict(X_test))
 with mlflow.start_run(run_name="baseline"):
 
@@ -55,11 +58,18 @@ baseline_evaluation = mlflow.models.evaluate(
 #: hint: `mlflow.validate_evaluation_results` is silent when the model passes, and raises
 #: ModelValidationFailedException when not: `try`, `except ... as refusal`. The metric has its full
 #: name here: root_mean_squared_error.
-#: hint: `verdicts = {}`, then `for name, threshold in demands.items():`; in it, behind `try:`,
-#: `mlflow.validate_evaluation_results(validation_thresholds={"root_mean_squared_error": threshold},
-#: candidate_result=evaluation, baseline_result=baseline_evaluation)` and `verdicts[name] =
-#: "passed"`; behind `except ModelValidationFailedException as refusal:` the line
-#: `verdicts[name] = f"refused: {refusal}"`. At the end `mlflow.set_tags(verdicts)`.
+#: hint: A loop, with a `try` in it, and the tags below it:
+#:     verdicts = {}
+#:     for name, threshold in demands.items():
+#:         try:
+#:             mlflow.validate_evaluation_results(
+#:                 validation_thresholds={"root_mean_squared_error": threshold},
+#:                 candidate_result=evaluation, baseline_result=baseline_evaluation,
+#:             )
+#:             verdicts[name] = "passed"
+#:         except ModelValidationFailedException as refusal:
+#:             verdicts[name] = f"refused: {refusal}"
+#:     mlflow.set_tags(verdicts)
 verdicts = {}
 for name, threshold in demands.items():
     try:
@@ -76,6 +86,8 @@ mlflow.set_tags(verdicts)
 # %% show-verdicts
 #: print each demand and its verdict.
 #: hint: `items` again.
-#: hint: `for name, verdict in verdicts.items():` and below it `print(f"{name}: {verdict}")`
+#: hint: Two lines:
+#:     for name, verdict in verdicts.items():
+#:         print(f"{name}: {verdict}")
 for name, verdict in verdicts.items():
     print(f"{name}: {verdict}")

@@ -177,6 +177,18 @@ def test_a_command_runs_again_in_the_venv(copied: Path, number: int, code: int, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal to a process group")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another error for it")
+@pytest.mark.parametrize("command", ["progress", "help", "solution --block 14"])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "winelab", *command.split()]
+    done = subprocess.run(words, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, encoding="utf-8")
+    os.close(writer)
+    assert done.returncode == 0
+    assert "BrokenPipe" not in done.stderr and "Traceback" not in done.stderr
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(copied: Path) -> None:
     process = start(copied, "run", "--block", "2", start_new_session=True)
     assert process.stdout is not None
@@ -327,6 +339,14 @@ def test_reset_puts_the_old_store_aside(
         assert (aside / name).read_text(encoding="utf-8") == "old"
     assert (old_store / "mlflow.db").read_bytes() == b""
     assert not (old_store / "mlruns").exists()
+
+
+def test_reset_names_what_works_on_the_old_store(
+    old_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "on_an_old_store", lambda root: ["`make ui`"])
+    assert cli.main(["reset", "--yes"]) == 0
+    assert "Restart `make ui`: it still works on the old store." in capsys.readouterr().out
 
 
 def test_reset_needs_a_yes(

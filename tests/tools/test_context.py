@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,6 +150,21 @@ def test_a_forked_process_is_a_new_session(tmp_path: Path) -> None:
     )
     mine, its = execute(Code("mine.ipynb", (code,)), workspace).printed.split()
     assert mine != its
+
+
+# --- what MLflow says --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("level", "shown"), [("", "WARNING"), ("INFO", "INFO WARNING")])
+def test_mlflow_warns_and_does_not_chat(level: str, shown: str) -> None:
+    code = "import mlflow, logging; log = logging.getLogger('mlflow.x'); "
+    code += "log.info('a'); log.warning('b')"
+    variables = {k: v for k, v in os.environ.items() if k != "MLFLOW_LOGGING_LEVEL"}
+    variables |= {"MLFLOW_LOGGING_LEVEL": level} if level else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, encoding="utf-8"
+    )
+    assert " ".join(re.findall(r"(INFO|WARNING) mlflow\.x", done.stderr)) == shown
 
 
 # --- on real runs ------------------------------------------------------------------------------

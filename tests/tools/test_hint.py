@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
+from rich.console import Console
 
+from winelab.checks.checking import checks_of
 from winelab.commands import hint, student_files
 from winelab.core.errors import CourseError
-from winelab.course.compose import script_text, solved_cells, unsolved_cells, unsolved_script
+from winelab.core.paths import store_uri
+from winelab.course.compose import solved_cells, unsolved_cells, unsolved_script
+from winelab.course.notebook import as_text, lab_notebook
 from winelab.course.source import Block, course
+from winelab.tracking import store
+from winelab.tracking.workspace import furnish
 
 
-def text_of(block: Block, form: hint.Form, solved: bool) -> str:
-    """A block's code, as a script or as a notebook's cells."""
+def text_of(block: Block, form: hint.Form) -> str:
+    """A block's code as it is found, as a script or as a notebook's cells."""
     if form == "script":
-        return (script_text if solved else unsolved_script)(course(), block.number)
-    cells = (solved_cells if solved else unsolved_cells)(course(), block.number)
+        return unsolved_script(course(), block.number)
+    cells = unsolved_cells(course(), block.number)
     return "\n".join(cell.source for cell in cells)
 
 
 @pytest.mark.parametrize("form", ["script", "notebook"])
-def test_every_block_has_both_steps_to_show_until_it_is_solved(
-    block: Block, form: hint.Form
-) -> None:
-    assert hint.open_tasks(course(), block, text_of(block, form, solved=True), form) == []
-    tasks = hint.open_tasks(course(), block, text_of(block, form, solved=False), form)
+def test_every_block_has_both_steps_of_each_task_to_show(block: Block, form: hint.Form) -> None:
+    failing = [check.__name__ for check in checks_of(block.folder).functions]
+    tasks = hint.open_tasks(course(), block, text_of(block, form), form, failing)
     assert tasks == [task for task in block.tasks if form in task.forms]
     seen: dict[str, int] = {}
     shown = []
@@ -46,14 +53,120 @@ def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
     comment: str, still_open: bool
 ) -> None:
     call = f"{comment}mlflow.sklearn.autolog(log_models=False)\n"
-    text = unsolved_script(course(), course().block("autolog").number).replace(
-        "# 3. Train\n", f"# 3. Train\n{call}"
-    )
-    sections = [
-        t.section for t in hint.open_tasks(course(), course().block("autolog"), text, "script")
-    ]
+    block = course().block("autolog")
+    text = unsolved_script(course(), block.number).replace("# 3. Train\n", f"# 3. Train\n{call}")
+    failing = [check.__name__ for check in checks_of(block.folder).functions]
+    found = hint.open_tasks(course(), block, text, "script", failing)
+    sections = [task.section for task in found]
     assert ("autolog" in sections) == still_open, "a call inside a comment is not done"
     assert "autolog-off" in sections
+
+
+def test_a_task_that_was_done_in_another_way_is_left_out_by_its_checks() -> None:
+    block = course().block(14)
+    text = unsolved_script(course(), 14)
+    found = hint.open_tasks(course(), block, text, "script", ["test_autolog_is_off_again"])
+    sections = [task.section for task in found]
+    assert "autolog-off" in sections and "autolog" not in sections
+
+
+# --- the judge ---------------------------------------------------------------------------------
+
+OTHER_WORDS = (
+    'handle = mlflow.start_run(run_name="elasticnet")\n'
+    "try:\n    model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)\n"
+    "    model.fit(X_train, y_train)\n    predictions = model.predict(X_test)\n"
+    "finally:\n    mlflow.end_run()\n"
+)
+
+
+def lab(root: Path, number: int, change: Callable[[str], str] = str, solved: bool = False) -> Path:
+    """A student's lab in `root`, whose task cells were changed."""
+    block = course().block(number)
+    notebook = lab_notebook(course(), number)
+    right = {cell.name: cell.source for cell in solved_cells(course(), number)}
+    for cell in notebook.cells:
+        if "task" in cell["metadata"].get("tags", ()):
+            name = cell["id"].partition("-")[2]
+            cell["source"] = change(right[name] if solved else cell["source"])
+    path = root / "labs" / f"{block.name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(as_text(notebook), encoding="utf-8")
+    return path
+
+
+def hinted(number: int, root: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `make hint` says, in one line."""
+    assert hint.main(number, root) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_an_untouched_lab_begins_with_the_first_check_that_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab(tmp_path, 3)
+    said = hinted(3, tmp_path, capsys)
+    checks = checks_of(course().block(3).folder).functions
+    first = next(check for check in checks if not getattr(check, "given", False))
+    assert said.index("Running labs/03_run.ipynb") < said.index(f"TODO {first.__doc__}")
+    assert said.index("hint: ") < said.index("nudge: ") and "Block 4" not in said
+
+
+def test_a_lab_that_the_check_passes_is_done_whatever_its_wording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab(tmp_path, 3, lambda source: f"# TODO: still here\n%matplotlib inline\n{OTHER_WORDS}")
+    lab(tmp_path, 4)
+    said = hinted(3, tmp_path, capsys)
+    assert said.index("Done: every check is ok.") < said.index("Block 4 -")
+    assert "nudge" not in said[: said.index("Block 4 -")] and "nudge: " in said
+    # Nothing of it reached a store of the student's.
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_block_that_the_store_shows_as_done_is_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    furnish(tmp_path / "wine-lab")
+    root = tmp_path / "wine-lab"
+    lab(root, 3)
+    store.mark(mlflow.MlflowClient(store_uri(root)), 3)
+    said = hinted(3, root, capsys)
+    assert "Running labs/03_run.ipynb" not in said and "Block 4 -" in said
+
+
+def test_an_error_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab(tmp_path, 3, lambda source: "startrun()")
+    said = hinted(3, tmp_path, capsys)
+    assert "It ends in an error: NameError: name 'startrun' is not defined" in said
+    assert said.index("NameError") < said.index("hint: ")
+
+
+def test_a_script_that_never_ends_still_gets_its_hints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hint, "TIME_LIMIT", 3.0)
+    student_files.begin_script(course(), course().block(3), tmp_path)
+    script = student_files.script_path(course().block(3), tmp_path)
+    script.write_text("while True:\n    pass\n", encoding="utf-8")
+    said = hinted(3, tmp_path, capsys)
+    assert "The run was ended after 3 s." in said and "nudge: " in said
+
+
+def test_lines_of_code_in_a_hint_stand_below_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    todo = replace(
+        course().block(3).tasks[0], hints=("Look.", "Say\n\n    if a:\n        b\n\nand c.")
+    )
+    hint.show([(todo, (hint.CALL,))], [todo], Console())
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("  the call: Say")
+    assert lines[at + 1 : at + 4] == ["      if a:", "          b", "  and c."]
+
+
+# --- what is remembered ------------------------------------------------------------------------
 
 
 def test_it_remembers_what_was_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +202,7 @@ def test_the_work_that_was_saved_last_counts(tmp_path: Path) -> None:
     found = student_files.work(block, tmp_path)
     assert found is not None and found[0].suffix == ".py"
     os.utime(student_files.script_path(block, tmp_path), (0, 0))
-    assert student_files.work(block, tmp_path) == (lab, "a = 1\nb = 2")
+    assert student_files.work(block, tmp_path) == (lab, ("a = 1\nb = 2",))
     lab.write_text("half of a noteb", encoding="utf-8")
     found = student_files.work(block, tmp_path)
     assert found is not None and found[0].suffix == ".py"

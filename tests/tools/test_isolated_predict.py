@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tools.made_up import mlflow_at
+from winelab.checks import isolated_predict
 from winelab.checks.fixtures import CheckContext
 from winelab.checks.isolated_predict import predictions
 from winelab.core.errors import Missing
@@ -89,3 +90,63 @@ def test_a_model_that_cannot_be_asked_there_is_a_hint(
     ) as got:
         predictions(uri, TABLE, limit=2 if "sleep" in body else 60)
     assert "\n" not in str(got.value)
+
+
+def test_an_answer_is_remembered_by_model_and_table(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = log(store, "return model_input.sugar")
+    other = log(store, "return model_input.salt")
+    found = predictions(uri, TABLE)
+    asked: list[str] = []
+    ask = isolated_predict._ask
+
+    def seen(uri: str, folder: Path, limit: float) -> dict[str, Any]:
+        asked.append(uri)
+        return ask(uri, folder, limit)
+
+    monkeypatch.setattr(isolated_predict, "_ask", seen)
+    # What a caller does with the list is its own.
+    found.clear()
+    assert predictions(uri, TABLE) == TABLE.sugar.tolist() and asked == []
+    assert predictions(uri, TABLE.head(1)) == [1.0]
+    assert predictions(other, TABLE) == TABLE.salt.tolist()
+    assert asked == [uri, other]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process keeps a fresh one ready, as a kernel does."""
+    monkeypatch.delenv(forkserver.SOCKET_VARIABLE, raising=False)
+    isolated_predict.keep_ready()
+    yield
+    monkeypatch.setattr(isolated_predict, "_keeper", 0)
+    assert isolated_predict._kept is not None
+    isolated_predict._kept.stop()
+    monkeypatch.setattr(isolated_predict, "_kept", None)
+
+
+MARKS = "import builtins; was = getattr(builtins, 'was', 0.0); builtins.was = 1.0; "
+FOLDER = "import os; print('never an answer'); "
+
+
+def test_each_question_meets_a_fresh_process_with_todays_store(
+    store: Path, tmp_path: Path, kept: None
+) -> None:
+    """What a model leaves behind in its process, the next one does not find."""
+    body = f"{MARKS}{FOLDER}return model_input.sugar * 0 + was + len(os.listdir('.')) / 10"
+    for number in range(2):
+        # A store that was not there when the process started.
+        workspace = furnish(tmp_path / str(number))
+        with mlflow_at(store_uri(workspace)):
+            uri = log(workspace, body)
+            # The folder holds the table, and nothing of the student's.
+            assert predictions(uri, TABLE) == [0.1] * 3
+
+
+def test_a_model_that_ends_or_hangs_is_followed_by_another_process(store: Path, kept: None) -> None:
+    right = log(store, "return model_input.sugar")
+    for body in ("import os; os._exit(3)", "import time; time.sleep(60)"):
+        with pytest.raises(Missing):
+            predictions(log(store, body), TABLE, limit=20 if "sleep" in body else 60)
+    assert predictions(right, TABLE) == TABLE.sugar.tolist()

@@ -167,6 +167,13 @@ def test_a_task_is_read_with_its_hints_from_a_nudge_to_the_call(tmp_path: Path) 
     assert [line.text for line in found.lines] == ["a = 1"]
 
 
+def test_the_indented_lines_of_a_hint_are_code(tmp_path: Path) -> None:
+    hints = "#: hint: Think.\n#: hint: Say\n#:     if a:\n#:         b\n#: and\n#: c.\n"
+    hints += "#: hint:\n#:     d\n"
+    (found,) = one_block(tmp_path, f"# %% one\n#: do it.\n{hints}a = 1\n").block(0).tasks
+    assert found.hints == ("Think.", "Say\n\n    if a:\n        b\n\nand c.", "    d")
+
+
 def test_a_formatter_changes_nothing_of_a_block(whole: Course, tmp_path: Path) -> None:
     """An editor that formats on save may do so: the marks stay marks, the code says the same.
 

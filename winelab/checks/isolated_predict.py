@@ -243,7 +243,7 @@ def _forked(question: dict[str, Any], questions: BinaryIO) -> int:
             # Whatever else is to be done at an exit is its parent's.
             os._exit(code)
     os.close(end)
-    if questions in select.select([questions, ended], [], [])[0]:
+    if questions.fileno() in select.select([questions.fileno(), ended], [], [])[0]:
         shutil.rmtree(question["folder"], ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
     os.close(ended)

@@ -1,10 +1,14 @@
-"""`make hint`: the hints of a block, first the nudges, then the calls, one TODO after the other."""
+"""`make hint`: what the check says of a student's work, and the hints for what is still to do.
+
+The judge is the one of `check`: the work is run in a clean workspace, and the block's checks look
+at it. The hints come as nudges first, and then as calls, one TODO after the other.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -12,35 +16,62 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from winelab.checks.checking import checks_of
+from winelab.checks.report import Report
 from winelab.commands.student_files import block_or_last, work
 from winelab.core.files import write_text
-from winelab.core.paths import ROOT, STATE
+from winelab.core.paths import ROOT, STATE, TABLE, store_uri
 from winelab.course.compose import sections_after, sections_before
-from winelab.course.source import Block, Change, Course, Form, read_course
+from winelab.course.source import CODE_INDENT, Block, Change, Course, Form, read_course
+from winelab.proof.execute import Code, Outcome, execute
+from winelab.system.forkserver import fork_server
+from winelab.tracking import store
+from winelab.tracking.workspace import clean_workspace
 
 MEMORY = Path(STATE, "hints.json")
+TIME_LIMIT = 60.0
+"""Seconds that a student's code may run."""
 NUDGE, CALL = range(2)
 """Which of a task's hints is which."""
 Shown = list[tuple[Change, tuple[int, ...]]]
 """Tasks, each with those of its hints that are shown."""
 
 
-def open_tasks(course: Course, block: Block, code: str, form: Form) -> list[Change]:
-    """Return the block's tasks of which `code` does not have the solution's lines yet, in order.
+def open_tasks(
+    course: Course, block: Block, code: str, form: Form, failing: Collection[str]
+) -> list[Change]:
+    """Return the block's tasks that are still to do, in order.
 
-    Another way to write it looks open; a hint too many does no harm.
+    Args:
+        course: all blocks.
+        block: this one.
+        code: the student's.
+        form: which kind of file it is from.
+        failing: the names of the checks that fail.
+
+    A task is to do if its lines are not there as the solution has them. What a check looks at is
+    left out where no failing check is about it: it was done in another way.
     """
+    mine = [task for task in block.tasks if form in task.forms]
     before = sections_before(course, block.number, form)
     after = sections_after(course, block.number, form)
     there = _plain(code.splitlines())
-    left = []
-    for task in block.tasks:
+    unlike = []
+    for task in mine:
         old = _plain(line.text for line in before.get(task.section, ()))
         new = _plain(line.text for line in after.get(task.section, ()))
-        done = old != new and new <= there and not (old - new) & there
-        if form in task.forms and not done:
-            left.append(task)
-    return left
+        if old == new or not new <= there or (old - new) & there:
+            unlike.append(task)
+    seen_by: dict[str, set[str]] = {}
+    for mistake in checks_of(block.folder).mistakes:
+        for section in (*mistake.swap, *mistake.code):
+            seen_by.setdefault(section, set()).add(mistake.caught_by)
+    left = [
+        task
+        for task in unlike
+        if task.section not in seen_by or not seen_by[task.section].isdisjoint(failing)
+    ]
+    return left or unlike or mine
 
 
 def _plain(lines: Iterable[str]) -> set[str]:
@@ -74,6 +105,34 @@ def remembered(root: Path = ROOT) -> dict[str, dict[str, int]]:
         return {}
 
 
+def judged(block: Block, path: Path, cells: tuple[str, ...]) -> Outcome:
+    """Run a student's notebook or script in a clean workspace, and let the checks look at it."""
+    with fork_server(), clean_workspace(TABLE if TABLE.is_file() else None) as workspace:
+        if path.suffix == ".ipynb":
+            code = Code(f"{block.name}.ipynb", tuple(map(_without_magics, cells)))
+        else:
+            code = Code(f"{block.name}.py")
+            (workspace / "solutions" / code.source).write_text(cells[0], encoding="utf-8")
+        return execute(code, workspace, check=block.number, limit=TIME_LIMIT)
+
+
+def _without_magics(cell: str) -> str:
+    """Return a cell without what only Jupyter understands: it is no part of a solution."""
+    if cell.lstrip().startswith("%%"):
+        return ""
+    return "\n".join(line for line in cell.splitlines() if not line.startswith(("%", "!")))
+
+
+def show_first(outcome: Outcome, report: Report, console: Console) -> None:
+    """Print the error that ended the run, if one did, and the first check that fails."""
+    if outcome.error:
+        console.print(Text.assemble(("It ends in an error: ", "red"), outcome.last_line))
+    first = next(verdict for verdict in report.verdicts if not verdict.done)
+    console.print(Text.assemble(("TODO ", "bold yellow"), _code_marked(first.line)))
+    words = Text.assemble(("hint: ", "yellow"), _code_marked(first.hint))
+    console.print(Padding(words, (0, 0, 0, 5), expand=False))
+
+
 def show(hints: Shown, tasks: list[Change], console: Console) -> None:
     """Print hints below the TODOs that they belong to; `tasks` are all of them."""
     for task, steps in hints:
@@ -82,8 +141,13 @@ def show(hints: Shown, tasks: list[Change], console: Console) -> None:
         console.print(_code_marked(head + " ".join(task.todo), "bold"))
         for step in steps:
             kind = "the call: " if step == CALL else "nudge: "
-            words = Text.assemble((kind, "yellow"), _code_marked(task.hints[step]))
-            console.print(Padding(words, (0, 0, 0, 2), expand=False))
+            for part in task.hints[step].split("\n\n"):
+                if part.startswith(CODE_INDENT):
+                    console.print(Padding(Text(part, "cyan"), (0, 0, 0, 2), expand=False))
+                else:
+                    words = Text.assemble((kind, "yellow"), _code_marked(part))
+                    console.print(Padding(words, (0, 0, 0, 2), expand=False))
+                kind = ""
 
 
 def _code_marked(text: str, style: str = "") -> Text:
@@ -94,24 +158,57 @@ def _code_marked(text: str, style: str = "") -> Text:
 
 
 def main(number: int | None = None, root: Path = ROOT) -> int:
-    """Show a block's next hints; without a number, of the block worked on last; return 0."""
+    """Show a block's next hints; without a number, of the block worked on last; return 0.
+
+    Of a block that is done it says so, and goes on with the next one that is not.
+    """
     course = read_course()
-    block = block_or_last(course, number, "hint")
+    block: Block | None = block_or_last(course, number, "hint")
     console = Console(highlight=False, markup=False)
-    console.print(f"Block {block.number} - {block.title}", style="bold")
+    done = _done(root)
+    while block is not None:
+        console.print(f"Block {block.number} - {block.title}", style="bold")
+        if block.number not in done and not _hinted(course, block, root, console):
+            return 0
+        console.print("Done: every check is ok.", style="green")
+        done.add(block.number)
+        left = [other for other in course.blocks if other.number not in done]
+        later = [other for other in left if other.number > block.number]
+        block = next(iter(later or left), None)
+    console.print("All blocks are done.", style="bold green")
+    return 0
+
+
+def _done(root: Path) -> set[int]:
+    """Return the blocks that the store shows as done."""
+    if store.problem(store_uri(root)) is not None:
+        return set()
+    with store.opened(root) as client:
+        return store.marks(client)
+
+
+def _hinted(course: Course, block: Block, root: Path, console: Console) -> bool:
+    """Show a block's next hints, unless its checks all pass; return whether they do."""
     found = work(block, root)
     form: Form = "script" if found and found[0].suffix == ".py" else "notebook"
-    mine = [task for task in block.tasks if form in task.forms]
-    tasks = open_tasks(course, block, found[1], form) if found else mine
-    if found and len(tasks) < len(mine):
-        where = f"{found[0].parent.name}/{found[0].name}"
-        console.print(f"{len(mine) - len(tasks)} of {len(mine)} TODOs look done in {where}.")
-    solution = f"Next: `make solution BLOCK={block.number}`"
-    if not tasks:
-        check = f"`make watch BLOCK={block.number}`" if form == "script" else "the notebook"
-        words = f"All hints were about them. Does the check agree? Run {check}."
-        console.print(f"{words} {solution}.")
-        return 0
+    mine = tasks = [task for task in block.tasks if form in task.forms]
+    if found:
+        path, cells = found
+        name = f"{path.parent.name}/{path.name}"
+        console.print(f"Running {name}, as it was saved, beside your store ...", style="dim")
+        outcome = judged(block, path, cells)
+        report = outcome.report
+        if report is not None and report.done:
+            console.print(f"Run the check in {name} too, so that `make progress` knows.")
+            return True
+        if report is None or report.problem:
+            # It was ended, or died, before a check could look at it.
+            console.print(Text(outcome.error.splitlines()[0] if outcome.error else "", "red"))
+            failing: list[str] = []
+        else:
+            show_first(outcome, report, console)
+            failing = [verdict.name for verdict in report.verdicts if not verdict.done]
+        tasks = open_tasks(course, block, "\n".join(cells), form, failing)
     memory = remembered(root)
     seen = memory.setdefault(block.slug, {})
     hints, following = next_hints(tasks, seen)
@@ -121,5 +218,5 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     write_text(root / MEMORY, json.dumps(memory, indent=1) + "\n")
     console.print(f"\n{following}")
     if "again" not in following:
-        console.print(f"{solution} shows the whole answer.")
-    return 0
+        console.print(f"Next: `make solution BLOCK={block.number}` shows the whole answer.")
+    return False

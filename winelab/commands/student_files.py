@@ -10,6 +10,7 @@ from winelab.core.errors import CourseError
 from winelab.core.files import write_text
 from winelab.core.paths import ROOT, store_uri
 from winelab.course.compose import unsolved_script
+from winelab.course.notebook import check_source
 from winelab.course.source import Block, Course
 from winelab.tracking import store
 from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, block_slug
@@ -35,11 +36,11 @@ def begin_script(course: Course, block: Block, root: Path = ROOT) -> bool:
     return True
 
 
-def work(block: Block, root: Path = ROOT) -> tuple[Path, str] | None:
+def work(block: Block, root: Path = ROOT) -> tuple[Path, tuple[str, ...]] | None:
     """Return the file that a block was worked on in last, and its code; None where there is none.
 
     The student's script or the lab, whichever was saved later. A notebook's code is that of its
-    cells, one below the other.
+    cells but the check; a script's is one text.
     """
     files = [script_path(block, root), root / "labs" / f"{block.name}.ipynb"]
     there = [path for path in files if path.is_file()]
@@ -48,9 +49,10 @@ def work(block: Block, root: Path = ROOT) -> tuple[Path, str] | None:
         with suppress(OSError, ValueError, LookupError, TypeError):
             text = path.read_text(encoding="utf-8")
             if path.suffix == ".py":
-                return path, text
+                return path, (text,)
             cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
-            return path, "\n".join("".join(cell["source"]) for cell in cells)
+            sources = tuple("".join(cell["source"]) for cell in cells)
+            return path, tuple(s for s in sources if s.strip() != check_source(block.number))
     return None
 
 

@@ -222,8 +222,9 @@ def read_code(path: Path, outline: Outline, order: Order) -> tuple[Change, ...]:
     """Read a block's code.py: percent cells named after the sections that they change.
 
     In a cell, ``#:`` lines are the task (the TODO of the student's cell). Those from a
-    ``#: hint:`` on are a hint, a nudge first and then the call; all else is code. Raises
-    CourseError for a mark that is not understood.
+    ``#: hint:`` on are a hint, a nudge first and then the call; lines of it that are indented by
+    four spaces are code. All else is the solution. Raises CourseError for a mark that is not
+    understood.
     """
     changes: list[Change] = []
     seen: set[tuple[str, Form, bool]] = set()
@@ -282,6 +283,18 @@ def _percent_cells(
         yield mark, section, flags.split(", ") if flags else [], lines[at + 1 : end]
 
 
+CODE_INDENT = " " * 4
+"""What the lines of code in a hint begin with, as in Markdown."""
+
+
+def _with_line(hint: str, raw: str) -> str:
+    """Return a hint with one more line: more words, or a line of code where it is indented."""
+    below_code = hint.rpartition("\n")[2].startswith(CODE_INDENT)
+    if raw.startswith(f" {CODE_INDENT}"):
+        return f"{hint}{'' if below_code else chr(10)}\n{raw[1:].rstrip()}"
+    return f"{hint}{chr(10) * 2 if below_code else ' '}{raw.strip()}"
+
+
 def _read_marks(body: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Line, ...]]:
     """Return the TODO lines, the hints and the code of a section."""
     todo: list[str] = []
@@ -295,13 +308,15 @@ def _read_marks(body: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...], tup
         if not text.startswith("#:"):
             code.append(line)
             continue
-        words = text.removeprefix("#:").strip()
+        raw = text.removeprefix("#:")
+        words = raw.strip()
         if hint := _HINT.fullmatch(words):
             hints.append(hint[1])
         elif hints:
-            hints[-1] += f" {words}"
+            hints[-1] = _with_line(hints[-1], raw)
         else:
             todo.append(words)
+    hints = [hint.strip("\n") for hint in hints]
     filled = [at for at, line in enumerate(code) if line.text.strip()]
     return tuple(todo), tuple(hints), tuple(code[filled[0] : filled[-1] + 1] if filled else ())
 
