@@ -1,4 +1,4 @@
-"""One honest story: nothing is chosen on the test wines, and each number is one that was computed."""
+"""One honest story: nothing is chosen on the test wines, and each number was computed."""
 
 from __future__ import annotations
 

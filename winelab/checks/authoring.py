@@ -42,6 +42,8 @@ class Edit:
     """
 
     of_sections: Callable[[Sections], None] | None = None
+    section: str = ""
+    """The section that `of_sections` changes."""
     of_cells: Callable[[Cells], None] | None = None
 
 
@@ -54,7 +56,7 @@ def swap(section: str, old: str, new: str) -> Edit:
             raise DoesNotFit(f'{old!r} stands {count} times in "{section}"')
         sections[section] = sections[section].replace(old, new)
 
-    return Edit(of_sections=edit)
+    return Edit(edit, section)
 
 
 def put(section: str, code: str) -> Edit:
@@ -65,7 +67,7 @@ def put(section: str, code: str) -> Edit:
             raise DoesNotFit(f'there is no section "{section}" to replace')
         sections[section] = code
 
-    return Edit(of_sections=edit)
+    return Edit(edit, section)
 
 
 def remove(section: str) -> Edit:

@@ -24,6 +24,7 @@ from winelab.core.paths import ROOT, STATE, TABLE, store_uri
 from winelab.course.compose import sections_after, sections_before
 from winelab.course.source import CODE_INDENT, Block, Change, Course, Form, read_course
 from winelab.proof.execute import Code, Outcome, execute
+from winelab.proof.run_code import without_writefile
 from winelab.system.forkserver import fork_server
 from winelab.tracking import store
 from winelab.tracking.workspace import clean_workspace
@@ -64,8 +65,8 @@ def open_tasks(
             unlike.append(task)
     seen_by: dict[str, set[str]] = {}
     for mistake in checks_of(block.folder).mistakes:
-        for section in (*mistake.swap, *mistake.code):
-            seen_by.setdefault(section, set()).add(mistake.caught_by)
+        for edit in mistake.edits:
+            seen_by.setdefault(edit.section, set()).add(mistake.caught_by)
     left = [
         task
         for task in unlike
@@ -117,7 +118,8 @@ def judged(block: Block, path: Path, cells: tuple[str, ...]) -> Outcome:
 
 
 def _without_magics(cell: str) -> str:
-    """Return a cell without what only Jupyter understands: it is no part of a solution."""
+    """Return a cell without what only Jupyter understands: but for a file, it is no solution's."""
+    cell = without_writefile(cell)
     if cell.lstrip().startswith("%%"):
         return ""
     return "\n".join(line for line in cell.splitlines() if not line.startswith(("%", "!")))
