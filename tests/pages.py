@@ -34,7 +34,7 @@ class Lab:
         self.page = page
         cells = lab_notebook(course(), block.number)["cells"]
         # JupyterLab knows a cell by its place alone.
-        self.places = {cell["id"].split("-", 1)[1]: at for at, cell in enumerate(cells)}
+        self.places = {cell["id"]: at for at, cell in enumerate(cells)}
         page.goto(address)
         name = f"{block.name}.ipynb"
         page.locator(f".jp-DirListing-item[title^='Name: {name}']").dblclick()

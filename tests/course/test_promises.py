@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from winelab.checks.checking import checks_of
+from winelab.checks.checking import checks_of, source_text
 from winelab.core.paths import LABS, ROOT, SOLUTIONS
 from winelab.course.build import differences
 from winelab.course.compose import Sections, sections_after, sections_before
@@ -69,10 +69,10 @@ def test_no_other_built_file_differs(differing: list[str]) -> None:
 
 
 def test_each_built_file_says_which_source_to_edit(block: Block) -> None:
-    assert f"blocks/{block.name}/code.py" in (SOLUTIONS / f"{block.name}.py").read_text("utf-8")
+    assert f"blocks/{block.slug}/code.py" in (SOLUTIONS / f"{block.name}.py").read_text("utf-8")
     for folder in (LABS, SOLUTIONS):
         text = (folder / f"{block.name}.ipynb").read_text("utf-8")
-        assert f"blocks/{block.name}/" in text
+        assert f"blocks/{block.slug}/" in text
 
 
 def test_no_code_stands_twice_in_the_sources(whole: Course) -> None:
@@ -196,7 +196,7 @@ def test_each_new_call_is_taught_and_explained(block: Block, whole: Course) -> N
         f"new but not in teaches: {sorted(new - teaches)}; "
         f"in teaches but not new: {sorted(teaches - new)}"
     )
-    lesson = (block.folder / "lesson.md").read_text("utf-8")
+    lesson = source_text(block.folder / "lesson.md")
     prose = re.sub(r"^```.*?^```$", "", lesson, flags=re.DOTALL | re.MULTILINE)
     words = " ".join(re.findall(r"`([^`]+)`", prose.split("\n---\n", 1)[1]))
     for call in sorted(teaches):
@@ -221,7 +221,7 @@ def test_solutions_import_nothing_of_winelab(block: Block) -> None:
 
 def test_a_lesson_has_an_example_that_is_not_the_answer(block: Block) -> None:
     """What it prints is compared in the block's cases."""
-    found = examples((block.folder / "lesson.md").read_text("utf-8"))
+    found = examples(source_text(block.folder / "lesson.md"))
     assert found, "a lesson shows its new call in a small example of its own"
     answer = {
         line.text.strip()
@@ -236,7 +236,7 @@ def test_a_lesson_has_an_example_that_is_not_the_answer(block: Block) -> None:
 
 
 def test_pictures_and_links_lead_somewhere(block: Block) -> None:
-    lesson = (block.folder / "lesson.md").read_text("utf-8")
+    lesson = source_text(block.folder / "lesson.md")
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", lesson):
         if not target.startswith("https://"):
             assert (LABS / target).exists(), f"{target} is not there"
@@ -250,6 +250,6 @@ def test_the_minutes_declared_are_those_it_takes(block: Block, whole: Course) ->
 
 
 def test_a_lesson_ends_in_a_recap_table(block: Block) -> None:
-    lesson = (block.folder / "lesson.md").read_text("utf-8")
+    lesson = source_text(block.folder / "lesson.md")
     recap = lesson.split("## Recap", 1)[1]
     assert re.search(r"^\| *step *\| *where *\| *why *\|$", recap, re.MULTILINE | re.IGNORECASE)

@@ -28,6 +28,7 @@ from winelab.checks.report import Report, Verdict
 from winelab.core.errors import CourseError
 from winelab.core.order import Listed, read_order
 from winelab.core.paths import STORE, course_environment, store_uri
+from winelab.course.source import course
 from winelab.tracking import store
 from winelab.tracking.workspace import furnish
 
@@ -118,12 +119,15 @@ def test_a_block_that_is_not_there_is_said_to_be_none(
     assert f"There is no block {which}: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("which", [14, "14", "autolog", "14_autolog"])
+AUTOLOG = course().block("autolog")
+
+
+@pytest.mark.parametrize("which", [AUTOLOG.number, str(AUTOLOG.number), AUTOLOG.slug, AUTOLOG.name])
 def test_a_block_is_found_by_number_and_by_name(
     workspace: Path, which: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(which)
-    assert capsys.readouterr().out.startswith("Block 14 - ")
+    assert capsys.readouterr().out.startswith(f"Block {AUTOLOG.number} - ")
 
 
 def _failed_run() -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from winelab.checks.report import Verdict
 from winelab.commands import cli
 from winelab.core.errors import CourseError
+from winelab.course.source import course
 from winelab.grading import command
 from winelab.grading.result import Grade, HandIn
 
@@ -29,6 +30,7 @@ def graded(hand_in: HandIn) -> Grade:
     return Grade(hand_in, verdicts, "" if verdicts else "It did not run to its end.")
 
 
+AUTOLOG = course().block("autolog")
 # Walls that need not stand, since nothing is run.
 WALLS = SimpleNamespace(walled=True, guarantees=lambda: ["it ran nothing", "and so on"])
 
@@ -38,7 +40,7 @@ def hw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of hand-ins, graded by `graded`; reports go beside it."""
     folder = tmp_path / "Übung 1"
     for name, text in {
-        "Zoë/3.py": "11", "Zoë/14_autolog.py": "10", "Tom/3.py": "", "Ana/3.py": "00",
+        "Zoë/3.py": "11", f"Zoë/{AUTOLOG.name}.py": "10", "Tom/3.py": "", "Ana/3.py": "00",
         "Ana/3 (1).py": "01",
     }.items():  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def test_both_files_and_a_table(
     assert "it ran nothing" in (target / "grades.html").read_text(encoding="utf-8")
     assert sorted(hw.rglob("*")) == before
     out = " ".join(capsys.readouterr().out.split())
-    assert "Zoë, block 14: 1 of 2" in out
+    assert f"Zoë, block {AUTOLOG.number}: 1 of 2" in out
     assert "Tom, block 3: not checked It did not run to its end." in out
     assert "Ana, block 3: 2 versions; the best counts, 3 (1).py with 1 of 2" in out
     assert "grades.html" in out

@@ -22,6 +22,7 @@ from course_copy import processes as working
 
 from winelab.core import processes
 from winelab.core.errors import CourseError
+from winelab.core.paths import LABS
 from winelab.system import course_servers, serve
 
 posix = pytest.mark.skipif(os.name == "nt", reason="sends signals")
@@ -183,6 +184,10 @@ def test_a_browser_is_opened_only_on_a_display(monkeypatch: pytest.MonkeyPatch) 
         assert ("--no-browser" in server.command) is not browser
 
 
+FIRST = min(LABS.glob("[0-9]*.ipynb")).name
+"""The first lab, which a newcomer gets."""
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the course; the kernel python3 in the person's home beside it does not run."""
@@ -208,11 +213,11 @@ def ask(address: str, token: str = "", body: bytes | None = None) -> Any:
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_jupyterlab_starts_and_ends(course: Path, end: int) -> None:
     with serving(course, "lab", end, directly=True) as address:
-        base, _, token = address.partition("/lab/tree/labs/00_train.ipynb?token=")
+        base, _, token = address.partition(f"/lab/tree/labs/{FIRST}?token=")
         page = ask(address)
         assert "@jupyterlab/apputils-extension:announcements" in page
         # Opening one makes the database of trusted notebooks.
-        assert ask(f"{base}/api/contents/labs/00_train.ipynb", token)["type"] == "notebook"
+        assert ask(f"{base}/api/contents/labs/{FIRST}", token)["type"] == "notebook"
         specs = ask(f"{base}/api/kernelspecs", token)
         assert specs["default"] == "python3"
         names = [spec["spec"]["display_name"] for spec in specs["kernelspecs"].values()]
