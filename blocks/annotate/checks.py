@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap
 from winelab.checks.scratch import scratch_store
+from winelab.core.console import shortened
 
 TASK = 'in the cell "What a version says of itself"'
 
@@ -281,7 +282,7 @@ def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
             except (MlflowException, KeyError, AttributeError, NameError, TypeError) as error:
                 raise AssertionError(
                     f"in another registry, annotate(client, version) stopped with "
-                    f"{type(error).__name__}: {str(error)[:80]}. Read everything from "
+                    f"{type(error).__name__}: {shortened(str(error), 80)}. Read everything from "
                     "run_of(client, version): run_of knows which run made the version."
                 ) from None
             others = {other for other in runs if other < number or other == 3}

@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 from winelab.checks.authoring import catches, given, put, skip, skip_all, swap
 from winelab.checks.scratch import scratch_store
+from winelab.core.console import shortened
 
 TASK = 'in the cell "The newest version, and the champion"'
 
@@ -34,8 +35,9 @@ def _newest(namespace, client):
         ) from None
     except Exception as error:
         raise AssertionError(
-            f"newest_version(client) stopped with {type(error).__name__}: {str(error)[:90]}. The "
-            "filter is f\"name='{registered_name}'\", with both kinds of quotes and the f."
+            f"newest_version(client) stopped with {type(error).__name__}: "
+            f"{shortened(str(error), 90)}. "
+            "The filter is f\"name='{registered_name}'\", with both kinds of quotes and the f."
         ) from None
 
 

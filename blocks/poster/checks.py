@@ -8,6 +8,7 @@ from winelab.checks.authoring import after, before, catches, given, remove, skip
 from winelab.checks.comparing import close
 from winelab.checks.fixtures import EXPERIMENT, REGISTERED
 from winelab.checks.scratch import scratch_store
+from winelab.core.console import shortened
 
 KEYS = ("champion", "run", "runs", "versions", "table", "service")
 KINDS = ("png", "pdf")
@@ -81,7 +82,7 @@ def _facts(namespace, client, where=""):
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise AssertionError(
-            f"read_store(client) ended in {type(error).__name__}{where}: {first[:140]}"
+            f"read_store(client) ended in {type(error).__name__}{where}: {shortened(first, 140)}"
         ) from None
     assert isinstance(facts, dict), (
         f"read_store(client) gave {type(facts).__name__}: end it with `return` and a dictionary."

@@ -6,8 +6,9 @@ from contextlib import redirect_stdout
 from unittest.mock import patch
 
 from winelab.checks.authoring import after, catches, given, put, skip, skip_all, swap
-from winelab.checks.comparing import close
+from winelab.checks.comparing import close, plural
 from winelab.checks.scratch import scratch_store
+from winelab.core.console import shortened
 
 NAME = "wine-quality-elasticnet"
 GATE = 0.7
@@ -57,7 +58,7 @@ def _ask(client, promote, question):
     try:
         answer, error = promote(client, version), ""
     except Exception as problem:
-        answer, error = None, f"{type(problem).__name__}: {' '.join(str(problem).split())[:90]}"
+        answer, error = None, f"{type(problem).__name__}: {shortened(str(problem), 90)}"
     aliases = client.get_registered_model(NAME).aliases
     return answer, error, int(aliases.pop(ALIAS, 0)), sorted(aliases)
 
@@ -80,7 +81,7 @@ def _tried(namespace):
                     said = "nothing: it ends with `return`" if run is None else _kind(run)
                     found["run_of"] = getattr(getattr(run, "info", None), "run_id", said), ids[3]
                 except Exception as problem:
-                    found["run_of"] = f"{type(problem).__name__}: {problem}"[:90], ids[3]
+                    found["run_of"] = shortened(f"{type(problem).__name__}: {problem}", 90), ids[3]
             if callable(promote):
                 # Whatever gate is being tried out in the notebook: here it is the block's.
                 variables = getattr(promote, "__globals__", {})
@@ -208,8 +209,8 @@ TAG_LINE = 'client.set_tag(model_info.run_id, "promotion", decision)'
 def test_three_candidates_are_registered(versions):
     "three models of this try are registered"
     assert len(versions) == 3, (
-        f"this try made {len(versions)} version(s): if an error stands above, mend it. Leave the "
-        "loop over three alphas as it was, and run the cells from the top."
+        f"this try made {plural(len(versions), 'version')}: if an error stands above, mend it. "
+        "Leave the loop over three alphas as it was, and run the cells from the top."
     )
 
 

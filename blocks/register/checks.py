@@ -1,7 +1,7 @@
 """Two models, each registered once, in the two ways that there are."""
 
 from winelab.checks.authoring import catches, given, put, skip_all, swap
-from winelab.checks.comparing import close
+from winelab.checks.comparing import close, plural
 
 NAME = "wine-quality-elasticnet"
 MOMENT = 50
@@ -51,14 +51,14 @@ def test_a_run_finished(run):
 @catches(
     "the first model was registered, and no second one trained",
     put("later", "later = mlflow.register_model(first.model_uri, registered_name)"),
-    hint="made 1 finished run(s)",
+    hint="made 1 finished run,",
 )
 def test_two_models_were_trained(attempt):
     "two models were trained, the second with an alpha of 0.1"
     runs = _trained(attempt)
     assert len(runs) == 2, (
-        f'the cell "5. Train the candidates" made {len(runs)} finished run(s), and should make '
-        "two: call `train` once for `first` and once for `second`, both in this cell."
+        f'the cell "5. Train the candidates" made {plural(len(runs), "finished run")}, and '
+        "should make two: call `train` once for `first` and once for `second`, both in this cell."
     )
     alpha = runs[-1].data.params.get("alpha", "")
     assert alpha and close(float(alpha), 0.1), (

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 
 from winelab.checks.authoring import after, catches, put, remove, swap
 from winelab.checks.comparing import close
+from winelab.core.console import shortened
 
 NAME = "wine-quality-elasticnet"
 FILE = "service.json"
@@ -248,7 +249,7 @@ def test_interview_asks_by_python_and_by_curl(namespace):
                     '{"dataframe_split": wines.to_dict("split")}, as JSON, to address + '
                     "/invocations, with the header Content-Type: application/json."
                 )
-            said = " ".join(str(error).split())[:80]
+            said = shortened(str(error), 80)
             raise AssertionError(
                 f"interview ended in {type(error).__name__} ({said}): {hint}"
             ) from None

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ from winelab.checks import checking
 from winelab.checks.checking import load_checks, note, run_checks
 from winelab.checks.fixtures import EXPERIMENT, FIXTURES, NEED_A_RUN, REGISTERED, CheckContext
 from winelab.checks.report import Report, Verdict
+from winelab.checks.report import marked as marked_up
 from winelab.core.errors import CourseError
 from winelab.core.order import Listed, read_order
 from winelab.core.paths import STORE, course_environment, store_uri
@@ -257,9 +259,15 @@ MISSING_X = (
     ids=["missing", "wrong", "right"],
 )
 def test_a_report_says_what_is_done_and_what_to_do(
-    blocks: Path, variables: dict[str, Any], hint: str, words: list[str]
+    blocks: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, Any],
+    hint: str,
+    words: list[str],
 ) -> None:
     the_block(blocks, OF_VARIABLES)
+    # As in block 0, where nothing has loaded it: a check of variables is quick.
+    monkeypatch.delitem(sys.modules, "mlflow")
     looked = context(blocks, **variables)
     report = run_checks(looked)
     [verdict] = report.verdicts
@@ -268,8 +276,7 @@ def test_a_report_says_what_is_done_and_what_to_do(
     assert not replace(report, problem="no store").done
     assert not replace(report, verdicts=()).done
     assert all(word in str(report) for word in words)
-    # Nor was MLflow loaded for it: a check of variables is quick.
-    assert "client" not in looked.found
+    assert "client" not in looked.found and "mlflow" not in sys.modules
 
 
 def test_the_check_sees_the_variables_of_the_place_that_called_it(answer: Answer) -> None:
@@ -283,9 +290,10 @@ def test_a_report_is_text_in_a_terminal_and_a_table_of_words_in_jupyter() -> Non
     bundle = report._repr_mimebundle_()
     text, page = bundle["text/plain"], bundle["text/html"]
     assert text == str(report)
-    # The same hint is shown once.
+    # The same hint is shown once, and no TODO stands bare.
     assert text.count("do it.") == page.count("do it.") == 1
     assert text.count("TODO") == 2
+    assert text.count("hint: as above.") == page.count("hint: as above.") == 1
     # Words, not only colours.
     assert all(word in page for word in ("<table", ">ok<", ">TODO<"))
 
@@ -298,6 +306,22 @@ def test_values_in_a_hint_cannot_break_the_page() -> None:
     assert "&lt;script&gt;" in page and "a &lt; b" in page
     assert "<code>x</code>" in page
     assert "x is ` and &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("call f(a, b).", "call <code>f(a, b)</code>."),
+        ("say `x` = g(1)", "say <code>x</code> = <code>g(1)</code>"),
+        ('use a.b({"c": d(1)}).', 'use <code>a.b({"c": d(1)})</code>.'),
+        ("three runs (not two)", "three runs (not two)"),
+        ("an open f( stays", "an open f( stays"),
+        ("`a.b(1)`", "<code>a.b(1)</code>"),
+        ("f(x < 1) < 2", "<code>f(x &lt; 1)</code> &lt; 2"),
+    ],
+)
+def test_a_call_is_set_as_code_as_a_variable_is(text: str, page: str) -> None:
+    assert marked_up(text) == page
 
 
 # --- nothing of the student's is changed -------------------------------------------------------
@@ -316,12 +340,19 @@ def test_checking_changes_no_setting_and_makes_no_run(
         mlflow.log_param("alpha", 1)
     mlflow.set_tracking_uri(uri or mlflow.get_tracking_uri())
     before = dict(os.environ), mlflow.get_tracking_uri(), fluent._get_experiment_id()
-    assert ("2 of 2 done." in answer(checks)) == (uri is None)
+    assert ("3 of 3 done." in answer(checks)) == (uri is None)
     assert (dict(os.environ), mlflow.get_tracking_uri(), fluent._get_experiment_id()) == before
     assert mlflow.active_run() is None
     assert fluent._last_active_run_id.get() == run.info.run_id
     client = mlflow.MlflowClient(store_uri(workspace))
     assert len(client.search_runs([run.info.experiment_id])) == 1
+
+
+def test_a_name_that_holds_something_else_is_named_with_its_kind(answer: Answer) -> None:
+    checks = OF_VARIABLES.replace('namespace["x"] == 1', 'namespace["x"].mean() == 1')
+    printed = answer(checks, x=None, y=2)
+    assert "a name does not hold what the lesson puts there: `x` is nothing (None)." in printed
+    assert "Error" not in printed
 
 
 # --- whose run is judged -----------------------------------------------------------------------
@@ -356,13 +387,84 @@ def found(fixture: str) -> Any:
 
 def test_the_newest_finished_run_of_the_block_is_judged(made: Make) -> None:
     made(cell=1)
+    os.environ["WINELAB_SOURCE"] = "03_made.ipynb"
+    _failed_run()
     mine = made(cell=2)
     made("04_later.ipynb", cell=3)
     made("14_autolog.ipynb", cell=4)
     os.environ["WINELAB_SOURCE"] = "03_run.ipynb"
-    _failed_run()
     mlflow.delete_run(made(cell=5))
     assert found("run") == mine
+
+
+OPEN, FAILED, FINE = (
+    "a run is still open",
+    "your newest run ended as FAILED",
+    "ok   your newest run",
+)
+
+
+def _open_run() -> None:
+    # A param that was logged above the `with`.
+    mlflow.log_param("alpha", 2)
+
+
+def _run_that_stood_open() -> None:
+    _open_run()
+    mlflow.end_run()
+
+
+@pytest.mark.parametrize("checks", [OF_A_RUN, OF_VARIABLES], ids=["of a run", "of variables"])
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (_open_run, OPEN),
+        (_failed_run, FAILED),
+        (_run_that_stood_open, FINE),
+        (lambda: None, FINE),
+    ],
+)
+def test_the_first_line_says_of_a_run_that_is_open_or_failed(
+    made: Make, answer: Answer, checks: str, later: Callable[[], None], words: str
+) -> None:
+    """And no check praises or blames the run before it."""
+    made(alpha=1)
+    later()
+    _, first, second, *_ = answer(checks, x=1).splitlines()
+    if words != FINE:
+        assert first == "  TODO your newest run has finished, and none is open"
+        assert words in second
+    elif checks == OF_A_RUN:
+        assert words in first
+    else:
+        # Where no run is asked for there is nothing to say.
+        assert first == "  ok   x is 1"
+    if words != FINE and checks == OF_A_RUN:
+        assert answer(checks).count("hint: as above.") == 2
+    mlflow.end_run()
+
+
+@pytest.mark.parametrize("what", ["before the first run", "without a store"])
+def test_without_a_run_the_first_line_is_no_promise_of_the_untouched_lab(
+    workspace: Path, blocks: Path, what: str
+) -> None:
+    the_block(blocks, OF_A_RUN)
+    if what == "without a store":
+        mlflow.set_tracking_uri("sqlite:///nowhere.db")
+    first, *_ = run_checks(CheckContext(NUMBER, {}), blocks).verdicts
+    assert not first.done and not first.given and first.hint
+
+
+def test_a_check_in_the_notebook_of_another_block_is_one_sentence(
+    made: Make, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(alpha=1)
+    monkeypatch.setenv("WINELAB_SOURCE", "05_tracking_uri.ipynb")
+    printed = answer(OF_A_RUN)
+    assert "This is the notebook of block 5" in printed and "TODO" not in printed
+    # A notebook under a name of the student's own is of any block.
+    monkeypatch.setenv("WINELAB_SOURCE", "Untitled.ipynb")
+    assert "3 of 3 done." in answer(OF_A_RUN)
 
 
 def test_a_try_is_all_runs_of_one_execution_of_the_cell(made: Make) -> None:

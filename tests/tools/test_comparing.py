@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -147,7 +148,7 @@ def test_a_column_is_one_whatever_holds_it() -> None:
     assert not same_column(column, [2, 1]) and not same_column(column, [1, 2, 3])
     for wrong in (None, "a text", 7.5, len, [1, "a"], np.zeros((2, 2))):
         assert not same_column(wrong, [1, 2])
-        assert "not one column of numbers" in refusal(lambda wrong=wrong: as_column(wrong, "`y`"))
+        assert "not one column of numbers" in refusal(partial(as_column, wrong))
     assert refusal(lambda: as_column(None, "`y`")).startswith("`y` is nothing (None)")
     assert "with 2 columns" in refusal(lambda: as_column(np.zeros((2, 2))))
 

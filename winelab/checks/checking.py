@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from winelab.checks.authoring import Mistake, Variant
+from winelab.checks.authoring import Mistake, Variant, given
 from winelab.checks.comparing import kind, listed
 from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext, Namespace
 from winelab.checks.looking import trouble
@@ -52,11 +52,22 @@ class Checks:
         return {name for function in self.functions for name in _fixtures_of(function)}
 
     @property
+    def lines(self) -> tuple[Callable[..., None], ...]:
+        """Return the checks of a report's lines: in a block about a run, first whether it ended."""
+        first = (the_newest_run_has_finished,) if self.subject == "run" else ()
+        return (*first, *self.functions)
+
+    @property
     def subject(self) -> str:
         """Return the fixture that all this is about: "run", "experiment", or "" for neither."""
         if not self.fixtures.isdisjoint(NEED_A_RUN):
             return "run"
         return "experiment" if "experiment" in self.fixtures else ""
+
+
+@given
+def the_newest_run_has_finished(run: Run) -> None:
+    "your newest run has finished, and none is open"
 
 
 def _fixtures_of(function: Callable[..., None]) -> tuple[str, ...]:
@@ -176,28 +187,22 @@ def run_checks(context: CheckContext) -> Report:
     """
     block = context.block
     checks = checks_of(block.folder)
-    verdicts = [verdict_of(function, context) for function in checks.functions]
-    verdicts[:0] = _state_of_the_runs(context, shown=checks.subject == "run")
+    own = [verdict_of(function, context) for function in checks.functions]
+    verdicts = (*_first_lines(context, checks), *own)
     number = f"[[{block.slug}]]" if os.environ.get(UNFILLED) else block.number
-    return Report(number, _title(block.folder), tuple(verdicts), f"solutions/{block.name}.py")
+    return Report(number, _title(block.folder), verdicts, f"solutions/{block.name}.py")
 
 
-def the_newest_run_has_finished(run: Run) -> None:
-    "your newest run has finished, and none is open"
+def _first_lines(context: CheckContext, checks: Checks) -> Iterator[Verdict]:
+    """Yield what comes before a block's own checks: whether a run is open, or the newest failed.
 
-
-def _state_of_the_runs(context: CheckContext, shown: bool) -> Iterator[Verdict]:
-    """Yield the first line of a report: whether a run is open, or the newest one failed.
-
-    Args:
-        context: of the report.
-        shown: whether the block is about a run. In other blocks a line appears only when something
-            is wrong, and nothing is asked of a store that they do not need.
+    In a block that is about no run a line appears only when something is wrong, and nothing is
+    asked of a store that the block does not need.
     """
     check = the_newest_run_has_finished
-    if shown:
+    if checks.subject == "run":
         verdict = verdict_of(check, context)
-        # Before the first run there is nothing to mend: then it is the block's own change.
+        # Before the first run there is nothing to mend: to make one is the block's own change.
         made = context.found["runs"]
         yield replace(verdict, given=isinstance(made, list) and bool(made))
     elif "mlflow" in sys.modules and not context.failed:

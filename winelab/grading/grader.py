@@ -206,7 +206,7 @@ def _heard(box: Sandbox, key: str, *wanted: str) -> dict[str, Any]:
 
 def _believed(block: Block, told: list[dict[str, Any]]) -> tuple[Verdict, ...]:
     """Return the verdicts, worded by our own checks; ValueError if they are about others."""
-    functions = checks_of(block.folder).functions
+    functions = checks_of(block.folder).lines
     if [verdict["name"] for verdict in told] != [function.__name__ for function in functions]:
         raise ValueError("its verdicts are not about this block's checks")
     hints = [
