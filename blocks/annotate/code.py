@@ -1,37 +1,45 @@
 # %% annotate
-#: write annotate(client, version). From the run that made the version,
-#: read its RMSE, the baseline's and the alpha. Write on the version the
-#: tags "rmse" (six decimals) and "gate", and as its description one
-#: sentence with the RMSE (three decimals) and what you find useful.
-#: hint: `run_of(client, version).data` has `metrics` and `params`; the baseline's RMSE is
-#: `dummy_rmse`. `client.set_model_version_tag` takes the name, the version, a tag's name and its
-#: value, a text. `client.update_model_version` takes the name, the version and `description=`.
-#: hint: `data = run_of(client, version).data`, then `rmse = data.metrics["rmse"]`, then
-#: `client.set_model_version_tag(registered_name, version, "rmse", f"{rmse:.6f}")`, the same for
-#: "gate", and `client.update_model_version(registered_name, version, description=f"...")`
+#: write annotate(client, version). It sets the version's description: the
+#: RMSE, the upper end of its interval and the baseline's RMSE, with three
+#: decimals each, and the decision, all from the version's tags. And it
+#: sets the tag "annotated" to today's date (such as 2030-01-31).
+#: hint: `client.get_model_version(registered_name, version).tags` has all four, as texts. `float`
+#: makes a number of a text, and `:.3f` in an f-string shows three decimals.
+#: `client.update_model_version` takes the name, the version and `description=`.
+#: hint: `tags = client.get_model_version(registered_name, version).tags`, then
+#: `rmse, upper, mean = (float(tags[name]) for name in ("rmse", "rmse_upper", "baseline_rmse"))`, then
+#: `client.update_model_version(registered_name, version, description=f"...")` and
+#: `client.set_model_version_tag(registered_name, version, "annotated",
+#: date.today().isoformat())`
 def annotate(client, version):
-    """Write on a version what its own run has measured, and the gate that it met."""
-    data = run_of(client, version).data
-    rmse, mean = data.metrics["rmse"], data.metrics["dummy_rmse"]
-    client.set_model_version_tag(registered_name, version, "rmse", f"{rmse:.6f}")
-    client.set_model_version_tag(registered_name, version, "gate", f"{gate}")
-    words = f"Test RMSE {rmse:.3f} at alpha {data.params['alpha']}; the mean's is {mean:.3f}."
+    """Describe a version in words that a colleague understands, from what stands on it."""
+    tags = client.get_model_version(registered_name, version).tags
+    rmse, upper, mean = (float(tags[name]) for name in ("rmse", "rmse_upper", "baseline_rmse"))
+    words = f"Test RMSE {rmse:.3f} (95 % interval up to {upper:.3f}), baseline {mean:.3f}."
+    words = f"{words} Decision: {tags['decision']}."
     client.update_model_version(registered_name, version, description=words)
+    client.set_model_version_tag(registered_name, version, "annotated", date.today().isoformat())
+
+# %% import-date
+#: import date from datetime.
+#: hint: The line has the same form as the one that imports `Path`.
+#: hint: `from datetime import date`
+from datetime import date
 
 # %% note
 #: annotate this version.
-#: hint: Your function takes the client and the version.
-#: hint: `annotate(client, version)`
-annotate(client, version)
+#: hint: Your function takes the client and the version's number.
+#: hint: `annotate(client, version.version)`
+annotate(client, version.version)
 
 # %% note-champion
-#: annotate the champion too: an older run may have made it.
-#: hint: Your function takes the client and a version; `champion.version` is the one that is meant.
+#: annotate the champion too: this loop may not have made it.
+#: hint: Your function takes the client and a number, here `champion.version`.
 #: hint: `annotate(client, champion.version)`
 annotate(client, champion.version)
 
 # %% show-note
 #: print the description that now stands on the champion.
-#: hint: `champion` is a copy of what stood there before. Ask the client again.
+#: hint: Ask the client for the version again: `champion` is a copy of what it knew before.
 #: hint: `print(client.get_model_version(registered_name, champion.version).description)`
 print(client.get_model_version(registered_name, champion.version).description)

@@ -1,27 +1,10 @@
-# %% import-atexit (removed, given)
+# %% start-server (removed, given, notebook)
 
-# %% import-socket (removed, given)
+# %% server (removed, given, notebook)
 
-# %% import-subprocess (removed, given)
-
-# %% import-sys (removed, given)
-
-# %% import-time (removed, given)
-
-# %% import-urllib (removed, given)
-
-# %% start-server (removed, given)
-
-# %% stop-server (removed, given)
-
-# %% server (removed, given)
-
-# %% tracking-uri (given)
-mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
+# %% stop (removed, given, notebook)
 
 # %% experiment (as in experiment, given)
-
-# %% stop (removed, given)
 
 # %% tables (removed)
 #: delete the six lines below that write the two tables to files:
@@ -37,15 +20,15 @@ mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store
 mlflow.sklearn.autolog(log_models=False)
 
 # %% log-data (removed)
-#: delete the four lines below that log the data: autolog notes the
-#: table.
+#: delete the four lines below that log the data: autolog logs the
+#: training table as a dataset.
 #: hint: `dataset = ...`, `log_input`, `log_artifacts` and `log_artifact` go.
 #: hint: `mlflow.set_tags(...)` stays.
 
 # %% log-params (removed)
 #: delete the line below: autolog logs the settings.
 #: hint: `mlflow.log_params(...)` goes.
-#: hint: `metrics = ...` and `mlflow.log_metrics(metrics)` stay: autolog does not know the test.
+#: hint: `metrics = ...` and `mlflow.log_metrics(metrics)` stay: autolog does not see the test.
 
 # %% autolog-off
 #: after the run, turn autologging off again.

@@ -5,29 +5,54 @@
 from sklearn.dummy import DummyRegressor
 
 # %% baseline
-#: before autolog is on, fit a DummyRegressor with the strategy "mean" to
-#: the same training wines, as `baseline`. Compute its three metrics on
-#: the test wines with your function, as `baseline_metrics`.
-#: hint: It has `fit` and `predict`, as every scikit-learn model; `fit` answers with the model
-#: itself. `eval_metrics` takes the true values, then the predictions.
+#: fit a DummyRegressor with the strategy "mean" to the training wines, as
+#: `baseline`. Make a copy of the table `test`, as `guesses`, with its
+#: predictions for the test wines in one more column, "prediction".
+#: hint: It has `fit` and `predict` like every scikit-learn model, and `fit` returns the model
+#: itself. `assign` copies a table and adds a column.
 #: hint: `baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)`, then
-#: `baseline_metrics = eval_metrics(y_test, baseline.predict(X_test))`
+#: `guesses = test.assign(prediction=baseline.predict(X_test))`
 baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)
-baseline_metrics = eval_metrics(y_test, baseline.predict(X_test))
+guesses = test.assign(prediction=baseline.predict(X_test))
+
+# %% baseline-run
+#: open a run for the baseline alone, called "baseline".
+#: hint: The call is the one that opens the model's run, with another name.
+#: hint: `with mlflow.start_run(run_name="baseline"):`
+with mlflow.start_run(run_name="baseline"):
+
+# %% baseline-evaluation
+#: in that run, evaluate the predictions in `guesses`, with your metrics
+#: too, as `baseline_evaluation`.
+#: hint: Without a model, `mlflow.models.evaluate` takes the table as `data=`, and the names of two of
+#: its columns as `predictions=` and `targets=`. The rest is as in the model's evaluation.
+#: hint: `baseline_evaluation = mlflow.models.evaluate(data=guesses, predictions="prediction",
+#: targets="quality", model_type="regressor", extra_metrics=extra_metrics,
+#: evaluator_config={"log_model_explainability": False})`
+baseline_evaluation = mlflow.models.evaluate(
+
+# %% baseline-arguments
+    data=guesses,
+    predictions="prediction",
+    targets="quality",
+    model_type="regressor",
+    extra_metrics=extra_metrics,
+    evaluator_config={"log_model_explainability": False},
+)
 
 # %% log-baseline
-#: log the baseline's metrics on the same run, with "dummy_" in front
-#: of each name.
-#: hint: A dictionary can be made of another one: `{new_name: value for name, value in
-#: old.items()}`.
-#: hint: `mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_metrics.items()})`
-mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_metrics.items()})
+#: log the baseline's RMSE on the model's run too, as "baseline_rmse".
+#: hint: `baseline_evaluation.metrics` is a dictionary, and has the RMSE under MLflow's full name.
+#: hint: `mlflow.log_metric("baseline_rmse",
+#: baseline_evaluation.metrics["root_mean_squared_error"])`
+mlflow.log_metric("baseline_rmse", baseline_evaluation.metrics["root_mean_squared_error"])
 
 # %% show-baseline
-#: print the baseline's RMSE, and by how many percent the model's is
-#: smaller.
-#: hint: The part by which it is smaller is 1 minus the model's RMSE divided by the baseline's.
-#: hint: `better = 1 - metrics["rmse"] / baseline_metrics["rmse"]`; in an f-string, `{better:.1%}`
-#: shows it in percent.
-better = 1 - metrics["rmse"] / baseline_metrics["rmse"]
-print(f"rmse of the mean: {baseline_metrics['rmse']:.3f}; the model's is {better:.1%} smaller")
+#: print the baseline's RMSE, and how much smaller the model's is, in
+#: percent.
+#: hint: Divide the model's RMSE by the baseline's. What is missing to 1 is the part you want.
+#: hint: `better = 1 - metrics["rmse"] / baseline_evaluation.metrics["root_mean_squared_error"]`; in
+#: an f-string, `{better:.1%}` shows it in percent.
+baseline_rmse = baseline_evaluation.metrics["root_mean_squared_error"]
+better = 1 - metrics["rmse"] / baseline_rmse
+print(f"rmse of the baseline: {baseline_rmse:.3f}; the model's is {better:.1%} smaller")

@@ -1,9 +1,10 @@
 # %% experiment
-#: in place of the two lines below, look the experiment "wine-linear"
-#: up by its name. If there is none, create it with the tags
-#: data="red wine", models="linear" and the place mlruns/wine-linear of
-#: the course, as a URI. Then make it the active one.
-#: hint: `mlflow.get_experiment_by_name` gives `None` where there is no such experiment, so an `if`
+#: replace the two lines below. Look the experiment "wine-linear" up by
+#: its name. If there is none, create it with the tags data="red wine"
+#: and models="linear", and with the artifact location mlruns/wine-linear
+#: in the course's folder, as a URI. Then make it the active one, keep it
+#: as `experiment`, and print its name and its artifact_location.
+#: hint: `mlflow.get_experiment_by_name` returns `None` when there is no such experiment, so an `if`
 #: decides. `as_uri()` turns the path `course / "mlruns" / "wine-linear"` into a URI.
 #: hint: `if experiment is None:` and below it `mlflow.create_experiment("wine-linear",
 #: artifact_location=location, tags={"data": "red wine", "models": "linear"})`; after the `if`,

@@ -4,11 +4,11 @@
 #: hint: `import platform`
 import platform
 
-# %% import-version
-#: import version from importlib.metadata.
-#: hint: `version` tells which version of a package is installed.
-#: hint: `from importlib.metadata import version`
-from importlib.metadata import version
+# %% import-metadata
+#: import metadata from importlib.
+#: hint: `metadata.version` tells which version of a package is installed.
+#: hint: `from importlib import metadata`
+from importlib import metadata
 
 # %% conda-env
 #: write down the environment as the dictionary `conda_env`. Read the
@@ -16,11 +16,11 @@ from importlib.metadata import version
 #: mlflow, scikit-learn, cloudpickle, joblib and pandas.
 #: hint: The dictionary has "name", "channels" and "dependencies". The last of the dependencies is a
 #: dictionary of its own: `{"pip": [...]}`. A pin is `name==version`, for Python `python=version`.
-#: hint: `packages = [f"{name}=={version(name)}" for name in ("mlflow", ...)]`; then `conda_env =
+#: hint: `packages = [f"{name}=={metadata.version(name)}" for name in ("mlflow", ...)]`; then `conda_env =
 #: {"name": "wine-quality", "channels": ["conda-forge"], "dependencies":
 #: [f"python={platform.python_version()}", "pip", {"pip": packages}]}`
 names = ("mlflow", "scikit-learn", "cloudpickle", "joblib", "pandas")
-packages = [f"{name}=={version(name)}" for name in names]
+packages = [f"{name}=={metadata.version(name)}" for name in names]
 conda_env = {
     "name": "wine-quality",
     "channels": ["conda-forge"],

@@ -3,24 +3,27 @@
 # %% reload (removed, given)
 
 # %% test-table
-#: make the test table as `test`: the test wines' measurements, and
-#: their true "quality" as one more column.
-#: hint: A table's `assign` answers with a copy that has one more column.
+#: make a table `test`: the measurements of the test wines, and their true
+#: "quality" as one more column. Leave X_test as it is.
+#: hint: A table's `assign` returns a copy with one more column.
 #: hint: `test = X_test.assign(quality=y_test)`
 test = X_test.assign(quality=y_test)
 
 # %% evaluate
-#: still inside the run, let MLflow evaluate the logged model on `test`
-#: as a regressor, and keep the answer as `evaluation`. The true values
-#: are in the column "quality". Turn the explanations (SHAP) off.
-#: hint: `mlflow.models.evaluate` takes the model's URI, then `data=`, `targets=` and `model_type=`.
-#: `evaluator_config=` is a dictionary; its entry "log_model_explainability" is True or False.
-#: hint: `evaluation = mlflow.models.evaluate(model_info.model_uri, data=test, targets="quality",
+#: still inside the run, turn `test` into a dataset, as `test_set`: its
+#: name is "wine-test", its target is "quality". Evaluate the logged model
+#: on it as a regressor, with the explanations (SHAP) off, and keep the
+#: result as `evaluation`.
+#: hint: `mlflow.data.from_pandas` makes a dataset from a table, as in block [[artifacts]].
+#: `mlflow.models.evaluate` takes the model's URI, `data=`, `model_type=` and a dictionary
+#: `evaluator_config=`. Its key "log_model_explainability" turns SHAP on or off.
+#: hint: `test_set = mlflow.data.from_pandas(test, name="wine-test", targets="quality")`, then
+#: `evaluation = mlflow.models.evaluate(model_info.model_uri, data=test_set,
 #: model_type="regressor", evaluator_config={"log_model_explainability": False})`
+test_set = mlflow.data.from_pandas(test, name="wine-test", targets="quality")
 evaluation = mlflow.models.evaluate(
     model_info.model_uri,
-    data=test,
-    targets="quality",
+    data=test_set,
     model_type="regressor",
 
 # %% config
@@ -29,8 +32,8 @@ evaluation = mlflow.models.evaluate(
 
 # %% show-evaluation
 #: print each metric of the evaluation, with its name.
-#: hint: What `evaluate` gave back has a dictionary `metrics`. Its `items` are names and values.
-#: hint: `for name, value in evaluation.metrics.items():` and below it `print(f"{name}:
-#: {value:.3f}")`
+#: hint: `evaluation.metrics` is a dictionary. Its `items` are names and values.
+#: hint: `for name, value in evaluation.metrics.items():` and below it `print(f"evaluate says
+#: {name}: {value:.3f}")`
 for name, value in evaluation.metrics.items():
     print(f"evaluate says {name}: {value:.3f}")

@@ -1,9 +1,8 @@
 # %% newest-version
-#: write newest_version(client): the highest number among the versions of
-#: `registered_name`, as an int. Ask `client` for them.
+#: write newest_version(client): it returns the highest number among the
+#: versions of `registered_name`, as an int.
 #: hint: `client.search_model_versions` takes a filter, such as `"name='tea'"`. A version's
-#: `version` may be a number or a text, so make each an int before you compare. `max` finds the
-#: highest.
+#: `version` may be a number or a text, so make each an int before `max` compares them.
 #: hint: `found = client.search_model_versions(f"name='{registered_name}'")`, then
 #: `return max(int(version.version) for version in found)`
 def newest_version(client):
@@ -12,9 +11,9 @@ def newest_version(client):
     return max(int(version.version) for version in found)
 
 # %% find-champion
-#: write find_champion(client): the version of `registered_name` that has
-#: the alias "champion". Where none has it, end the program with one clear
-#: sentence (raise SystemExit).
+#: write find_champion(client): it returns the version that has the alias
+#: "champion". If none has it, it ends the program with one clear sentence
+#: (raise SystemExit).
 #: hint: `client.get_registered_model(registered_name).aliases` says whether there is a champion.
 #: `client.get_model_version_by_alias` takes the name and the alias. `raise SystemExit("...")` ends
 #: a program with a sentence.
@@ -27,18 +26,19 @@ def find_champion(client):
         raise SystemExit(f"No model has passed the gate of {gate}: there is no champion to load.")
     return client.get_model_version_by_alias(registered_name, "champion")
 
-# %% release
+# %% load-champion
 #: find the champion with your function, as `champion`. Load it by its
-#: alias, as `model`, and let it predict for the test wines, as
-#: `predictions`.
+#: alias, as `model`, and predict the quality of the test wines with it,
+#: as `predictions`.
 #: hint: The URI of an alias is `models:/NAME@ALIAS`, and `mlflow.pyfunc.load_model` takes it. The
 #: test wines are the second of the `tables`.
 #: hint: `champion = find_champion(client)`, then
 #: `model = mlflow.pyfunc.load_model(f"models:/{registered_name}@champion")`, then
-#: `predictions = model.predict(tables[1])`
+#: `X_test = tables[1]` and `predictions = model.predict(X_test)`
 champion = find_champion(client)
 model = mlflow.pyfunc.load_model(f"models:/{registered_name}@champion")
-predictions = model.predict(tables[1])
+X_test = tables[1]
+predictions = model.predict(X_test)
 
 # %% newest
 #: print the newest version's number, with your function. Then print the

@@ -1,4 +1,4 @@
-# %% import-signature
+# %% import-mlflow-models
 #: import infer_signature from mlflow.models.
 #: hint: The line has the same form as those that import from scikit-learn.
 #: hint: `from mlflow.models import infer_signature`
@@ -8,29 +8,21 @@ from mlflow.models import infer_signature
 
 # %% experiment (as in experiment, given)
 
-# %% models (removed, given)
-
 # %% families (removed, given)
+
+# %% compare (removed, given)
 
 # %% set-experiment (removed, given)
 
-# %% run (as in run, given)
+# %% family-run (removed, given)
 
-# %% model (as in params_metrics, given)
+# %% log-family (removed, given)
 
-# %% log-params (as in params_metrics, given)
-
-# %% show (as in train, given)
-
-# %% show-metrics (as in params_metrics, given)
-
-# %% search (given)
-best = mlflow.search_runs(order_by=["metrics.rmse ASC"], max_results=1).iloc[0]
-print(f"best run so far: {best['tags.mlflow.runName']} with an rmse of {best['metrics.rmse']:.3f}")
+# %% comparison (removed, given)
 
 # %% signature
 #: still inside the run, infer the signature from the training
-#: table and the predictions for it.
+#: wines and the predictions for them.
 #: hint: `infer_signature` takes what goes in, and what comes out.
 #: hint: `signature = infer_signature(X_train, model.predict(X_train))`
 signature = infer_signature(X_train, model.predict(X_train))
@@ -38,7 +30,7 @@ signature = infer_signature(X_train, model.predict(X_train))
 # %% log-model
 #: log the model under the name "model", with the signature, the
 #: first five training rows as its example, and the requirements
-#: scikit-learn and skops; keep the answer as `model_info`.
+#: scikit-learn and skops; keep what the call returns as `model_info`.
 #: hint: `mlflow.sklearn.log_model` takes the model first, then `name=`, `signature=`,
 #: `input_example=` and `pip_requirements=`.
 #: hint: `model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,
@@ -55,6 +47,6 @@ model_info = mlflow.sklearn.log_model(
 
 # %% show-model
 #: print the model's URI.
-#: hint: What `log_model` gave back knows it.
+#: hint: What `log_model` returned knows it.
 #: hint: `print("The model is", model_info.model_uri)`
 print("The model is", model_info.model_uri)

@@ -21,18 +21,18 @@ def eval_metrics(actual, predicted):
 
 # %% parser-model (script)
 parser.add_argument("--alpha", type=float, default=0.5, help="how strong the penalty is")
-parser.add_argument("--l1-ratio", type=float, default=0.5, help="0 is ridge, 1 is lasso")
+parser.add_argument("--l1-ratio", type=float, default=0.3, help="0 is ridge, 1 is lasso")
 
 # %% model-settings (script)
 alpha = arguments.alpha
 l1_ratio = arguments.l1_ratio
 
 # %% model-settings (notebook)
-#: give the two settings names: `alpha` and `l1_ratio`, both 0.5.
-#: hint: Two assignments. The train cell will use the names instead of the numbers.
-#: hint: `alpha = 0.5` and, on the next line, `l1_ratio = 0.5`
+#: give the two settings names: `alpha` is 0.5, `l1_ratio` is 0.3.
+#: hint: Two assignments. The cell *4. Train* will use the names instead of the numbers.
+#: hint: `alpha = 0.5` and, on the next line, `l1_ratio = 0.3`
 alpha = 0.5
-l1_ratio = 0.5
+l1_ratio = 0.3
 
 # %% model
 #: use `alpha` and `l1_ratio` here instead of the numbers.
@@ -41,16 +41,17 @@ l1_ratio = 0.5
 model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)
 
 # %% log-params
-#: still inside the run, log both settings as params, under the
+#: still inside the `with`, log both settings as params, under the
 #: names alpha and l1_ratio.
 #: hint: `mlflow.log_params` takes a dictionary: the names in quotes, then the values.
 #: hint: `mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})`
 mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})
 
 # %% log-metrics
-#: evaluate the predictions into `metrics`, and log them.
-#: hint: Call your function with `y_test` and `predictions`. What it returns is the kind of
-#: dictionary that `mlflow.log_metrics` takes.
+#: call eval_metrics for the test wines, keep what it returns as
+#: `metrics`, and log it.
+#: hint: Your function takes `y_test` and `predictions`. It returns the kind of dictionary that
+#: `mlflow.log_metrics` takes.
 #: hint: `metrics = eval_metrics(y_test, predictions)`, then `mlflow.log_metrics(metrics)`
 metrics = eval_metrics(y_test, predictions)
 mlflow.log_metrics(metrics)

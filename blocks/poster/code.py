@@ -1,114 +1,80 @@
-# %% experiment (given)
-mlflow.set_experiment("wine-quality")
-
-# %% log-plot (removed, given)
-
-# %% newest-version (removed, given)
-
-# %% newest (removed, given)
-
-# %% show-note (removed, given)
-
-# %% show-service (removed, given)
-
-# %% log-table
-#: still inside the run, log what the table is like, as
-#: table.json: the "mean" quality of the wines to learn from; and
-#: as "wines" a dictionary with "train" and "test", each with the
-#: number of wines of each quality.
-#: hint: `value_counts` counts how often each value of a column is there, and `to_dict` makes a
-#: dictionary of that. `mlflow.log_dict` takes a dictionary and a file's name.
-#: hint: Two lines, of which you complete the first:
-#:     wines = {"train": y_train.value_counts().to_dict(), "test": ...}
-#:     mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
-wines = {"train": y_train.value_counts().to_dict(), "test": y_test.value_counts().to_dict()}
-mlflow.log_dict({"mean": y_train.mean(), "wines": wines}, "table.json")
-
 # %% read-store
-#: write read_store(client): a dictionary with all that the poster shows,
-#: each from the store: "champion", the version of that alias; "run", the
-#: data of the run that made it; "runs", the RMSE of each run that has
-#: one, with its alpha as the index; "versions", a dictionary from the
-#: version, as an int, to its RMSE; "table", table.json of the newest of
-#: these runs; "service", the champion's service.json.
-#: hint: Six entries, six questions. Most you have asked before. `mlflow.search_runs` gives a table,
-#: the newest run first, and its `set_index` makes a column the index. `mlflow.artifacts.load_dict`
-#: takes `runs:/RUN_ID/FILE`, and gives the dictionary back.
-#: hint: The function begins like this:
-#:     champion = client.get_model_version_by_alias(registered_name, "champion")
-#:     runs = mlflow.search_runs(filter_string="metrics.rmse > 0")
-#:     return {
-#:         "champion": champion,
-#:         "run": client.get_run(champion.run_id).data,
-#:         "runs": runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"],
-#:         "table": mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json"),
-#: Two entries are left. `"versions"` has `int(v.version)` and the RMSE of `client.get_run(v.run_id)`
-#: for each `v` that `client.search_model_versions` finds. The service's file lies on
-#: `champion.run_id`.
+#: write read_store(client). It returns a dictionary of five facts from
+#: the store: "champion", the version with that alias; "metrics", those
+#: of its run; "candidates", the runs that have a cv_rmse; "versions", all
+#: versions of the registered model; "service", the dictionary that was
+#: logged as service.json on the champion's run.
+#: hint: Five entries, five questions; most of them you've asked before. `mlflow.artifacts.load_dict`
+#: takes `runs:/RUN_ID/FILE`, and returns the dictionary.
+#: hint: `champion = client.get_model_version_by_alias(registered_name, "champion")`. Then
+#: "metrics" is `client.get_run(champion.run_id).data.metrics`, "candidates" is
+#: `mlflow.search_runs(filter_string="metrics.cv_rmse > 0")`, "versions" what
+#: `client.search_model_versions` finds, and "service" is
+#: `mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json")`.
 def read_store(client):
     """All that the poster shows, by name, as it stands in the store."""
     champion = client.get_model_version_by_alias(registered_name, "champion")
-    runs = mlflow.search_runs(filter_string="metrics.rmse > 0")  # the newest stands first
-    found = client.search_model_versions(f"name='{registered_name}'")
     return {
         "champion": champion,
-        "run": client.get_run(champion.run_id).data,
-        "runs": runs.set_index(runs["params.alpha"].astype(float))["metrics.rmse"],
-        "versions": {int(v.version): client.get_run(v.run_id).data.metrics["rmse"] for v in found},
-        "table": mlflow.artifacts.load_dict(f"runs:/{runs['run_id'][0]}/table.json"),
+        "metrics": client.get_run(champion.run_id).data.metrics,
+        "candidates": mlflow.search_runs(filter_string="metrics.cv_rmse > 0"),
+        "versions": client.search_model_versions(f"name='{registered_name}'"),
         "service": mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json"),
     }
 
+# %% draw-gate
+#: write draw_gate(axes, versions). Above each version's number, it draws
+#: a line from its rmse up to its rmse_upper, with a dot at both ends; and
+#: across all of them a horizontal line at the gate.
+#: hint: Tags are texts, and a version's number may be one: `float(...)`, `int(...)`. `axes.plot`
+#: draws a line through points, with `marker="o"` a dot at each; `axes.axhline` draws a horizontal
+#: line.
+#: hint: `for version in versions:`, below it `rmse, upper = float(version.tags["rmse"]),
+#: float(version.tags["rmse_upper"])` and `axes.plot([int(version.version)] * 2, [rmse, upper],
+#: marker="o")`; below the loop `axes.axhline(gate)` and `axes.set(xlabel="version",
+#: ylabel="test RMSE")`
+def draw_gate(axes, versions):
+    """Draw each version's RMSE up to the upper end of its interval, and the gate."""
+    for version in versions:
+        rmse, upper = float(version.tags["rmse"]), float(version.tags["rmse_upper"])
+        axes.plot([int(version.version)] * 2, [rmse, upper], marker="o", color="grey")
+    axes.axhline(gate, color="#c98b00", linewidth=4, label=f"gate: {gate}")
+    axes.set(xlabel="version", ylabel="test RMSE, and the end of its interval")
+    axes.legend()
+
 # %% draw-poster (given)
 @plt.style.context({"font.size": 15, "axes.titlelocation": "left", "axes.ymargin": 0.2})
-def draw_poster(champion, run, runs, versions, table, service):
+def draw_poster(champion, metrics, candidates, versions, service):
     """The course on a sheet of A3 (16.5 by 11.7 inches), drawn from the store's facts alone."""
-    red, gate, number = "#7b1e3a", float(champion.tags["gate"]), int(champion.version)
-    mean, rmse, alpha = run.metrics["dummy_rmse"], run.metrics["rmse"], float(run.params["alpha"])
-    wines = pd.DataFrame(table["wines"]).rename(index=float).rename(index=int).sort_index()
-    poster, on = plt.subplot_mosaic("123;456", figsize=(16.5, 11.7), layout="tight")
-    poster.suptitle(f"From a table to models:/{champion.name}@champion\n", size=36, color=red)
-    poster.supxlabel(f"@champion is version {number}. {champion.description}", size=22, color=red)
-    wines.plot.bar(ax=on["1"], stacked=True, rot=0, color=["silver", "grey"], xlabel="quality")
-    on["1"].set(title=f"❶ {wines.sum().sum():g} wines ➜", ylabel="wines")
-    on["2"].set_xscale("symlog", linthresh=0.01)
-    for panel, dots, x in ((on["2"], runs, alpha), (on["4"], pd.Series(versions), number)):
-        panel.axhspan(gate, mean, color="#fdf0d5", label="refused")
-        panel.axhline(gate, color="#c98b00", linewidth=4)
-        panel.scatter(dots.index, dots, s=150, color="silver", edgecolors="grey")
-        panel.scatter(x, rmse, s=400, color=red)
-        panel.text(x, rmse, "\n@champion", color=red, ha="center", va="top")
-        panel.legend(loc="upper left")
-        panel.set(yticks=[gate, mean], yticklabels=[f"gate\n{gate:g}", f"mean\n{mean:.3f}"])
-    on["2"].set(title=f"❷ {len(runs)} runs ➜", xlabel="alpha", ylabel="RMSE", xlim=(-0.005, None))
-    on["2"].set(xticks=[0, 0.01, 0.1, 1], xticklabels=[0, 0.01, 0.1, 1])
-    on["4"].set(title=f"❹ {len(versions)} versions ➜", xlabel="version", ylabel="RMSE")
-    on["4"].set(xticks=range(1, max(versions) + 1, len(versions) // 12 + 1), xmargin=0.1)
-    scores = pd.Series(run.metrics)[["dummy_rmse", "rmse", "dummy_mae", "mae", "dummy_r2", "r2"]]
-    bars = on["3"].bar([-0.5, 0.5, 2.5, 3.5, 5.5, 6.5], scores, 1, color=["silver", red])
+    red = "#7b1e3a"
+    poster, on = plt.subplot_mosaic("12;34", figsize=(16.5, 11.7), layout="tight")
+    poster.suptitle(f"From a table to models:/{champion.name}@champion\n", size=32, color=red)
+    poster.supxlabel(f"Version {champion.version}. {champion.description}", size=18, color=red)
+    alphas = candidates["params.alpha"].astype(float)
+    on["1"].scatter(alphas, candidates["metrics.cv_rmse"], s=150, color="grey")
+    on["1"].set(title="1. The candidates", xlabel="alpha", ylabel="cross-validated RMSE")
+    on["1"].set_xscale("log")
+    draw_gate(on["2"], versions)
+    on["2"].set(title="2. The versions, and the gate")
+    names = ["baseline_rmse", "rmse", "rmse_upper", "within_half"]
+    bars = on["3"].bar(names, [metrics[name] for name in names], color=["silver", red, red, "grey"])
     on["3"].bar_label(bars, fmt="%.3f")
-    on["3"].set(title="❸ The mean, and ours ➜", xticks=[0, 3, 6], xticklabels=["RMSE", "MAE", "R²"])
-    plot_predictions_vs_targets(on["5"], service["judged"], service["python"], table["mean"])
-    on["5"].set(title="❺ What the service answers ➜")
-    words = [f"{len(service[name])} answers to {name}" for name in ("python", "curl")]
-    for name in ("malformed", "no alcohol"):
-        words += [f"{name}: {service[name][0]}, {service[name][1].split('Error: ')[-1]:.60}"]
-    on["6"].text(0.05, 0.95, "\n\n".join(pd.Series(words).str.wrap(31)), size=17, va="top")
-    on["6"].set(title=f"❻ Served: at most {service['difference']:.1g} off", xticks=[], yticks=[])
+    on["3"].set(title="3. The champion, evaluated")
+    on["4"].hist([service["answers"], service["grades"]], color=[red, "silver"])
+    on["4"].legend(["as they are", "as whole grades"])
+    on["4"].set(title="4. What the service answers", xlabel="quality", ylabel="wines")
     return poster
 
 # %% poster
-#: read the store, draw the poster with the function above, as `poster`,
-#: and save it in the folder output as poster.png and poster.pdf, with
-#: 200 dots an inch. Log both files on the champion's run, in "poster".
-#: hint: `**` hands each entry of a dictionary over as the argument of that name. A figure has
-#: `savefig`, which takes a file and `dpi=`. `client.log_artifact` takes a run's id, a file, and a
+#: read the store, draw the poster, as `poster`, and save it in the folder
+#: `output` as poster.png and poster.pdf, with 200 dots an inch. Log both
+#: files on the champion's run, in its folder "poster".
+#: hint: `draw_poster(**facts)` passes each entry of a dictionary as the argument of that name. A
+#: figure's `savefig` takes a file and `dpi=`. `client.log_artifact` takes a run's id, a file, and a
 #: folder.
-#: hint: Draw it once, and save and log it in a loop:
-#:     poster = draw_poster(**read_store(client))
-#:     for kind in ("png", "pdf"):
-#:         poster.savefig(output / f"poster.{kind}", dpi=200)
-#:         client.log_artifact(champion.run_id, output / f"poster.{kind}", "poster")
+#: hint: `poster = draw_poster(**read_store(client))`, then `for kind in ("png", "pdf"):` and below
+#: it `poster.savefig(output / f"poster.{kind}", dpi=200)` and `client.log_artifact(champion.run_id,
+#: output / f"poster.{kind}", "poster")`.
 poster = draw_poster(**read_store(client))
 for kind in ("png", "pdf"):
     poster.savefig(output / f"poster.{kind}", dpi=200)

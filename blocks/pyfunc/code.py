@@ -8,65 +8,76 @@ import joblib
 output = course / "output"
 output.mkdir(exist_ok=True)
 
+# %% model-file (given, notebook)
+%%writefile ../output/wine_model.py
+
+# %% model-file (given, script)
+MODEL_CODE = '''\
+
 # %% model-code
-#: write the file wine_model.py into the folder `output`, and keep its
-#: path as `model_code`. The file is a small program, given as a text
-#: between three quotes, from the left edge: its imports (joblib,
-#: mlflow, pandas as pd), a class SklearnWrapper with load_context and
-#: predict, and set_model. The model is the artifact "sklearn_model".
-#: hint: Take the text of the lesson's example, and change it: `load_context` loads the file whose
-#: path is `context.artifacts["sklearn_model"]` with `joblib.load`; `predict` asks what was loaded.
-#: `write_text` puts a text into a file.
-#: hint: `model_code = output / "wine_model.py"`, then `model_code.write_text(` and the text between
-#: `'''` and `'''`, then `, encoding="utf-8")`. In the text,
-#: `self.model = joblib.load(context.artifacts["sklearn_model"])` is the body of
-#: `def load_context(self, context):`, and `return self.model.predict(model_input)` that of
-#: `def predict(self, context, model_input: pd.DataFrame):`. The last line, at the left edge, is
-#: `mlflow.models.set_model(SklearnWrapper())`.
-model_code = output / "wine_model.py"
-model_code.write_text(
-    '''"""The wine model: what MLflow stores, and a server runs."""
+#: write the model's file: its imports (joblib, mlflow, pandas as pd), a
+#: class WineModel with load_context and predict, and set_model. predict
+#: clips what the pipeline says to the scale of 0 to 10, and rounds it
+#: if the param "round" is true.
+#: hint: Take the lesson's example, and change it: `load_context` loads the file whose path is
+#: `context.artifacts["pipeline"]` with `joblib.load`; `predict` asks what was loaded. An array has
+#: `clip` and `round`.
+#: hint: `self.pipeline = joblib.load(context.artifacts["pipeline"])` is the body of
+#: `def load_context(self, context):`. In `def predict(self, context, model_input: pd.DataFrame,
+#: params=None):` stand `quality = self.pipeline.predict(model_input).clip(0, 10)` and
+#: `return quality.round() if params and params["round"] else quality`. The last line, at the left
+#: edge, is `mlflow.models.set_model(WineModel())`.
+"""The wine model: what MLflow stores, and a server runs."""
 
 import joblib
 import mlflow
 import pandas as pd
 
 
-class SklearnWrapper(mlflow.pyfunc.PythonModel):
-    """A scikit-learn model behind the one face that all MLflow models have."""
+class WineModel(mlflow.pyfunc.PythonModel):
+    """The pipeline, with its predictions on the scale of 0 to 10."""
 
     def load_context(self, context):
-        self.model = joblib.load(context.artifacts["sklearn_model"])
+        self.pipeline = joblib.load(context.artifacts["pipeline"])
 
-    def predict(self, context, model_input: pd.DataFrame):
-        return self.model.predict(model_input)
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        quality = self.pipeline.predict(model_input).clip(0, 10)
+        return quality.round() if params and params["round"] else quality
 
 
-mlflow.models.set_model(SklearnWrapper())
-''',
-    encoding="utf-8",
-)
+mlflow.models.set_model(WineModel())
+
+# %% model-end (given, script)
+'''
+(output / "wine_model.py").write_text(MODEL_CODE, encoding="utf-8")
 
 # %% save-model
-#: save the fitted model as sklearn_model.joblib, in the folder output.
+#: save the fitted pipeline as pipeline.joblib, in the folder output.
 #: hint: `joblib.dump` takes the model and the file.
-#: hint: `joblib.dump(model, output / "sklearn_model.joblib")`
-joblib.dump(model, output / "sklearn_model.joblib")
+#: hint: `joblib.dump(model, output / "pipeline.joblib")`
+joblib.dump(model, output / "pipeline.joblib")
+
+# %% signature
+#: tell the signature about the param "round", which is False unless
+#: somebody sets it.
+#: hint: `infer_signature` takes a third argument, `params=`: a dictionary of names and defaults.
+#: hint: `signature = infer_signature(X_train, model.predict(X_train), params={"round": False})`
+signature = infer_signature(X_train, model.predict(X_train), params={"round": False})
 
 # %% log-model
-#: log a pyfunc model instead of the scikit-learn one: its code is
-#: the file, its artifact "sklearn_model" the saved model. Name,
-#: signature and example stay; it requires joblib, pandas and
-#: scikit-learn.
+#: log a pyfunc model instead of the scikit-learn one: its code is the
+#: file wine_model.py in `output`, its artifact "pipeline" the saved
+#: pipeline. Name, signature and example stay; it requires joblib,
+#: pandas and scikit-learn.
 #: hint: `mlflow.pyfunc.log_model` takes `python_model=`, the file of the code, and `artifacts=`, a
 #: dictionary of names and paths; a path must be a text here. It takes no model: the first line
 #: within the brackets goes.
-#: hint: `mlflow.pyfunc.log_model(name="model", python_model=model_code,
-#: artifacts={"sklearn_model": str(output / "sklearn_model.joblib")}, ...)`
+#: hint: `mlflow.pyfunc.log_model(name="model", python_model=output / "wine_model.py",
+#: artifacts={"pipeline": str(output / "pipeline.joblib")}, ...)`
 model_info = mlflow.pyfunc.log_model(
     name="model",
-    python_model=model_code,
-    artifacts={"sklearn_model": str(output / "sklearn_model.joblib")},
+    python_model=output / "wine_model.py",
+    artifacts={"pipeline": str(output / "pipeline.joblib")},
     signature=signature,
     input_example=X_train.head(5),
 

@@ -1,110 +1,97 @@
-# %% import-socket (as in server, given)
-
-# %% import-subprocess (as in server, given)
-
-# %% import-sys (as in server, given)
-
-# %% import-time (as in server, given)
-
-# %% import-json (given)
-import json
-
 # %% import-contextlib (given)
 from contextlib import contextmanager, suppress
+
+# %% import-subprocess (given)
+import socket
+import sys
+import time
 
 # %% import-psutil (given)
 import psutil
 
-# %% import-requests (given)
+# %% import-requests
+#: import requests.
+#: hint: The package talks to web servers, and was installed with MLflow.
+#: hint: `import requests`
 import requests
 
 # %% serving (given)
 @contextmanager
-def serving(command, log):
-    """Run a server on a free port, for as long as the `with` lasts, whatever happens inside."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:  # 0: the system picks a free one
-        port = probe.getsockname()[1]
+def serving(model_uri, log):
+    """Serve a model on a free port for as long as the `with` lasts, whatever happens inside."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", model_uri, "--host", "127.0.0.1", "--port", port]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # uvicorn is there
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     os.environ["no_proxy"] = f"127.0.0.1,{spared}"  # a proxy leads out of here, not back
-    beside = f"{Path(sys.executable).parent}{os.pathsep}"  # the server calls programs there
-    env = {**os.environ, "PATH": beside + os.environ["PATH"]}
     with log.open("w", encoding="utf-8") as out:
-        server = psutil.Popen([*command, "--port", str(port)], env=env, stdout=out, stderr=out)
+        server = psutil.Popen(command, env={**os.environ, "PATH": path}, stdout=out, stderr=out)
     try:
         while server.poll() is None:
-            with suppress(requests.RequestException):  # not up yet
-                if requests.get(f"http://127.0.0.1:{port}/ping", timeout=5).ok:
-                    break
+            with suppress(requests.ConnectionError):  # not up yet
+                requests.get(f"http://127.0.0.1:{port}/ping", timeout=60)
+                break
             time.sleep(0.2)
         else:
             raise RuntimeError(f"the server ended before it answered; read why in {log}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        family = [*server.children(recursive=True), server] if server.is_running() else []
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
+        for process in [*server.children(recursive=True), server] if server.is_running() else []:
+            with suppress(psutil.NoSuchProcess):  # it has just ended
                 process.kill()
-        psutil.wait_procs(family, timeout=10)
+        server.wait()
 
-# %% interview
-#: write interview(address, wines). It asks the model's server for all
-#: wines, once by Python and once by curl, and then sends it two wrong
-#: bodies: one that is no JSON, and a table without the column alcohol.
-#: It returns a dictionary: the predictions as "python" and as "curl",
-#: and as "malformed" and "no alcohol" a list each: status and message.
-#: hint: The server listens at `address` + "/invocations", and wants a JSON object with the one key
-#: "dataframe_split", whose value `wines.to_dict("split")` makes. It answers with JSON too:
-#: "predictions", or a "message". `requests.post` takes the address, the body, `headers=` and
-#: `timeout=`. curl reads the body from `input=` where it is told `--data @-`.
-#: hint: `body = json.dumps({"dataframe_split": wines.to_dict("split")})`, and for Python
-#: `requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=60)`, which has
-#: `.json()["predictions"]` and `.status_code`. For curl `subprocess.run(["curl", "--silent",
-#: "--header", "Content-Type: application/json", "--data", "@-", url], input=body,
-#: capture_output=True, text=True, check=True).stdout`, which `json.loads` reads.
-def interview(address, wines):
-    """Ask a served model by Python and by curl, and send it two wrong bodies."""
-    url, header = f"{address}/invocations", {"Content-Type": "application/json"}
-    body = json.dumps({"dataframe_split": wines.to_dict("split")})
-    dry = json.dumps({"dataframe_split": wines.drop(columns="alcohol").to_dict("split")})
-    curl = ["curl", "--silent", "--header", "Content-Type: application/json", "--data", "@-", url]
-    said = subprocess.run(curl, input=body, capture_output=True, text=True, check=True).stdout
-    answers = {"curl": json.loads(said)["predictions"]}
-    answers["python"] = requests.post(url, body, headers=header, timeout=60).json()["predictions"]
-    for name, wrong in (("malformed", "wine"), ("no alcohol", dry)):
-        refusal = requests.post(url, wrong, headers=header, timeout=60)
-        answers[name] = [refusal.status_code, refusal.json()["message"]]
-    return answers
+# %% ask
+#: write ask(address, body). It posts the body, as JSON, to the page
+#: /invocations at this address. It returns two values: the status, and
+#: the answer, read from its JSON.
+#: hint: `requests.post` takes the page's whole address, `json=` and `timeout=` (in seconds). What it
+#: returns has `status_code` and `json()`.
+#: hint: `answer = requests.post(f"{address}/invocations", json=body, timeout=60)`, then
+#: `return answer.status_code, answer.json()`
+def ask(address, body):
+    """Send a body to the service; return the status, and what it answers."""
+    answer = requests.post(f"{address}/invocations", json=body, timeout=60)
+    return answer.status_code, answer.json()
 
 # %% serve
-#: serve the champion with `mlflow models serve`: by its alias, in the
-#: local environment, on 127.0.0.1. Let your function ask it for the test
-#: wines, as `answers`. Add three things: the largest "difference" to the
-#: predictions made here, the true qualities as the list "judged", and
-#: time.time() as "asked". Log all on the champion's run: service.json.
-#: hint: `serving` takes the command, as a list of words, and a file for what the server says. In a
-#: `with` line it gives the address, and the server stops where the `with` ends. The test wines are
-#: `tables[1]`, their qualities `tables[3]`. `client.log_dict` takes a run's id, a dictionary and a
-#: file's name.
-#: hint: `command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local",
-#: "--host", "127.0.0.1", "--model-uri", f"models:/{registered_name}@champion"]`, then `with
-#: serving(command, output / "service.log") as address:` and below it `answers = interview(address,
-#: tables[1])`. Then `tables[3].to_list()`, because `log_dict` writes a column as one text, and
-#: `float(abs(predictions - answers["python"]).max())`.
-command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-command += ["--host", "127.0.0.1", "--model-uri", f"models:/{registered_name}@champion"]
-with serving(command, output / "service.log") as address:
-    answers = interview(address, tables[1])
-answers |= {"judged": tables[3].to_list(), "asked": time.time()}
-answers["difference"] = float(abs(predictions - answers["python"]).max())
-client.log_dict(champion.run_id, answers, "service.json")
+#: serve the champion by its alias, and ask three things with your
+#: function: the quality of the test wines, as `status` and `answer`; the
+#: same as whole grades, as `_` and `rounded`; and a table without the
+#: column alcohol, as `refused` and `refusal`.
+#: hint: `serving` takes a model's URI and a file for the server's log, and gives its address in a
+#: `with` line. A body is a dictionary: "dataframe_split" with what `X_test.to_dict("split")` makes,
+#: and "params" with a dictionary of params.
+#: hint: `with serving(f"models:/{registered_name}@champion", output / "service.log") as address:`
+#: and below it `status, answer = ask(address, {"dataframe_split": X_test.to_dict("split")})`, the
+#: same with `"params": {"round": True}`, and the same with `X_test.drop(columns="alcohol")`.
+wines = X_test.to_dict("split")
+dry = X_test.drop(columns="alcohol").to_dict("split")
+with serving(f"models:/{registered_name}@champion", output / "service.log") as address:
+    status, answer = ask(address, {"dataframe_split": wines})
+    _, rounded = ask(address, {"dataframe_split": wines, "params": {"round": True}})
+    refused, refusal = ask(address, {"dataframe_split": dry})
+
+# %% log-service
+#: log service.json on the champion's run: a dictionary with the "answers"
+#: and the "grades", two lists of numbers, and the largest "difference"
+#: between the answers and `predictions`.
+#: hint: `client.log_dict` takes a run's id, a dictionary and a file's name. The server answers with
+#: a dictionary, in which "predictions" is a list.
+#: hint: `service = {"answers": answer["predictions"], "grades": rounded["predictions"]}`, then
+#: `service["difference"] = float(abs(predictions - service["answers"]).max())`, then
+#: `client.log_dict(champion.run_id, service, "service.json")`
+service = {"answers": answer["predictions"], "grades": rounded["predictions"]}
+service["difference"] = float(abs(predictions - service["answers"]).max())
+client.log_dict(champion.run_id, service, "service.json")
 
 # %% show-service
-#: print how many answers there are and the difference, and for each
-#: wrong body the status and what the message says in the end.
-#: hint: `.split("Error: ")` cuts a text in pieces, and `[-1]` is the last one.
-#: hint: `print(f"{len(answers['python'])} answers, {answers['difference']:.12f} from those made
-#: here")`, then for both names `print(f"{name}: {answers[name][0]}", answers[name][1].split("Error:
-#: ")[-1][:60])`
-print(f"{len(answers['python'])} answers, {answers['difference']:.12f} from those made here")
-for name in ("malformed", "no alcohol"):
-    print(f"{name}: {answers[name][0]}", answers[name][1].split("Error: ")[-1][:60])
+#: print both statuses, the first five grades, the difference, and what
+#: the server said about the table without alcohol.
+#: hint: The refusal has a long "message"; `.split("Error: ")[-1]` gives its last part.
+#: hint: `print(status, "grades:", service["grades"][:5], "off by", service["difference"])`, then
+#: `print(refused, refusal["message"].split("Error: ")[-1])`
+print(status, "grades:", service["grades"][:5], "off by", service["difference"])
+print(refused, refusal["message"].split("Error: ")[-1])

@@ -1,29 +1,20 @@
-# %% import-atexit (given)
-import atexit
-
 # %% import-os (given)
 import os
 
-# %% import-socket (given)
+# %% start-server (given, notebook)
+# In a project you'd type this in a terminal, and leave it running:
+# mlflow server --backend-store-uri sqlite:///mlflow.db --artifacts-destination mlruns --port 5000
+import atexit
 import socket
-
-# %% import-subprocess (given)
 import subprocess
-
-# %% import-sys (given)
 import sys
-
-# %% import-time (given)
 import time
-
-# %% import-urllib (given)
 import urllib.request
 
-# %% start-server (given)
+
 def start_server(database, artifacts, log):
     """Start a tracking server on a free port of this machine: its process and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))  # port 0: the system picks a free one
+    with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
@@ -33,7 +24,7 @@ def start_server(database, artifacts, log):
     log.parent.mkdir(exist_ok=True)
     with log.open("w", encoding="utf-8") as words:
         server = subprocess.Popen(command, env=variables, stdout=words, stderr=words)
-    atexit.register(stop_server, server)  # should an error come before the last cell
+    atexit.register(stop_server, server)  # if an error comes before the cell that stops it
     while server.poll() is None:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
@@ -42,7 +33,7 @@ def start_server(database, artifacts, log):
             time.sleep(0.2)  # not up yet
     raise RuntimeError(f"the server ended before it answered; read {log}")
 
-# %% stop-server (given)
+
 def stop_server(server):
     """Stop a server, and wait until it has gone; one that has gone already is fine."""
     if sys.platform == "win32":  # where ending a process leaves those that it started
@@ -50,33 +41,25 @@ def stop_server(server):
     server.terminate()
     server.wait()
 
+
+# %% server (given, notebook)
+database = f"sqlite:///{(course / 'mlflow.db').as_posix()}"
+log = course / "output" / "server.log"
+server, address = start_server(database, course / "mlruns", log)
+os.environ["MLFLOW_TRACKING_URI"] = address  # what a team's machines have in their settings
+
 # %% store-file (given)
 store = (course / "mlflow.db").as_posix()
 
 # %% tracking-uri (given)
 mlflow.set_tracking_uri(f"sqlite:///{store}")
 
-# %% server
-#: take the address from the environment variable MLFLOW_TRACKING_URI,
-#: or else the course's file, as `database`. If that is no server's,
-#: start one on it: artifacts in the course's folder mlruns, the log in
-#: output/server.log.
-#: hint: `os.environ.get` takes the name of a variable and what to use without it. An address of a
-#: server starts with "http". `start_server` stands in a cell of its own above.
-#: hint: `database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")`, then `server,
-#: address = None, database`, then `if not database.startswith("http"):` and below it `server,
-#: address = start_server(database, course / "mlruns", course / "output" / "server.log")`
-database = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-server, address = None, database  # one that runs elsewhere
-if not database.startswith("http"):
-    log = course / "output" / "server.log"
-    server, address = start_server(database, course / "mlruns", log)
-
 # %% tracking-uri
-#: make that address MLflow's, in place of the file.
-#: hint: The call is the one of block [[tracking_uri]].
-#: hint: `mlflow.set_tracking_uri(address)`
-mlflow.set_tracking_uri(address)
+#: take the address from the environment variable MLFLOW_TRACKING_URI;
+#: where it isn't set, use the course's file as before.
+#: hint: `os.environ.get` takes the name of a variable, and what to use without it.
+#: hint: `mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))`
+mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
 
 # %% experiment
 #: use the experiment "wine-server": one that a server has made.
@@ -85,12 +68,7 @@ mlflow.set_tracking_uri(address)
 experiment = mlflow.set_experiment("wine-server")
 print("Experiment", experiment.name, "keeps its files at", experiment.artifact_location)
 
-# %% stop
-#: if you started a server, stop it, and let MLflow look at its database
-#: again.
-#: hint: `server` is None where another one was used: that one must go on.
-#: hint: `if server is not None:` and below it `stop_server(server)` and
-#: `mlflow.set_tracking_uri(database)`
-if server is not None:
-    stop_server(server)
-    mlflow.set_tracking_uri(database)
+# %% stop (given, notebook)
+stop_server(server)
+os.environ["MLFLOW_TRACKING_URI"] = database
+mlflow.set_tracking_uri(database)

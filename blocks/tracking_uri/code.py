@@ -1,6 +1,6 @@
 # %% tracking-uri
-#: name the store: the file mlflow.db in the course's folder, as an
-#: absolute SQLite address.
+#: set the tracking URI to the file mlflow.db in the course's folder,
+#: as an absolute SQLite address.
 #: hint: An SQLite address is `sqlite:///` and then the file. `course` is a path, so
 #: `course / "mlflow.db"` is the file; `as_posix()` writes it with forward slashes.
 #: hint: `store = (course / "mlflow.db").as_posix()`, then

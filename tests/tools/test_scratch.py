@@ -223,7 +223,7 @@ def test_a_probe_finds_what_is_not_fair(
     (blocks / "checks.py").write_text(CHECKS.format(body=body), encoding="utf-8")
     (blocks / "lesson.md").write_text("title: Made up\n", encoding="utf-8")
     checks = checking.load_checks(blocks / "checks.py")
-    monkeypatch.setattr(fairness, "block_checks", lambda number: checks)
+    monkeypatch.setattr(fairness, "checks_of", lambda folder: checks)
     monkeypatch.setattr(
         fairness,
         "run_checks",

@@ -96,8 +96,10 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
         files[root / "solutions" / f"{block.name}.ipynb"] = solved_text(course, block)
     tables = {root / "README.md": with_blocks, root / "docs" / "teaching.md": with_timetables}
     for page in pages(root):
-        text = with_numbers(page.read_text(encoding="utf-8"), page, course)
-        files[page] = tables[page](text, course) if page in tables else text
+        # The tables first: what they say of a block that is gone needs no number.
+        text = page.read_text(encoding="utf-8")
+        text = tables[page](text, course) if page in tables else text
+        files[page] = with_numbers(text, page, course)
     return files
 
 
