@@ -197,7 +197,7 @@ def table_bytes(table: pd.DataFrame) -> bytes:
 
 
 def split(table: pd.DataFrame) -> list[Any]:
-    """Return the course's split: x_train, x_test, y_train, y_test; 25 % of the rows for the test."""
+    """Return the course's x_train, x_test, y_train, y_test: 25 % of the rows are for the test."""
     measured, quality = table.drop(columns="quality"), table["quality"]
     return train_test_split(measured, quality, test_size=0.25, random_state=42)
 

@@ -45,7 +45,7 @@ def runs_of(client: MlflowClient) -> list[tuple[str, bool]]:
     return sorted((r.data.tags[BLOCK_TAG], CATCHUP_TAG in r.data.tags) for r in found)
 
 
-@pytest.mark.parametrize("slug", ["train", "import_mlflow", "experiment"])
+@pytest.mark.parametrize("slug", ["train", "experiment", "experiment"])
 def test_nothing_to_do(home: Path, slug: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert catchup.main(course().block(slug).number, home) == 0
     assert "Nothing to do" in capsys.readouterr().out

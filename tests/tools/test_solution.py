@@ -58,7 +58,7 @@ def test_the_diff_makes_this_script_of_the_one_before(block: Block) -> None:
 def test_a_small_block_is_a_small_change_and_each_change_names_its_part() -> None:
     changed = [
         line
-        for line in changed_lines(course(), course().block("import_mlflow").number)
+        for line in changed_lines(course(), course().block("experiment").number)
         if line.kind != "kept"
     ]
     assert "import mlflow" in [line.text for line in changed if line.kind == "added"]
