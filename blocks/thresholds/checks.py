@@ -262,8 +262,8 @@ def test_the_baseline_has_a_run_of_its_own(run, runs, namespace):
 @given
 def test_the_model_keeps_its_own_metrics(runs, namespace):
     "the run with the model has the metrics that evaluate computes for the model"
-    model, mean = _metrics(namespace)
     found = _model_run(runs)
+    model, mean = _metrics(namespace)
     logged = found.data.metrics.get(RMSE)
     assert not same_value(logged, mean[RMSE]) or close(model[RMSE], mean[RMSE]), (
         "the baseline was evaluated in the model's run, and its metrics replaced the model's: give "
