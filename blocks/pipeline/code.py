@@ -36,7 +36,8 @@ alphas = [0.01, 0.1, 0.2, 0.5, 1.0]
 l1_ratio = 0.3
 
 # %% cross-validate
-#: let make_model make the candidate, in place of the plain ElasticNet.
+#: let make_model make the candidate, in place of the
+#: plain ElasticNet.
 #: hint: The function takes the two settings. The other two lines stay as they are.
 #: hint: `candidate = make_model(alpha, l1_ratio)`
 candidate = make_model(alpha, l1_ratio)
