@@ -198,7 +198,9 @@ def test_the_final_model_is_the_chosen_pipeline(run, runs, namespace):
         alpha: one.data.metrics.get("cv_rmse", 9.0) for alpha, one in _candidates(runs).items()
     }
     best = min(tried, key=tried.get)
-    expected = _pipeline(best, 0.3).fit(namespace["X_train"], namespace["y_train"])
+    expected = _pipeline(best, _l1_ratio(candidates[best])).fit(
+        namespace["X_train"], namespace["y_train"]
+    )
     answers = expected.predict(namespace["X_test"])
     assert same_column(namespace["predictions"], answers, 1e-6), (
         f"`predictions` are not those of the pipeline with alpha {best}, which has the lowest "
