@@ -126,8 +126,12 @@ AUTOLOG = course().block("autolog")
 
 @pytest.mark.parametrize("which", [AUTOLOG.number, str(AUTOLOG.number), AUTOLOG.slug, AUTOLOG.name])
 def test_a_block_is_found_by_number_and_by_name(
-    workspace: Path, which: Any, capsys: pytest.CaptureFixture[str]
+    workspace: Path,
+    which: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("WINELAB_SOURCE", "Untitled.ipynb")
     check(which)
     assert capsys.readouterr().out.startswith(f"Block {AUTOLOG.number} - ")
 
@@ -451,7 +455,7 @@ def test_without_a_run_the_first_line_is_no_promise_of_the_untouched_lab(
     the_block(blocks, OF_A_RUN)
     if what == "without a store":
         mlflow.set_tracking_uri("sqlite:///nowhere.db")
-    first, *_ = run_checks(CheckContext(NUMBER, {}), blocks).verdicts
+    first, *_ = run_checks(context(blocks)).verdicts
     assert not first.done and not first.given and first.hint
 
 
@@ -459,9 +463,9 @@ def test_a_check_in_the_notebook_of_another_block_is_one_sentence(
     made: Make, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(alpha=1)
-    monkeypatch.setenv("WINELAB_SOURCE", "05_tracking_uri.ipynb")
+    monkeypatch.setenv("WINELAB_SOURCE", "02_experiment.ipynb")
     printed = answer(OF_A_RUN)
-    assert "This is the notebook of block 5" in printed and "TODO" not in printed
+    assert "This is the notebook of block 2" in printed and "TODO" not in printed
     # A notebook under a name of the student's own is of any block.
     monkeypatch.setenv("WINELAB_SOURCE", "Untitled.ipynb")
     assert "3 of 3 done." in answer(OF_A_RUN)

@@ -137,7 +137,8 @@ def test_a_checks_mistakes_are_those_above_it_from_the_top(tmp_path: Path) -> No
         "def test_second(namespace):\n    'second'\n\n"
         "RIGHT_WAYS = (right('otherwise'),)\n"
     )
-    checks = load_checks(write_block(tmp_path, "00_made", checks=text) / "checks.py")
+    write_order(tmp_path, "made")
+    checks = load_checks(write_block(tmp_path, "made", checks=text) / "checks.py")
     found = [(m.what, m.caught_by, m.hint, m.error, m.environment) for m in checks.mistakes]
     assert found == [
         ("one", "test_first", "a", "", {}),

@@ -16,6 +16,7 @@ from tools.made_up import mlflow_at
 from winelab.checks.checking import verdict_of
 from winelab.checks.fixtures import CheckContext, Namespace
 from winelab.checks.scratch import _untouched, call, scratch_store, student_function
+from winelab.core.order import Listed
 from winelab.core.paths import course_environment, store_uri
 from winelab.proof import fairness
 from winelab.tracking.workspace import furnish
@@ -233,6 +234,7 @@ def test_a_probe_finds_what_is_not_fair(
         # What the harm has changed is put back here.
         with _untouched():
             mlflow.set_tracking_uri(store_uri(workspace))
-            said = probe(CheckContext(3, {"f": written("def f(x):\n    return 2 * x\n")}))
+            block = Listed(3, "made", 1, blocks)
+            said = probe(CheckContext(block, {"f": written("def f(x):\n    return 2 * x\n")}))
         assert bool(said) == (name in found), said
         assert found.get(name, "") in "\n".join(said)
