@@ -1,72 +1,169 @@
-"""The experiment is there, and is the active one."""
+"""MLflow is imported, says where it writes, and has an experiment."""
 
-from winelab.checks.authoring import before, catches, put, swap
+from winelab.checks.authoring import after, before, catches, put, remove, right, split, swap
+from winelab.checks.comparing import kind
 from winelab.checks.looking import active_experiment_id
+
+NAME = "wine-quality"
+
+
+@catches(
+    "mlflow was never imported",
+    remove("import-mlflow"),
+    hint="no variable `mlflow_version`",
+    error="name 'mlflow' is not defined",
+)
+@catches(
+    "the version was typed by hand, from an older page",
+    swap("version", "= mlflow.__version__", '= "2.9.2"'),
+    hint='`mlflow_version` is "2.9.2", and this is MLflow',
+)
+@catches(
+    "the version was printed, and not kept",
+    put("version", "mlflow_version = print(mlflow.__version__)"),
+    hint="`mlflow_version` is nothing (None)",
+)
+def test_the_version_is_known(namespace):
+    "`mlflow_version` is the version of MLflow"
+    import mlflow
+
+    found = namespace["mlflow_version"]
+    shown = f'"{found}"' if isinstance(found, str) else kind(found)
+    assert str(found) == mlflow.__version__, (
+        f"`mlflow_version` is {shown}, and this is MLflow {mlflow.__version__}: write "
+        "`mlflow_version = mlflow.__version__`, without brackets, and print it on the next line."
+    )
+
+
+@catches(
+    "the brackets were forgotten",
+    swap("show-uri", "get_tracking_uri()", "get_tracking_uri"),
+    hint="`tracking_uri` is a function",
+)
+@catches(
+    "the address was typed by hand",
+    swap("show-uri", "mlflow.get_tracking_uri()", '"./mlruns"'),
+    hint='`tracking_uri` is "./mlruns", and MLflow writes to sqlite:///',
+)
+def test_it_says_where_it_writes(namespace):
+    "`tracking_uri` is the address of the store that MLflow writes to"
+    import mlflow
+
+    found, uri = namespace["tracking_uri"], mlflow.get_tracking_uri()
+    shown = f'"{found}"' if isinstance(found, str) else kind(found)
+    assert found == uri, (
+        f"`tracking_uri` is {shown}, and MLflow writes to {uri}: write "
+        "`tracking_uri = mlflow.get_tracking_uri()`, with the brackets."
+    )
 
 
 @catches(
     "the experiment had been deleted, and its name stays taken",
     before(
         "import mlflow\n"
-        'gone = mlflow.MlflowClient().create_experiment("wine-quality")\n'
+        f'gone = mlflow.MlflowClient().create_experiment("{NAME}")\n'
         "mlflow.MlflowClient().delete_experiment(gone)"
     ),
     hint="its name stays taken",
     error="Cannot set a deleted experiment",
 )
-@catches(
-    "the name was misspelt",
-    swap("experiment", '"wine-quality"', '"wine quality"'),
-    hint='no experiment "wine-quality"',
-)
-@catches(
-    "what print answers was kept",
-    put("experiment", 'experiment = print(mlflow.set_experiment("wine-quality"))'),
-    hint="`experiment` is empty",
-)
-def test_the_experiment_is_in_the_store(experiment, namespace):
-    'the experiment "wine-quality" is in the store, and active'
-    # An experiment of an earlier session is no answer to this block: this notebook must ask.
-    mine = namespace["experiment"]
-    assert mine is not None, (
-        "`experiment` is empty: keep what mlflow.set_experiment answers, not what print does."
-    )
-    name = getattr(mine, "name", mine)
-    assert name == experiment.name, (
-        f'your experiment is called "{name}": the course looks for "{experiment.name}", with '
-        "a hyphen and in small letters."
-    )
-
-
+@catches("the experiment was not set", remove("experiment"), hint=f'no experiment "{NAME}"')
 @catches(
     "the experiment was created, but not made active",
     put(
         "experiment",
-        'mlflow.create_experiment("wine-quality")\n'
-        'experiment = mlflow.get_experiment_by_name("wine-quality")',
+        f'mlflow.create_experiment("{NAME}")\nexperiment = mlflow.get_experiment_by_name("{NAME}")',
     ),
-    hint="another experiment is the active one",
+    hint='"Default" is the active experiment',
 )
-def test_its_runs_will_go_there(experiment, namespace):
-    "the next run of this notebook will go there"
-    assert active_experiment_id() == experiment.experiment_id, (
-        "another experiment is the active one: call "
-        f'mlflow.set_experiment("{experiment.name}"), which creates it and makes it active.'
+@catches(
+    "another experiment was tried out, and is still the active one",
+    after('mlflow.set_experiment("playground")'),
+    hint='"playground" is the active experiment',
+)
+def test_its_runs_will_go_there(experiment, client):
+    'the experiment "wine-quality" is in the store, and the next run goes there'
+    active = active_experiment_id()
+    assert active == experiment.experiment_id, (
+        f'"{client.get_experiment(active).name}" is the active experiment: call '
+        f'mlflow.set_experiment("{NAME}") again, which makes that one active.'
     )
 
 
 @catches(
-    "only the name was kept",
-    put("experiment", 'experiment = "wine-quality"\nmlflow.set_experiment(experiment)'),
-    hint="`experiment` holds a text",
+    "the name was misspelt",
+    swap("experiment", f'"{NAME}"', '"wine quality"'),
+    hint='your experiment is called "wine quality"',
 )
-def test_its_id_is_known(experiment, namespace):
-    "its name and id can be read from the variable experiment"
+@catches(
+    "what print returns was kept",
+    put("experiment", f'experiment = print(mlflow.set_experiment("{NAME}"))'),
+    hint="`experiment` is nothing (None)",
+)
+@catches(
+    "only the name was kept",
+    put("experiment", f'experiment = "{NAME}"\nmlflow.set_experiment(experiment)'),
+    hint="`experiment` is a text",
+)
+@catches(
+    "only the id was kept, as create_experiment returns it",
+    put(
+        "experiment",
+        f'experiment = mlflow.create_experiment("{NAME}")\nmlflow.set_experiment("{NAME}")',
+    ),
+    hint="`experiment` is a text",
+)
+def test_its_name_and_id_are_known(namespace):
+    "`experiment` holds that experiment, with its name and id"
     mine = namespace["experiment"]
-    assert not isinstance(mine, str), (
-        "`experiment` holds a text: write experiment = mlflow.set_experiment(...), the call "
-        "answers with the experiment itself."
+    name = getattr(mine, "name", None)
+    assert isinstance(name, str) and hasattr(mine, "experiment_id"), (
+        f"`experiment` is {kind(mine)}: keep what mlflow.set_experiment(...) returns, as in "
+        f'`experiment = mlflow.set_experiment("{NAME}")`, and print on the next line.'
     )
-    assert getattr(mine, "experiment_id", None) == experiment.experiment_id, (
-        "`experiment` is not the experiment of the store: keep what mlflow.set_experiment answers."
+    assert name == NAME, (
+        f'your experiment is called "{name}": the task asks for "{NAME}", in small letters and '
+        "with a hyphen."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "a client created the experiment, which was set by its id",
+        put(
+            "experiment",
+            f'number = mlflow.MlflowClient().create_experiment("{NAME}")\n'
+            "experiment = mlflow.set_experiment(experiment_id=number)",
+        ),
+    ),
+    right(
+        "the functions were imported by their names, and the experiment was looked up again",
+        swap(
+            "import-mlflow",
+            "import mlflow",
+            "import mlflow\nfrom mlflow import get_experiment_by_name, set_experiment",
+        ),
+        put(
+            "experiment",
+            f'set_experiment("{NAME}")\nexperiment = get_experiment_by_name("{NAME}")',
+        ),
+    ),
+    right(
+        "the installed package says the version",
+        swap(
+            "version",
+            "mlflow.__version__",
+            "__import__('importlib.metadata').metadata.version('mlflow')",
+        ),
+    ),
+    right("the work was split over two cells", split("store", "experiment = ")),
+    right(
+        "the experiment was deleted, and restored by a client",
+        before(
+            "import mlflow\n"
+            f'gone = mlflow.MlflowClient().create_experiment("{NAME}")\n'
+            "mlflow.MlflowClient().delete_experiment(gone)\n"
+            "mlflow.MlflowClient().restore_experiment(gone)"
+        ),
+    ),
+)

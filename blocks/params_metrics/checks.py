@@ -1,4 +1,4 @@
-"""Block 4: the run carries its settings and its metrics."""
+"""The run carries its settings and its metrics."""
 
 from winelab.checks.authoring import after, before, catches, put, remove, right, skip_all, swap
 from winelab.checks.comparing import (
@@ -32,6 +32,29 @@ LOG_PARAMS = 'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})'
     "the params were written down, and the model was made with others",
     swap("log-params", '"alpha": alpha', '"alpha": 0.1'),
     hint="alpha is 0.1, `model` has 0.5",
+)
+@catches(
+    "the two values changed places on the run",
+    swap(
+        "log-params",
+        '{"alpha": alpha, "l1_ratio": l1_ratio}',
+        '{"alpha": l1_ratio, "l1_ratio": alpha}',
+    ),
+    hint="alpha is 0.3, `model` has 0.5",
+)
+@catches(
+    "the model was made with the two values the other way round",
+    swap(
+        "model",
+        "ElasticNet(alpha=alpha, l1_ratio=l1_ratio,",
+        "ElasticNet(alpha=l1_ratio, l1_ratio=alpha,",
+    ),
+    hint="alpha is 0.5, `model` has 0.3",
+)
+@catches(
+    "a param has another name",
+    swap("log-params", '"l1_ratio": l1', '"l1-ratio": l1'),
+    hint="l1_ratio is not on the run as a param",
 )
 @catches(
     "params were logged as metrics",
@@ -68,7 +91,7 @@ def test_both_params_are_on_the_run(run, model):
 @catches(
     "the metrics were rounded",
     swap("log-metrics", "(metrics)", "({name: round(metrics[name], 2) for name in metrics})"),
-    hint="rmse is 0.75 (rounded?), your predictions give 0.747",
+    hint="rmse is 0.72 (rounded?), your predictions give 0.719",
 )
 @catches(
     "predictions and truth changed places",
@@ -78,7 +101,7 @@ def test_both_params_are_on_the_run(run, model):
 @catches(
     "the model's own wines were evaluated",
     swap("log-metrics", "(y_test, predictions)", "(y_train, model.predict(X_train))"),
-    hint="your predictions give 0.747",
+    hint="rmse is 0.707, your predictions give 0.719",
 )
 def test_the_metrics_are_on_the_run(run, namespace):
     "rmse, mae and r2 are on the run, and are those of your predictions"
@@ -178,6 +201,28 @@ RIGHT_WAYS = (
             "for name in metrics:\n    mlflow.log_metric(name, metrics[name])",
         ),
     ),
+    right(
+        "a client logs on the run, by its id",
+        swap("run", "):", ") as opened:"),
+        swap(
+            "log-params",
+            LOG_PARAMS,
+            "client, run_id = mlflow.MlflowClient(), opened.info.run_id\n"
+            'client.log_param(run_id, "alpha", alpha)\n'
+            'client.log_param(run_id, "l1_ratio", l1_ratio)',
+        ),
+        swap(
+            "log-metrics",
+            "mlflow.log_metrics(metrics)",
+            "for name, value in metrics.items():\n    client.log_metric(run_id, name, value)",
+        ),
+    ),
+    right(
+        "the truth and the predictions are tables of one column",
+        swap("log-metrics", "(y_test, predictions)", "(y_test.to_frame(), predictions)"),
+        swap("predict", "X_test)", "X_test).reshape(-1, 1)"),
+    ),
+    right("another alpha was tried", swap("model-settings", "alpha = 0.5", "alpha = 100")),
     right(
         "a run that stood open was ended, and the cells ran again",
         before('import mlflow\nmlflow.log_param("alpha", 0.1)\nmlflow.end_run()'),

@@ -1,18 +1,21 @@
 """The training is one finished run with a name."""
 
-import re
-
 from winelab.checks.authoring import (
     before,
     catches,
     given,
     put,
     remove,
+    right,
     skip,
     skip_all,
     swap,
     twice,
 )
+from winelab.checks.looking import newest_finished, newest_try
+
+START = 'mlflow.start_run(run_name="elasticnet")'
+WITH = f"with {START}:"
 
 
 @catches("no cell has been run yet", skip_all(), hint='no experiment "wine-quality"')
@@ -21,50 +24,53 @@ def test_the_experiment_is_there(experiment):
     'the experiment "wine-quality" is in the store'
 
 
+@catches("the training is not in a run", remove("run"), hint="has made no run since it started")
+@catches(
+    "the brackets of start_run were forgotten",
+    put("run", "with mlflow.start_run:"),
+    hint="has made no run since it started",
+    error="context manager",
+)
+@catches(
+    "the name was given as the id of a run to continue",
+    put("run", 'with mlflow.start_run("elasticnet"):'),
+    hint='`run_name="elasticnet"`',
+    error="Run with id=elasticnet not found",
+)
 @catches(
     "a cell with a bare start_run() was run twice",
-    put("run", 'mlflow.start_run(run_name="elasticnet")'),
+    put("run", START),
     twice("train"),
     hint="Call mlflow.end_run() once",
     error="is already active",
 )
-@catches("the training is not in a run", remove("run"), hint="has made no run since it started")
+@catches("start_run() was never ended", put("run", START), hint="a run is still open")
 @catches(
-    "start_run() was never ended",
-    put("run", 'mlflow.start_run(run_name="elasticnet")'),
-    hint="a run is still open",
-)
-@catches(
-    "the training inside the run raised an error",
+    "the training inside the run stopped with an error",
     swap("fit", "y_train", "y_tran"),
     hint="ended as FAILED",
     error="name 'y_tran' is not defined",
 )
-def test_one_run_finished(run, runs):
-    "the run finished, and no run is left open"
-    # A fixture has seen that one finished; an earlier try may still be open behind it.
-    still_open = [r for r in runs if r.info.status == "RUNNING"]
-    assert not still_open, (
-        "a run is still open: end it with mlflow.end_run(), then use `with "
-        "mlflow.start_run(...):`, which ends the run by itself."
-    )
-
-
 @catches(
     "each line got a run of its own",
-    swap(
-        "fit",
-        "model.fit(X_train, y_train)",
-        "model.fit(X_train, y_train)\n"
-        'with mlflow.start_run(run_name="predict", nested=True):\n    pass',
-    ),
+    put("run", f"{WITH}\n    pass\n{WITH}"),
     hint="the cell made 2 runs",
 )
-def test_it_is_the_only_one(attempt):
-    "the cell made exactly one run"
-    assert len(attempt) == 1, (
-        f"the cell made {len(attempt)} runs: one `with mlflow.start_run(...)` is enough, "
-        "around all of the training."
+@catches(
+    "a second run was opened inside of the first",
+    put("run", f'{WITH}\n  with mlflow.start_run(run_name="fit", nested=True):'),
+    hint="the cell made 2 runs",
+)
+def test_it_is_one_run(runs):
+    "the cell made one run"
+    assert runs, (
+        "this notebook or script has made no run since it started: put the training into "
+        f'`{WITH}`, with the brackets and with `run_name="elasticnet"`, and run the cells again.'
+    )
+    newest_finished(runs)
+    made = newest_try(runs)
+    assert len(made) == 1, (
+        f"the cell made {len(made)} runs: one `with` line around all of the training is enough."
     )
 
 
@@ -72,24 +78,91 @@ def test_it_is_the_only_one(attempt):
     "the cell that sets the experiment was not run",
     skip("store"),
     before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-quality")'),
-    hint="the run went to another experiment",
+    hint='the run went to "Default"',
 )
-def test_it_is_in_the_experiment(run, experiment):
+@catches(
+    "the name was given to an experiment",
+    put("run", 'mlflow.set_experiment("elasticnet")\nwith mlflow.start_run():'),
+    hint='the run went to "elasticnet"',
+)
+def test_it_is_in_the_experiment(run, experiment, client):
     'the run is in "wine-quality"'
-    assert run.info.experiment_id == experiment.experiment_id, (
-        "the run went to another experiment: run the cell with set_experiment first, then the "
-        "training."
+    where = run.info.experiment_id
+    assert where == experiment.experiment_id, (
+        f'the run went to "{client.get_experiment(where).name}": run the cell *MLflow, and where '
+        'it writes* first, which sets "wine-quality", then train.'
     )
 
 
 @catches(
-    "the run has no name",
-    swap("run", 'run_name="elasticnet"', ""),
-    hint='say run_name="elasticnet"',
+    "the run has no name", put("run", "with mlflow.start_run():"), hint="MLflow picked that one"
 )
-def test_it_has_a_name(run):
-    "the run has the name that you gave it"
+@catches(
+    "the name is another one",
+    swap("run", '"elasticnet"', '"ElasticNet run"'),
+    hint='the run is called "ElasticNet run"',
+)
+def test_it_has_its_name(run):
+    'the run is called "elasticnet"'
     name = run.info.run_name
-    assert not re.fullmatch(r"[a-z]+-[a-z]+-\d+", name), (
-        f'"{name}" is a name that MLflow drew by lot: say run_name="elasticnet" in start_run.'
+    # MLflow's own names: two words and a number.
+    *words, last = name.split("-")
+    picked = " (MLflow picked that one)" if len(words) == 2 and last.isdecimal() else ""
+    assert name == "elasticnet", (
+        f'the run is called "{name}"{picked}: write `run_name="elasticnet"` in start_run(...), and '
+        "run the cell again."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "the run is started and ended by hand, whatever happens between",
+        *(remove(section) for section in ("run", "model", "fit")),
+        put(
+            "predict",
+            f"{START}\n"
+            "try:\n"
+            "    model = ElasticNet(alpha=0.5, l1_ratio=0.3)\n"
+            "    predictions = model.fit(X_train, y_train).predict(X_test)\n"
+            "finally:\n"
+            "    mlflow.end_run()",
+        ),
+    ),
+    right(
+        "a client makes the run, and ends it",
+        put(
+            "run",
+            "client = mlflow.MlflowClient()\n"
+            'mine = client.create_run(experiment.experiment_id, run_name="elasticnet")',
+        ),
+        swap("predict", "X_test)", "X_test)\nclient.set_terminated(mine.info.run_id)"),
+    ),
+    right(
+        "a function trains, and has the `with` in it",
+        *(remove(section) for section in ("run", "model", "fit")),
+        put(
+            "predict",
+            "def train():\n"
+            f"    {WITH}\n"
+            "        model = ElasticNet(alpha=0.5, l1_ratio=0.3, random_state=42)\n"
+            "        return model.fit(X_train, y_train)\n"
+            "model = train()\n"
+            "predictions = model.predict(X_test)",
+        ),
+    ),
+    right("the run has a variable", swap("run", "):", ") as elasticnet_run:")),
+    right(
+        "the name is given later",
+        put("run", "mlflow.start_run()"),
+        swap(
+            "predict",
+            "X_test)",
+            'X_test)\nmlflow.set_tag("mlflow.runName", "elasticnet")\nmlflow.end_run()',
+        ),
+    ),
+    right("the cell was run twice", twice("train")),
+    right(
+        "a run that stood open was ended, and the cells ran again",
+        before("import mlflow\nmlflow.start_run()\nmlflow.end_run()"),
+    ),
+)

@@ -37,7 +37,8 @@ data_file = course / "data" / "red-wine-quality.csv"
 
 # %% read
 #: read the table at data_file into `wine`; its columns are separated
-#: by semicolons. Keep each row once: drop those that repeat another.
+#: by semicolons. Keep each row once: drop those that repeat an earlier
+#: one.
 #: hint: pandas reads such a table with `pd.read_csv`. Which argument names the separator? The table
 #: that it returns has a method that drops duplicates.
 #: hint: `wine = pd.read_csv(data_file, sep=";").drop_duplicates()`

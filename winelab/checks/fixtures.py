@@ -125,19 +125,29 @@ def runs(context: CheckContext) -> list[Run]:
 
     Of this process, because the store also holds the tries of yesterday, those of other
     notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
-    notebook under another name says no block; all that its kernel made counts.
+    notebook under another name says no block; all that its kernel made counts. So does a run
+    without our tags that began since this process did: a client's create_run asks for none.
     """
+    import psutil
+
     from winelab.tracking.run_tags import BLOCK_TAG, TRY_TAG, session
 
     client = context.get("client")
+    # In milliseconds. The system rounds the start of a process to a second or so.
+    since = int((psutil.Process().create_time() - 2) * 1000)
     made = client.search_runs(
         [experiment.experiment_id for experiment in client.search_experiments()],
-        filter_string=f"tags.`{TRY_TAG}` LIKE '{session()}/%'",
+        filter_string=f"attributes.start_time > {since}",
         order_by=["attributes.start_time DESC"],
         max_results=1000,
     )
-    slug = context.block.slug
-    return [r for r in made if r.data.tags.get(BLOCK_TAG, slug) == slug]
+    mine, slug = f"{session()}/", context.block.slug
+    return [
+        r
+        for r in made
+        if r.data.tags.get(TRY_TAG, mine).startswith(mine)
+        and r.data.tags.get(BLOCK_TAG, slug) == slug
+    ]
 
 
 def run(context: CheckContext) -> Run:

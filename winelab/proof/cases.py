@@ -248,9 +248,9 @@ def killed(*arguments, **settings):
 for name in ("ElasticNet", "Ridge", "Lasso"):
     getattr(sklearn.linear_model, name).fit = killed
 """
-# DESIGN.md's facts: the test RMSE of ElasticNet on the original table, by alpha, from the block
-# that prints it first to the last one.
-ORIGINAL_RMSE = {"0.5": "0.744", "0.1": "0.692", "0.01": "0.641"}
+# Computed from the original table with pandas and scikit-learn alone: each row once, a quarter for
+# the test, ElasticNet with l1_ratio 0.3, by alpha.
+ORIGINAL_RMSE = {"0.5": "0.743", "0.1": "0.693", "0.01": "0.641"}
 FIRST_RUN = "run"
 """The first block that leaves a run in a store."""
 FIRST_RMSE = "params_metrics"

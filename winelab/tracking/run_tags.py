@@ -57,6 +57,8 @@ def this_try() -> str:
 def same_try(runs: list[Run], run: Run) -> list[Run]:
     """Return those of `runs` that the same execution of a cell or script made as `run`."""
     this = run.data.tags.get(TRY_TAG)
+    if this is None:  # a client made it
+        return [run]
     return [other for other in runs if other.data.tags.get(TRY_TAG) == this]
 
 
