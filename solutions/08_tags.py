@@ -89,5 +89,5 @@ last_run_id = mlflow.last_active_run().info.run_id
 finished = mlflow.get_run(run_id)
 rmse = finished.data.metrics["rmse"]
 print(f"{finished.info.run_name} is {finished.info.status}, rmse: {rmse:.3f}")
-found = mlflow.search_runs(filter_string="tags.family = 'linear'", max_results=1)
+found = mlflow.search_runs(filter_string="tags.family = 'linear'")
 print(found[["tags.mlflow.runName", "tags.family", "tags.table", "metrics.rmse"]])

@@ -108,5 +108,5 @@ with mlflow.start_run(run_name="elasticnet"):
 print(predictions[:5])
 for name, value in metrics.items():
     print(f"{name}: {value:.3f}")
-found = mlflow.search_runs(filter_string="tags.family = 'linear'", max_results=1)
+found = mlflow.search_runs(filter_string="tags.family = 'linear'")
 print(found[["tags.mlflow.runName", "tags.family", "tags.table", "metrics.rmse"]])

@@ -1,140 +1,174 @@
 """The run is known by its id, and read back from the store."""
 
-from winelab.checks.authoring import after, catches, swap
+from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.comparing import kind, plural, short
+
+RUN_ID = "run_id = mlflow.active_run().info.run_id"
+LAST = "last_run_id = mlflow.last_active_run().info.run_id"
+FINISHED = "finished = mlflow.get_run(run_id)"
 
 
-def _id(namespace, name, how):
-    """The id in a variable; an assert with the way to it where there is none."""
+def _id(namespace, name, missing):
+    """The id that a variable holds; an AssertionError with what to do where it holds none."""
     found = namespace.get(name)
-    assert found is not None, f"there is no id in `{name}` yet: {how}"
+    assert found is not None, f"there is no id in `{name}` yet. {missing}"
     assert isinstance(found, str), (
-        f"`{name}` is not an id but {type(found).__name__}: the id is a text, and stands in "
-        "`.info.run_id` of the run."
+        f"`{name}` is {kind(found)}, not an id: the id is a text, and a run has it in "
+        "`.info.run_id`."
     )
     return found
 
 
 @catches(
     "the active run was asked for after the run",
-    swap("run-id", "run_id = mlflow.active_run().info.run_id", ""),
-    swap(
-        "read-back",
-        "last_run_id = mlflow",
-        "run_id = mlflow.active_run().info.run_id\nlast_run_id = mlflow",
-    ),
-    hint="no run is active any more",
+    remove("run-id"),
+    swap("read-back", LAST, f"{RUN_ID}\n{LAST}"),
+    hint="Below the `with`, no run is active",
     error="'NoneType' object has no attribute 'info'",
 )
 @catches(
     "the run was kept, not its id",
     swap("run-id", ".info.run_id", ""),
-    hint="is not an id but ActiveRun",
+    hint="`run_id` is an ActiveRun, not an id",
     error="expected string or bytes-like object",
 )
 @catches(
     "the name was kept in place of the id",
     swap("run-id", ".run_id", ".run_name"),
-    hint='"elasticnet" is not the id of your newest run',
+    hint='`run_id` is "elasticnet", the name of your newest run',
     error="Run with id=elasticnet not found",
+)
+@catches(
+    "the id of the experiment was kept",
+    swap("run-id", ".run_id", ".experiment_id"),
+    hint="which is not the id of your newest run",
+    error="not found",
 )
 @catches(
     "the training was run again in a new cell, and the id stayed",
     after('with mlflow.start_run(run_name="elasticnet"):\n    mlflow.log_metrics(metrics)'),
     hint="the id of an older run",
 )
-def test_the_id_was_kept_inside_the_run(run, runs, namespace):
-    "`run_id` is the id of the newest run"
-    mine = _id(
-        namespace,
-        "run_id",
-        "ask mlflow.active_run() as the last line inside the `with`. Below it, no run is active "
-        "any more, and the answer is None.",
+def test_run_id_is_the_id_of_the_newest_run(run, runs, namespace):
+    "`run_id` is the id of your newest run"
+    ask = "Ask `mlflow.active_run()` in the last line inside the `with`."
+    mine = _id(namespace, "run_id", f"{ask} Below the `with`, no run is active any more.")
+    assert mine != run.info.run_name, (
+        f"`run_id` is {short(mine)}, the name of your newest run. Many runs can share a name: keep "
+        "the id, `.info.run_id`."
     )
-    older = [r for r in runs if r.info.run_id == mine != run.info.run_id]
-    assert not older, (
-        "`run_id` is the id of an older run of this notebook: the line stands inside the `with`, "
-        "so that each new run brings its own id. Run all cells."
+    assert mine == run.info.run_id or mine not in {one.info.run_id for one in runs}, (
+        f"`run_id` is the id of an older run of this notebook. {ask} Then each new run brings its "
+        "own id: run the cells again from the top."
     )
     assert mine == run.info.run_id, (
-        f'"{mine}" is not the id of your newest run: take it from mlflow.active_run().info.run_id, '
-        "inside the `with`."
+        f"`run_id` is {short(mine)}, which is not the id of your newest run. {ask}"
     )
 
 
 @catches(
-    "the last run was asked for before the training",
-    swap("read-back", "last_run_id = mlflow.last_active_run().info.run_id", ""),
-    swap(
-        "experiment",
-        'location = (course / "mlruns"',
-        'last_run_id = mlflow.last_active_run().info.run_id\nlocation = (course / "mlruns"',
-    ),
-    hint="there is no id in `last_run_id`",
-    error="'NoneType' object has no attribute 'info'",
+    "the last active run was not asked for",
+    swap("read-back", LAST, ""),
+    hint="there is no id in `last_run_id` yet",
 )
 @catches(
-    "something was logged after the run, which opens another one",
-    swap(
-        "read-back",
-        "last_run_id = mlflow",
-        'mlflow.log_metric("wines", len(predictions))\nlast_run_id = mlflow',
-    ),
-    hint="anything logged outside of the `with` does that",
+    "the last run was kept, not its id",
+    swap("read-back", "run().info.run_id", "run()"),
+    hint="`last_run_id` is a Run, not an id",
 )
-def test_the_last_run_is_the_same_one(namespace, runs):
-    "`last_run_id` is the same id: the two ways agree"
-    last = _id(
-        namespace,
-        "last_run_id",
-        "in the last cell, ask mlflow.last_active_run(), which answers after a run has ended too.",
+@catches(
+    "a metric was logged after the run, which opens another one",
+    swap("read-back", LAST, f'mlflow.log_metric("wines", len(predictions))\n{LAST}'),
+    hint="Call mlflow.end_run() once",
+)
+@catches(
+    "the question came before the training, and got the run before",
+    swap("run", "with mlflow", f"with mlflow.start_run():\n    pass\n{LAST}\nwith mlflow"),
+    swap("read-back", LAST, ""),
+    hint="`last_run_id` is the id of another run",
+)
+def test_the_last_active_run_is_the_same_one(run, namespace):
+    "`last_run_id` is the id of the same run"
+    ask = (
+        'In the cell "5. Look at the result", ask `mlflow.last_active_run()`: it still answers '
+        "after the run has ended."
     )
-    finished = [run.info.run_id for run in runs if run.info.status == "FINISHED"]
-    assert last in finished[:1], (
-        "`last_run_id` is the id of another run. Either you asked before the training: ask in the "
-        "last cell. Or another run was opened after it: anything logged outside of the `with` "
-        "does that. End it with mlflow.end_run(), and take the line away."
+    assert _id(namespace, "last_run_id", ask) == run.info.run_id, (
+        f"`last_run_id` is the id of another run than your newest one. {ask} Then run the cells "
+        "again from the top."
     )
 
 
 @catches(
-    "the variable from inside the run was taken for the result",
-    swap(
-        "run-id",
-        "run_id = mlflow.active_run().info.run_id",
-        "finished = mlflow.active_run()\nrun_id = finished.info.run_id",
-    ),
-    swap("read-back", "finished = mlflow.get_run(run_id)", ""),
-    hint="taken while the run was open",
+    "the run object from inside the run was taken for the result",
+    swap("run-id", RUN_ID, f"finished = mlflow.active_run()\n{RUN_ID}"),
+    swap("read-back", FINISHED, ""),
+    hint="a snapshot from the time when the run was open",
     error="KeyError: 'rmse'",
 )
 @catches(
     "the run was read back before it ended",
-    swap(
-        "run-id",
-        "run_id = mlflow.active_run().info.run_id",
-        "run_id = mlflow.active_run().info.run_id\nfinished = mlflow.get_run(run_id)",
-    ),
-    swap("read-back", "finished = mlflow.get_run(run_id)", ""),
+    swap("run-id", RUN_ID, f"{RUN_ID}\n{FINISHED}"),
+    swap("read-back", FINISHED, ""),
     hint="`finished` says RUNNING with 3 metrics",
 )
-def test_the_run_was_read_back(run, client, namespace):
-    "`finished` is what the store says of the run, after its end"
+@catches(
+    "the data of the run was kept, not the run",
+    swap("read-back", FINISHED, f"{FINISHED}.data"),
+    hint="`finished` is a RunData, not a run",
+    error="has no attribute 'data'",
+)
+@catches(
+    "another run was read back",
+    swap("run", "with mlflow", "with mlflow.start_run() as first:\n    pass\nwith mlflow"),
+    swap("read-back", "get_run(run_id)", "get_run(first.info.run_id)"),
+    hint="`finished` is another run",
+    error="KeyError: 'rmse'",
+)
+def test_the_run_was_read_back(run, namespace):
+    "`finished` is your run as the store has it after its end"
     from mlflow.entities import Run
 
-    mine = namespace.get("finished")
+    mine, ask = namespace.get("finished"), "keep what `mlflow.get_run(run_id)` returns."
     assert mine is not None, (
-        "there is no run in `finished` yet: in the last cell, read it back with "
-        "mlflow.get_run(run_id)."
+        f'there is no run in `finished` yet: in the cell "5. Look at the result", {ask}'
     )
-    assert isinstance(mine, Run), (
-        f"`finished` is not a run but {type(mine).__name__}: keep what mlflow.get_run answers."
-    )
+    assert isinstance(mine, Run), f"`finished` is {kind(mine)}, not a run: {ask}"
     assert mine.info.run_id == run.info.run_id, (
-        "`finished` is another run than the newest one: run all cells from the top."
+        f"`finished` is another run than your newest one: {ask}"
     )
-    stored = client.get_run(run.info.run_id)
-    assert mine.info.status == stored.info.status and mine.data.metrics == stored.data.metrics, (
-        f"`finished` says {mine.info.status} with {len(mine.data.metrics)} metrics, the store says "
-        f"{stored.info.status} with {len(stored.data.metrics)}: yours was taken while the run was "
-        "open, and stays as it was. Ask mlflow.get_run(run_id) in the last cell."
+    status, metrics = mine.info.status, mine.data.metrics
+    assert status == run.info.status and metrics == run.data.metrics, (
+        f"`finished` says {status} with {plural(len(metrics), 'metric')}, the store says "
+        f"{run.info.status} with {len(run.data.metrics)}. Yours is a snapshot from the time when "
+        "the run was open: read it with `mlflow.get_run(run_id)` below the `with`."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "the `with` names the run, and a client reads it back",
+        swap("run", '"elasticnet"):', '"elasticnet") as opened:'),
+        put("run-id", "run_id = opened.info.run_id"),
+        swap("read-back", "mlflow.get_run(", "mlflow.MlflowClient().get_run("),
+    ),
+    right(
+        "the run was opened and ended by hand",
+        put("run", 'mlflow.start_run(run_name="elasticnet")\nif True:'),
+        swap("show", "print(", "mlflow.end_run()\nprint("),
+    ),
+    right(
+        "the last active run is the run that was read back",
+        put(
+            "read-back",
+            "finished = mlflow.last_active_run()\nlast_run_id = finished.info.run_id\n"
+            "print(finished.info.status)",
+        ),
+    ),
+    right("the questions stand in a cell of their own", split("result", "last_run_id = ")),
+    right(
+        "the id was asked for inside the run, in the middle",
+        remove("run-id"),
+        swap("model", "model = ", f"{RUN_ID}\nmodel = "),
+    ),
+)

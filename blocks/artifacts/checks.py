@@ -1,101 +1,121 @@
 """The data is on the run: its digest, the two tables, and the file it came from."""
 
 import tempfile
-import warnings
 from pathlib import Path
 
-from winelab.checks.authoring import after, catches, swap
-from winelab.checks.looking import local_path
+from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.comparing import kind, listed, plural, same_path, same_table, short
+from winelab.checks.looking import artifact_paths, local_path
+
+LOG_TABLES = 'mlflow.log_artifacts(tables, artifact_path="tables")'
+LOG_FILE = 'mlflow.log_artifact(data_file, artifact_path="data")'
+LOG_INPUT = 'mlflow.log_input(dataset, context="training")'
+WRITE_TRAIN = 'train.to_csv(tables / "train.csv", index=False)'
+JOINED = "X_train.assign(quality=y_train).reset_index(drop=True)"
+WRITE_TEST = 'test.to_csv(tables / "test.csv", index=False)'
 
 
-def _parts(namespace):
-    """The rows that were trained on and those kept for the test, taken from the whole table."""
+def _wine(namespace):
+    """The whole table; an AssertionError where `wine` is something else."""
     wine = namespace["wine"]
-    return {
-        "train": wine.loc[namespace["X_train"].index],
-        "test": wine.loc[namespace["X_test"].index],
-    }
+    assert hasattr(wine, "columns"), (
+        f"`wine` is {kind(wine)}, not a table: run the cells again from the top."
+    )
+    return wine
+
+
+def _rows(namespace, part):
+    """The rows of the whole table that are in X_train or X_test, by `part`, with their quality."""
+    measured = namespace[f"X_{part}"]
+    assert hasattr(measured, "index") and set(measured.index) <= set(_wine(namespace).index), (
+        f"`X_{part}` is {kind(measured)} whose rows are not rows of `wine`: run the cells again "
+        "from the top."
+    )
+    return namespace["wine"].loc[measured.index]
 
 
 def _digest(table):
     """The digest that MLflow computes for a table."""
-    from mlflow.data import from_pandas
+    from mlflow.data.digest_utils import compute_pandas_digest
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return from_pandas(table).digest
+    return compute_pandas_digest(table)
 
 
-def _rows(table, columns):
-    """The values of a table, whatever the order of its rows and columns."""
-    return table[columns].sort_values(columns).to_numpy(dtype=float)
+def _same(found, expected):
+    """Whether two tables hold the same rows, in any order of rows and columns."""
+    columns = list(expected.columns)
+    if sorted(map(str, found.columns)) != sorted(columns):
+        return False
+    one, other = (table[columns].sort_values(columns) for table in (found, expected))
+    return same_table(one, other)
 
 
-def _same(found, wanted):
-    import numpy as np
-
-    columns = list(wanted.columns)
-    return (
-        set(found.columns) == set(columns)
-        and len(found) == len(wanted)
-        and np.allclose(_rows(found, columns), _rows(wanted, columns), rtol=1e-9, atol=1e-9)
-    )
-
-
-def _files(client, run, folder, call):
-    """The paths of the files in a folder of the run; an assert with the way to them."""
-    paths = [item.path for item in client.list_artifacts(run.info.run_id, folder)]
-    if paths:
-        return paths
+def _paths(client, run, folder, logged_by):
+    """The paths of the files in a folder of the run; an AssertionError where there are none."""
+    paths = artifact_paths(client, run)
+    if inside := {path for path in paths if path.startswith(f"{folder}/")}:
+        return inside
     place = local_path(run.info.artifact_uri)
-    # The dataset stands in the database: it stays where the files are gone.
-    started = client.get_run(run.info.run_id).inputs.dataset_inputs
-    moved = (
-        f" If you did, they were moved or deleted since: they lay in {place}, and the run knows "
-        "no other place."
+    # The dataset is in the database: it stays where the files are gone.
+    assert paths or place.exists() or not run.inputs.dataset_inputs, (
+        f"the run has no files. If you logged some, they were moved or deleted: the run knows no "
+        f"other place than {place}. Else call `{logged_by}` inside the `with`."
     )
-    assert place.exists(), (
-        f"the newest run has no files: call {call} inside the `with`.{moved if started else ''}"
+    empty = folder in [entry.path for entry in client.list_artifacts(run.info.run_id)]
+    assert not empty, (
+        f"the folder {folder} of the run is empty. `log_artifacts` says nothing when the folder to "
+        "copy isn't there: give it the path to which you wrote the tables."
     )
-    everything = [item.path for item in client.list_artifacts(run.info.run_id)]
-    assert folder in everything, (
-        f"the newest run has no folder {folder}, only {', '.join(sorted(everything))}: call "
-        f"{call} inside the `with`."
-    )
+    has = f", only {listed(sorted(paths))}" if paths else ""
     raise AssertionError(
-        f"the folder {folder} of the run is empty. log_artifacts says nothing when the folder that "
-        "you name is not there: give it the absolute path that you wrote the tables to."
+        f"the run has no folder {folder}{has}. Call `{logged_by}` inside the `with`."
     )
+
+
+def _downloaded(client, run, path, read):
+    """What `read` makes of a file of the run, downloaded into a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        return read(Path(client.download_artifacts(run.info.run_id, path, folder)))
 
 
 @catches(
     "the quality stayed an integer",
     swap("read", '.astype("float64")', ""),
-    hint="quality is not float64",
+    hint="quality isn't float64",
+)
+@catches(
+    "astype returned a new table, and nobody kept it",
+    swap("read", '.astype("float64")', '\nwine.astype("float64")'),
+    hint='put `.astype("float64")` at the end of the line',
 )
 def test_all_columns_are_floats(namespace):
     "all columns of the table are float64"
-    whole = [name for name, kind in namespace["wine"].dtypes.items() if str(kind) != "float64"]
-    assert not whole, (
-        f"{', '.join(whole)} is not float64: MLflow warns of integer columns, which cannot say "
-        'that a value is missing. Put .astype("float64") behind read_csv(...).'
+    kinds = {str(name): str(dtype) for name, dtype in _wine(namespace).dtypes.items()}
+    others = [name for name, dtype in kinds.items() if dtype != "float64"]
+    assert not others, (
+        f"{listed(others)} isn't float64 but {kinds[others[0]]}: put "
+        '`.astype("float64")` at the end of the line that reads the table.'
     )
 
 
 @catches(
-    "the whole table was noted as training data",
+    "the whole table was logged as training data",
     swap("log-data", "from_pandas(train,", "from_pandas(wine,"),
     hint="the whole table, test wines included",
 )
 @catches(
-    "the dataset was made, but not logged",
-    swap("log-data", 'mlflow.log_input(dataset, context="training")', ""),
-    hint="no dataset is on the newest run",
+    "the measurements were logged without their quality",
+    swap(
+        "log-data",
+        'from_pandas(train, name="wine-train", targets="quality")',
+        'from_pandas(X_train, name="wine-train")',
+    ),
+    hint="the training table without its quality",
 )
 @catches(
     "the dataset does not say what it was for",
     swap("log-data", ', context="training"', ""),
-    hint="the dataset's context is None",
+    hint="the dataset has no context",
 )
 @catches(
     "a table was logged in place of a dataset",
@@ -103,34 +123,34 @@ def test_all_columns_are_floats(namespace):
     hint="ended as FAILED",
     error="The truth value of a DataFrame is ambiguous",
 )
-def test_the_dataset_is_what_was_trained_on(run, client, namespace):
-    'the run says what it was trained on: the dataset "wine-train"'
-    call = 'mlflow.log_input(dataset, context="training")'
-    inputs = client.get_run(run.info.run_id).inputs.dataset_inputs
-    assert inputs, f"no dataset is on the newest run: call {call} inside the `with`."
+def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
+    'the training table is on the run as the dataset "wine-train"'
+    inputs = run.inputs.dataset_inputs
+    assert inputs, f"there is no dataset on the run: call `{LOG_INPUT}` inside the `with`."
     named = [one for one in inputs if one.dataset.name == "wine-train"]
     assert named, (
-        f'the dataset is called "{inputs[0].dataset.name}": say name="wine-train" in from_pandas.'
+        f"the dataset is called {short(inputs[0].dataset.name)}: give `from_pandas` the argument "
+        '`name="wine-train"`.'
     )
-    context = {tag.key: tag.value for tag in named[0].tags}.get("mlflow.data.context")
+    context = {tag.key: tag.value for tag in named[-1].tags}.get("mlflow.data.context")
     assert context == "training", (
-        f"the dataset's context is {context!r}: say what the run used it for, {call}."
+        f"the dataset has {f'the context {short(context)}' if context else 'no context'}: call "
+        f"`{LOG_INPUT}`."
     )
-    logged = named[0].dataset.digest
-    parts = _parts(namespace)
-    right = {_digest(parts["train"])}
-    # The same rows in another order of columns have another digest, and are no mistake.
-    mine = namespace.get("train")
-    if hasattr(mine, "columns") and _same(mine, parts["train"]):
-        right.add(_digest(mine))
+    train, logged = _rows(namespace, "train"), named[-1].dataset.digest
+    # The same rows in another order, or numbered anew, have another digest, and are no mistake.
+    own = (namespace.get("train"), getattr(namespace.get("dataset"), "df", None))
+    tables = [table for table in own if hasattr(table, "columns") and _same(table, train)]
+    if logged in {_digest(table) for table in (train, *tables)}:
+        return
     others = {
         _digest(namespace["wine"]): "the whole table, test wines included",
-        _digest(parts["test"]): "the test part",
-        _digest(namespace["X_train"]): "the training part without its quality",
+        _digest(_rows(namespace, "test")): "the test table",
+        _digest(namespace["X_train"]): "the training table without its quality",
     }
-    assert logged in right, (
+    raise AssertionError(
         f"the digest {logged} is that of {others.get(logged, 'another table')}: make the dataset "
-        "from the rows that the model was trained on, wine.loc[X_train.index]."
+        "from `wine.loc[X_train.index]`, and run the cells again from the top."
     )
 
 
@@ -142,124 +162,158 @@ def test_the_dataset_is_what_was_trained_on(run, client, namespace):
 @catches(
     "the tables were written into the folder where the notebook runs",
     swap("tables", 'course / "output" / "tables"', 'Path("output/tables")'),
-    hint="not into the course's folder",
+    hint="not the folder output/tables of the course",
 )
 @catches(
     "the folder was named by a relative path, and is not there",
     swap("log-data", "mlflow.log_artifacts(tables,", 'mlflow.log_artifacts("output/tables",'),
-    hint="log_artifacts says nothing",
+    hint="the folder tables of the run is empty",
 )
 @catches(
     "the row numbers were written too",
-    swap(
-        "tables",
-        'train.to_csv(tables / "train.csv", index=False)',
-        'train.to_csv(tables / "train.csv")',
-    ),
-    hint="say index=False",
+    swap("tables", WRITE_TRAIN, 'train.to_csv(tables / "train.csv")'),
+    hint="Give `to_csv` the argument `index=False`",
 )
 @catches(
-    "the two parts changed places",
-    swap(
-        "tables",
-        'train.to_csv(tables / "train.csv", index=False)\n'
-        'test.to_csv(tables / "test.csv", index=False)',
-        'test.to_csv(tables / "train.csv", index=False)\n'
-        'train.to_csv(tables / "test.csv", index=False)',
-    ),
-    hint="they are not the 1199 of X_train",
+    "the two tables changed places",
+    swap("tables", WRITE_TRAIN, WRITE_TRAIN.replace("train.to", "test.to")),
+    swap("tables", WRITE_TEST, WRITE_TEST.replace("test.to", "train.to")),
+    hint="train.csv has 340 wines, and not the 1019 of `X_train`",
+)
+@catches(
+    "the measurements were written without their quality",
+    swap("tables", "test = wine.loc[X_test.index]", "test = X_test"),
+    hint='test.csv has no column "quality"',
 )
 @catches(
     "the files were logged without a folder",
     swap("log-data", 'tables, artifact_path="tables"', "tables"),
-    hint="has no folder tables, only",
+    hint="the run has no folder tables, only",
 )
 @catches(
     "the files were logged after the run, which opens a second one",
-    swap(
-        "log-data",
-        'mlflow.log_artifacts(tables, artifact_path="tables")\n'
-        'mlflow.log_artifact(data_file, artifact_path="data")',
-        "",
-    ),
-    after(
-        'mlflow.log_artifacts(tables, artifact_path="tables")\n'
-        'mlflow.log_artifact(data_file, artifact_path="data")'
-    ),
-    hint="inside the `with`",
+    swap("log-data", f"{LOG_TABLES}\n{LOG_FILE}", ""),
+    after(f"{LOG_TABLES}\n{LOG_FILE}"),
+    hint="move that line inside the `with`",
 )
 @catches(
     "the folder with the files was moved afterwards",
     after('(course / "mlruns").rename(course / "my old runs")'),
-    hint="the run knows no other place",
+    hint="other place than",
 )
-def test_the_two_tables_come_back_equal(run, client, namespace):
-    "train.csv and test.csv come back from the run as they were"
+def test_the_two_tables_are_on_the_run(run, client, namespace):
+    "train.csv and test.csv are on the run, with the wines of the split"
     import pandas as pd
 
-    call = 'mlflow.log_artifacts(tables, artifact_path="tables")'
-    paths = _files(client, run, "tables", call)
-    parts = _parts(namespace)
-    tables = namespace.get("tables")
-    assert tables is None or Path(tables).is_absolute(), (
-        f"the tables were written to {Path(tables).resolve()}, not into the course's folder: "
-        'write tables = course / "output" / "tables".'
-    )
-    for name, wanted in parts.items():
-        assert "tables/tables" not in paths, (
-            "the tables lie one folder too deep on the run, in tables/tables: log_artifact takes "
-            f"one file. For a folder it is {call}, with an s."
+    def read(file):
+        with file.open(encoding="utf-8") as lines:
+            separator = ";" if ";" in lines.readline() else ","
+        return pd.read_csv(file, sep=separator, float_precision="round_trip")
+
+    paths = _paths(client, run, "tables", LOG_TABLES)
+    tables, place = namespace.get("tables"), namespace["course"]
+    if isinstance(tables, str | Path) and isinstance(place, Path):
+        assert same_path(tables, place / "output" / "tables"), (
+            f"`tables` is {Path(tables).resolve()}, not the folder output/tables of the course: "
+            'write `tables = course / "output" / "tables"`.'
         )
-        assert f"tables/{name}.csv" in paths, (
-            f"{name}.csv is not in the folder tables of the run: write it into output/tables "
-            "before the run."
+    for name in ("train", "test"):
+        expected, path = _rows(namespace, name), f"tables/{name}.csv"
+        assert not any(one.startswith("tables/tables/") for one in paths), (
+            "the tables are one folder too deep on the run, in tables/tables: `log_artifact` takes "
+            f"a file. For a folder, call `{LOG_TABLES}`, with an s."
         )
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(client.download_artifacts(run.info.run_id, f"tables/{name}.csv", folder))
-            head = file.open(encoding="utf-8").readline()
-            found = pd.read_csv(file, sep=";" if ";" in head else ",", float_precision="round_trip")
-        extra = [column for column in found.columns if column not in wanted.columns]
+        assert path in paths, (
+            f"the folder tables of the run has no {name}.csv, only {listed(sorted(paths))}: write "
+            "it into output/tables before you log the folder."
+        )
+        found = _downloaded(client, run, path, read)
+        extra = [str(column) for column in found.columns if column not in expected.columns]
         assert not extra, (
-            f'{name}.csv has a column "{extra[0]}" that the wine table has not: say index=False in '
-            "to_csv, or the row numbers are written too."
+            f'{name}.csv has a column "{extra[0]}", which the wine table does not have. Give '
+            "`to_csv` the argument `index=False`, or it writes the row numbers too."
         )
-        missing = [column for column in wanted.columns if column not in found.columns]
-        assert not missing, (
-            f'{name}.csv has no column "{missing[0]}": write wine.loc[X_{name}.index].'
+        absent = [str(column) for column in expected.columns if column not in found.columns]
+        assert not absent, (
+            f'{name}.csv has no column "{absent[0]}": write `wine.loc[X_{name}.index]`, which has '
+            "all columns."
         )
-        assert _same(found, wanted), (
-            f"{name}.csv on the run has {len(found)} wines, and they are not the {len(wanted)} of "
-            f"X_{name}: write wine.loc[X_{name}.index], then log the folder."
+        assert _same(found, expected), (
+            f"{name}.csv has {plural(len(found), 'wine')}, and not the {len(expected)} of "
+            f"`X_{name}`: write `wine.loc[X_{name}.index]` before you log the folder."
         )
 
 
 @catches(
     "the file's name was given as the folder's",
     swap("log-data", 'artifact_path="data"', 'artifact_path=f"data/{data_file.name}"'),
-    hint="artifact_path names the folder",
+    hint="`artifact_path` names the folder",
 )
 @catches(
-    "the file to log is not there",
-    swap("log-data", "log_artifact(data_file,", 'log_artifact("red-wine-quality.csv",'),
-    hint="ended as FAILED",
-    error="No such file or directory",
+    "the table without its duplicates was logged in place of the file",
+    swap(
+        "log-data",
+        LOG_FILE,
+        "copy = tables.parent / data_file.name\nwine.to_csv(copy, sep=';', index=False)\n"
+        + LOG_FILE.replace("data_file", "copy"),
+    ),
+    hint="is not the file that was read",
 )
-def test_the_file_comes_back_equal(run, client, namespace):
-    "the file of the whole table comes back byte for byte"
-    name = Path(namespace["data_file"]).name
-    paths = _files(client, run, "data", 'mlflow.log_artifact(data_file, artifact_path="data")')
+@catches(
+    "the file was not logged",
+    swap("log-data", LOG_FILE, ""),
+    hint="the run has no folder data, only tables/test.csv and tables/train.csv",
+)
+def test_the_file_is_on_the_run(run, client, namespace):
+    "the file of the whole table is on the run, byte for byte"
+    file = namespace["data_file"]
+    assert isinstance(file, str | Path) and Path(file).is_file(), (
+        f"`data_file` is {kind(file)}, not the path of a file: run the cells again from the top."
+    )
+    name = Path(file).name
+    paths = _paths(client, run, "data", LOG_FILE)
+    assert f"data/{name}/{name}" not in paths, (
+        f"data/{name} is a folder on the run. `artifact_path` names the folder, and the file keeps "
+        f"its own name: call `{LOG_FILE}`."
+    )
     assert f"data/{name}" in paths, (
-        f"the folder data of the run holds {', '.join(sorted(paths))}: log the file that was read, "
-        "data_file."
+        f"the folder data of the run has {listed(sorted(paths))}, not {name}: log the file that "
+        f"was read, with `{LOG_FILE}`."
     )
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(client.download_artifacts(run.info.run_id, f"data/{name}", folder))
-        assert found.is_file(), (
-            f"data/{name} is a folder on the run: artifact_path names the folder, and the file "
-            'keeps its own name. Say artifact_path="data".'
-        )
-        same = found.read_bytes() == Path(namespace["data_file"]).read_bytes()
-    assert same, (
-        f"data/{name} on the run is not the file that was read: it has changed since. Run all "
-        "cells from the top."
+    assert _downloaded(client, run, f"data/{name}", Path.read_bytes) == Path(file).read_bytes(), (
+        f"data/{name} on the run is not the file that was read: log `data_file` itself, and run "
+        "the cells again from the top."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "a client logs the artifacts by the run's id",
+        swap("log-data", LOG_TABLES, "client = mlflow.MlflowClient()\n" + LOG_TABLES),
+        swap("log-data", "mlflow.log_artifacts(", "client.log_artifacts(open_run, "),
+        swap("log-data", "mlflow.log_artifact(", "client.log_artifact(open_run, "),
+        swap("log-data", "dataset = ", "open_run = mlflow.active_run().info.run_id\ndataset = "),
+    ),
+    right(
+        "the folder has another name, by a relative path",
+        swap("tables", 'course / "output" / "tables"', 'Path("../output/tables")'),
+    ),
+    right(
+        "the tables are put together from their parts, and numbered anew",
+        swap("tables", "wine.loc[X_train.index]", JOINED),
+    ),
+    right(
+        "each file is logged by a call of its own, after the training",
+        remove("log-data"),
+        put(
+            "log-metrics",
+            "metrics = eval_metrics(y_test, predictions)\nmlflow.log_metrics(metrics)\n"
+            'mlflow.log_artifact(tables / "train.csv", "tables")\n'
+            'mlflow.log_artifact(str(tables / "test.csv"), "tables")\n'
+            'mlflow.log_artifact(str(data_file), "data")\n'
+            'mine = mlflow.data.from_pandas(train, targets="quality", name="wine-train")\n'
+            'mlflow.log_input(mine, "training")',
+        ),
+    ),
+    right("the tables are written in a cell of their own", split("data", "tables = ")),
+)

@@ -1,73 +1,86 @@
 """The run carries two tags, and a search finds it by one of them."""
 
-from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap, twice
+from pathlib import Path
 
+from winelab.checks.authoring import after, catches, put, remove, right, split, swap, twice
+from winelab.checks.comparing import expect_tags, kind, plural
+from winelab.checks.looking import found_ids
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_a_run_finished(run):
-    "a run finished"
+SET = 'mlflow.set_tags({"family": "linear", "table": data_file.name})'
+FILTER = "filter_string=\"tags.family = 'linear'\""
 
 
 @catches(
     "the tags were logged as params",
     swap("set-tags", "set_tags", "log_params"),
-    hint="call mlflow.set_tags, not log_params",
+    hint="it is there as a param",
     error="None of [Index(",
 )
 @catches(
-    "set_tags stands after the run, which opens another one",
+    "the tags were set above the `with`, which opens a run by itself",
     remove("set-tags"),
-    put("show", 'mlflow.set_tags({"family": "linear", "table": data_file.name})'),
+    swap("run", "with mlflow.start", f"{SET}\nwith mlflow.start"),
+    hint="Call mlflow.end_run() once",
+    error="is already active",
+)
+@catches(
+    "the tags were set after the run, which opens another one",
+    remove("set-tags"),
+    put("show", SET),
     hint="Call mlflow.end_run() once",
     error="['metrics.rmse'] not in index",
 )
 @catches(
     "the whole path became the tag, as a text, without a word",
     swap("set-tags", "data_file.name", "data_file"),
-    hint="the name of the file alone",
+    hint="the path with its folders",
 )
 @catches(
-    "another name for the tag than the one asked for",
+    "the tag has a name with MLflow's prefix",
     swap("set-tags", '"family"', '"mlflow.family"'),
-    hint="no tag called family",
+    hint="family is not on the run as a tag",
     error="None of [Index(",
 )
-def test_the_tags_are_on_the_run(run, runs, namespace):
+@catches(
+    "the tags were set one after the other, the first one in other letters",
+    swap("set-tags", SET, 'mlflow.set_tag("Family", "linear")\n' + SET.replace("family", "kind")),
+    hint='"Family" is: mind the spelling',
+    error="None of [Index(",
+)
+@catches(
+    "the name of the table was written without its ending",
+    swap("set-tags", ".name", ".stem"),
+    hint='table is "red-wine-quality", the file is "red-wine-quality.csv"',
+)
+def test_the_tags_are_on_the_run(run, namespace):
     "the run has the tags family and table"
-    alone = [r for r in runs if r.info.status == "RUNNING" and "family" in r.data.tags]
-    assert not alone, (
-        "the tags are on a run of their own, which is still open: set_tags stands outside the "
-        "`with`. Call mlflow.end_run(), then indent set_tags so that it stands inside."
+    file = namespace["data_file"]
+    assert isinstance(file, str | Path), (
+        f"`data_file` is {kind(file)}, not a path: run the cells again from the top."
     )
-    right = {"family": "linear", "table": namespace["data_file"].name}
-    for name, value in right.items():
-        assert name not in run.data.params, (
-            f"{name} is a param of the run, which can never be changed: call mlflow.set_tags, "
-            "not log_params."
-        )
-        assert name in run.data.tags, (
-            f"the run has no tag called {name}: inside the `with`, call mlflow.set_tags with a "
-            "dictionary of both tags; small and capital letters count."
-        )
-        found = run.data.tags[name]
-        assert not (name == "table" and found == str(namespace["data_file"])), (
-            "the tag table is the whole path, which is another one on each machine: use "
-            "data_file.name, the name of the file alone."
-        )
-        assert found == value, f'the tag {name} is "{found}", and should be "{value}".'
+    assert run.data.tags.get("table") != str(file) or str(file) == Path(file).name, (
+        "the tag table is the path with its folders, which differs from machine to machine: use "
+        "`data_file.name`."
+    )
+    expect_tags(
+        run,
+        {"family": "linear", "table": Path(file).name},
+        missing=f"Inside the `with`, call `{SET}`.",
+        wrong=f"Call `{SET}`.",
+        source="the file is" if run.data.tags.get("family") == "linear" else "the task says",
+    )
 
 
 @catches(
     "the filter's value has no quotes of its own",
     swap("search", "'linear'", "linear"),
-    hint="its value stands in quotes",
+    hint="its value has quotes of its own",
     error="Parameter value is either not quoted or unidentified quote types",
 )
 @catches(
     "the filter does not say that family is a tag",
     swap("search", "tags.family =", "family ="),
-    hint="the tag is tags.family",
+    hint="the tag is `tags.family`",
     error="Invalid attribute key 'family' specified",
 )
 @catches(
@@ -77,47 +90,99 @@ def test_the_tags_are_on_the_run(run, runs, namespace):
     error="None of [Index(",
 )
 @catches(
-    "the training was run twice, and all runs with the tag were kept",
-    swap("search", ", max_results=1", ""),
-    twice("train"),
-    hint="max_results=1",
+    "the filter was left out, and an older run has no tag",
+    swap("run", "with mlflow", "with mlflow.start_run():\n    pass\nwith mlflow"),
+    swap("search", FILTER, ""),
+    hint="1 run without the tag family",
 )
-def test_the_search_finds_one_run(namespace):
-    "`found` is a table with one run"
-    found = namespace.get("found")
-    assert found is not None, (
-        "there is no `found` yet: in the last cell, call mlflow.search_runs with a "
-        "filter_string. If it raised an error, read the end of it: in the filter, the tag is "
-        "tags.family, and its value stands in quotes of its own."
-    )
-    assert hasattr(found, "columns"), (
-        "`found` is no table: keep what mlflow.search_runs gives, as it is."
-    )
-    assert len(found), (
-        "`found` is empty: the filter fits no run of the experiment. Compare name and value of "
-        "the tag in the filter with those on the run, letter by letter."
-    )
-    assert len(found) == 1, (
-        f"`found` has {len(found)} runs, of all your tries: max_results=1 keeps the newest."
-    )
-
-
+@catches(
+    "one run only, of the two that have the tag",
+    swap("search", FILTER, f"{FILTER}, max_results=1"),
+    twice("train"),
+    hint="`found` has 1 of the 2 runs with the tag",
+)
+@catches(
+    "only the metrics of the runs were kept",
+    swap("search", "'linear'\")", "'linear'\")[['metrics.rmse']]"),
+    hint="keep what `mlflow.search_runs` returns",
+    error="not in index",
+)
 @catches(
     "a new training, and the search not run again",
-    after(
-        "with mlflow.start_run():\n"
-        '    mlflow.set_tags({"family": "linear", "table": data_file.name})'
-    ),
-    hint="run the last cell again",
+    after(f"with mlflow.start_run():\n    {SET}"),
+    hint="was made before your newest run",
 )
-def test_it_is_this_run(namespace, run):
-    "the run it found is the newest one of this notebook or script"
-    found = namespace.get("found")
-    assert found is not None and len(found), "the search has found no run yet."
-    assert hasattr(found, "columns") and "run_id" in found.columns, (
-        "`found` is no table of runs: keep what mlflow.search_runs gives, as it is."
+def test_the_search_finds_the_runs_with_the_tag(run, client, namespace):
+    "`found` has the runs with the tag family, your newest run among them"
+    found = found_ids(
+        namespace,
+        "found",
+        'In the cell "5. Look at the result", call `mlflow.search_runs` with a filter: in it the '
+        "tag is `tags.family`, and its value has quotes of its own.",
     )
-    assert run.info.run_id in list(found["run_id"]), (
-        "`found` is an older run, or one of another experiment: run the last cell again, after "
-        "the training, and let the search look into the active experiment."
+    assert found, (
+        "`found` is empty: no run fits the filter. Compare name and value in the filter with the "
+        "tag on the run, letter by letter."
     )
+    tagged = client.search_runs([run.info.experiment_id], "tags.family = 'linear'")
+    ids = {one.info.run_id for one in tagged}
+    assert run.info.run_id in found or run.info.run_id not in ids, (
+        "`found` was made before your newest run, or searches another experiment: run the cell "
+        '"5. Look at the result" again.'
+    )
+    others = [one for one in found if one not in ids]
+    assert not others, (
+        f"`found` has {plural(len(others), 'run')} without the tag family, or with another value: "
+        f"search with `{FILTER}`, in the active experiment."
+    )
+    assert len(found) == len(ids), (
+        f"`found` has {len(found)} of the {len(ids)} runs with the tag: search for all of them, "
+        "without `max_results` and without a second condition."
+    )
+
+
+RIGHT_WAYS = (
+    right(
+        "a client sets the tags and searches, and returns a list",
+        put(
+            "set-tags",
+            "client, open_run = mlflow.MlflowClient(), mlflow.active_run().info\n"
+            'client.set_tag(open_run.run_id, "family", "linear")\n'
+            'client.set_tag(open_run.run_id, "table", Path(data_file).name)',
+        ),
+        put(
+            "search",
+            f"found = client.search_runs([open_run.experiment_id], {FILTER})\nprint(len(found))",
+        ),
+    ),
+    right(
+        "the tags are set when the run starts",
+        remove("set-tags"),
+        swap(
+            "run",
+            '"elasticnet"',
+            '"elasticnet", tags={"family": "linear", "table": data_file.name}',
+        ),
+    ),
+    right(
+        "the experiment is named, and the order is another",
+        swap(
+            "search",
+            FILTER,
+            f'{FILTER}, experiment_names=["wine-linear"], order_by=["metrics.rmse ASC"]',
+        ),
+        twice("train"),
+    ),
+    right(
+        "each tag is set by a call of its own, and the search has a cell of its own",
+        put(
+            "set-tags",
+            'mlflow.set_tag("family", "linear")\nmlflow.set_tag("table", data_file.name)',
+        ),
+        split("result", "found = "),
+    ),
+    right(
+        "the filter has two conditions, of which both fit each run",
+        swap("search", "= 'linear'", "LIKE 'lin%' and tags.table = 'red-wine-quality.csv'"),
+    ),
+)

@@ -7,13 +7,12 @@
 mlflow.set_tags({"family": "linear", "table": data_file.name})
 
 # %% search
-#: search the experiment for the newest run whose tag "family" is
-#: "linear". Keep the table with this one run as `found`. Print the run's
-#: name, its two tags and its rmse.
-#: hint: `mlflow.search_runs` returns a table, the newest run first. `filter_string` says which
-#: runs, `max_results` how many. In a filter the tag is `tags.family`, and its value needs quotes.
-#: hint: `found = mlflow.search_runs(filter_string="tags.family = 'linear'", max_results=1)`.
-#: Columns are called `"tags.family"` or `"metrics.rmse"`; the run's name is in
-#: `"tags.mlflow.runName"`.
-found = mlflow.search_runs(filter_string="tags.family = 'linear'", max_results=1)
+#: search the experiment for all runs whose tag "family" is "linear".
+#: Keep the table as `found`. Print the runs' names, their two tags and
+#: their rmse.
+#: hint: `mlflow.search_runs` returns a table, the newest run first, and `filter_string` says which
+#: runs. In a filter the tag is `tags.family`, and its value needs quotes.
+#: hint: `found = mlflow.search_runs(filter_string="tags.family = 'linear'")`. Columns are called
+#: `"tags.family"` or `"metrics.rmse"`; the run's name is in `"tags.mlflow.runName"`.
+found = mlflow.search_runs(filter_string="tags.family = 'linear'")
 print(found[["tags.mlflow.runName", "tags.family", "tags.table", "metrics.rmse"]])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.made_up import made_up, write_block
+from tools.made_up import made_up, write_block, write_order
 from winelab.checks.authoring import (
     Edit,
     Variant,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from winelab.checks.comparing import kind
 from winelab.core.errors import Missing
 
 # For the blocks' checks.
@@ -16,6 +17,8 @@ from winelab.core.mlflow_private import local_path as local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+    from winelab.checks.fixtures import Namespace
 
 
 NO_RUN = (
@@ -79,6 +82,30 @@ def run_named(name: str, runs: list[Run], missing: str = "") -> Run:
     if found is None:
         raise AssertionError(f'there is no run "{name}". {missing}'.strip())
     return found
+
+
+def found_ids(namespace: Namespace, name: str, missing: str = "") -> list[str]:
+    """Return the ids of the runs in a search's result, in its order: a table, or a list of runs.
+
+    Args:
+        namespace: the student's variables.
+        name: of the variable that keeps the result.
+        missing: what to do where there is none; a sentence.
+
+    Raises AssertionError, in plain words, where it is something else.
+    """
+    found = namespace.get(name)
+    assert found is not None, f"there is no `{name}` yet. {missing}".strip()
+    if hasattr(found, "columns") and "run_id" in found.columns:
+        return [str(one) for one in found["run_id"]]
+    if isinstance(found, list) and all(hasattr(one, "info") for one in found):
+        return [str(one.info.run_id) for one in found]
+    # A search that finds nothing has no columns.
+    if hasattr(found, "columns") and not len(found):
+        return []
+    raise AssertionError(
+        f"`{name}` is {kind(found)} without the runs' ids: keep what `mlflow.search_runs` returns."
+    )
 
 
 def artifact_paths(client: MlflowClient, run: Run) -> set[str]:
