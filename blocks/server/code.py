@@ -2,8 +2,7 @@
 import os
 
 # %% start-server (given, notebook)
-# In a project you'd type this in a terminal, and leave it running:
-# mlflow server --backend-store-uri sqlite:///mlflow.db --artifacts-destination mlruns --port 5000
+# In a project you'd start it in a terminal: the lesson shows the line.
 import atexit
 import socket
 import subprocess
@@ -62,7 +61,7 @@ mlflow.set_tracking_uri(f"sqlite:///{store}")
 mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
 
 # %% experiment
-#: use the experiment "wine-server": one that a server has made.
+#: use the experiment "wine-server", so that the server creates it.
 #: hint: Only the name changes.
 #: hint: `experiment = mlflow.set_experiment("wine-server")`
 experiment = mlflow.set_experiment("wine-server")
