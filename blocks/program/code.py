@@ -48,7 +48,8 @@ def choose_alpha(alphas, l1_ratio, tables):
     X_train, _, y_train, _, _ = tables
 
 # %% chosen
-#: return the best alpha, as a number.
+#: return the best alpha, as a number, in place of the lines that keep and
+#: print it.
 #: hint: The first row of `candidates` is the best, and params are texts.
 #: hint: `return float(candidates["params.alpha"][0])`
 return float(candidates["params.alpha"][0])
