@@ -1,163 +1,145 @@
-"""MLflow has evaluated the logged model on the test wines, in the training's own run."""
+"""MLflow has evaluated the logged model on the test wines, in the run of the training."""
 
-from winelab.checks.authoring import before, catches, given, put, remove, swap
-from winelab.checks.comparing import close, regression_metrics
-
-OWN = {
-    "root_mean_squared_error": "rmse",
-    "mean_absolute_error": "mae",
-    "r2_score": "r2",
-}
-"""MLflow's name for each metric that is logged by hand too."""
-OTHERS = (
-    "example_count",
-    "sum_on_target",
-    "mean_on_target",
-    "mean_squared_error",
-    "max_error",
-    "mean_absolute_percentage_error",
+from winelab.checks.authoring import before, catches, put, remove, right, swap
+from winelab.checks.comparing import (
+    as_column,
+    close,
+    evaluate_metrics,
+    expect_metrics,
+    kind,
+    plural,
+    regression_metrics,
 )
+from winelab.checks.looking import datasets_of
+
+URI = "model_info.model_uri"
+DATASET = 'mlflow.data.from_pandas(test, name="wine-test", targets="quality")'
+EVALUATE = (
+    f"test_set = {DATASET}\n"
+    "evaluation = mlflow.models.evaluate(\n"
+    f'    {URI}, data=test_set, model_type="regressor",\n'
+    '    evaluator_config={"log_model_explainability": False},\n'
+    ")"
+)
+BELOW = (remove("evaluate"), remove("config"))
 
 
 def _evaluated(run):
-    """Refuse a run without an evaluation, or without the training; the hint says what to do."""
+    """Let a check pass only where the run has an evaluation, and the training with it."""
     assert "root_mean_squared_error" in run.data.metrics, (
-        "there is no evaluation on the run yet: inside the `with`, below log_model, call "
-        "mlflow.models.evaluate with the logged model's URI, and the table `test` as data=."
+        "there is no evaluation on the run yet. Inside the `with`, below `log_model`, call "
+        "`mlflow.models.evaluate` with the logged model's URI and the dataset."
     )
     alone = not ("rmse" in run.data.metrics or run.outputs.model_outputs)
     assert not (alone and "mlflow.parentRunId" in run.data.tags), (
-        "the evaluation has a run of its own inside of the training's: take out the second "
-        "`start_run`, and call evaluate in the run that is open already."
+        "the evaluation has a run of its own inside the training's run. Take out the second "
+        "`start_run`, and evaluate in the run that is open already."
     )
     assert not alone, (
-        f'the evaluation has a run of its own, "{run.info.run_name}", without the training: put '
-        "four spaces before each of its lines, so that it stands inside the `with`, and run all "
-        "cells again. If it was a variation of yours, delete it, and run all cells again."
+        f'the evaluation is on a run of its own, "{run.info.run_name}". Indent its lines, so that '
+        "they stand inside the `with`, and run all cells again. If that run was only a try, delete "
+        "its lines, and run all cells again."
     )
-
-
-def _true(namespace):
-    """The test wines' true qualities."""
-    import numpy as np
-
-    return np.asarray(namespace["y_test"], dtype=float)
-
-
-LOGGED = "model_info.model_uri"
 
 
 @catches(
-    "the table has no column with the true values",
-    put("test-table", "test = X_test"),
+    "the dataset was made of the measurements alone",
+    swap("evaluate", "from_pandas(test,", "from_pandas(X_test,"),
     hint="ended as FAILED",
     error="does not contain the specified targets column 'quality'",
 )
 @catches(
-    "MLflow was not told which column holds the true values",
-    swap("evaluate", '    targets="quality",\n', ""),
+    "the dataset doesn't know its target",
+    swap("evaluate", ', targets="quality"', ""),
     hint="ended as FAILED",
-    error="The targets argument must be specified for regressor models",
+    error="The targets column name must be specified in the provided Dataset",
 )
 @catches(
-    "the fitted model was given, and not the URI of the logged one",
-    swap("evaluate", LOGGED, "model"),
+    "the target was named twice, for the dataset and for evaluate",
+    swap("evaluate", "data=test_set,", 'data=test_set, targets="quality",'),
+    hint="ended as FAILED",
+    error="The top-level targets parameter should not be specified since a Dataset is used",
+)
+@catches(
+    "the true values were written into X_test itself",
+    put("test-table", 'X_test["quality"] = y_test\ntest = X_test'),
+    hint="ended as FAILED",
+    error="Feature names unseen at fit time",
+)
+@catches(
+    "the fitted model was passed, and not the URI of the logged one",
+    swap("evaluate", URI, "model"),
     hint="ended as FAILED",
     error="The model argument must be a string URI",
 )
 @catches(
-    "MLflow was not told what kind of model it is",
-    swap("evaluate", 'model_type="regressor",', ""),
+    "MLflow wasn't told which type of model it is",
+    swap("evaluate", '    model_type="regressor",', ""),
     hint="ended as FAILED",
     error="The extra_metrics argument must be specified model_type is None",
 )
 @catches(
-    "the kind of model was misspelt",
-    swap("evaluate", '"regressor"', '"regression"'),
-    hint="ended as FAILED",
-    error="could not be evaluated by any of the registered evaluators",
-)
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
-@catches(
     "evaluate stands below the `with`, and opens a run of its own",
-    remove("evaluate"),
-    remove("config"),
-    put(
-        "autolog-off",
-        "mlflow.sklearn.autolog(disable=True)\n"
-        "evaluation = mlflow.models.evaluate(\n"
-        '    model_info.model_uri, data=test, targets="quality", model_type="regressor",\n'
-        '    evaluator_config={"log_model_explainability": False}\n'
-        ")",
-    ),
-    hint="the evaluation has a run of its own",
+    *BELOW,
+    swap("autolog-off", "mlflow.sk", f"{EVALUATE}\nmlflow.sk"),
+    hint="the evaluation is on a run of its own",
 )
 @catches(
-    "the metrics by hand were deleted",
-    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
-    hint="keep mlflow.log_metrics(metrics)",
-    error="KeyError: 'metrics.rmse'",
-)
-@catches(
-    "the evaluation opened a run inside of the run",
+    "the evaluation opened a run inside the run",
     swap(
         "evaluate", "evaluation = mlflow", "with mlflow.start_run(nested=True): evaluation = mlflow"
     ),
-    hint="take out the second `start_run`",
+    hint="Take out the second `start_run`",
 )
-def test_it_is_the_run_of_the_training(run):
+def test_it_is_on_the_run_of_the_training(run):
     "the evaluation is on the run of the training"
     _evaluated(run)
-    missing = [name for name in OWN.values() if name not in run.data.metrics]
-    assert not missing, (
-        f"{', '.join(missing)} not on the run: keep mlflow.log_metrics(metrics). What `evaluate` "
-        "says is compared with it."
-    )
 
 
 @catches(
-    "the training table was evaluated",
+    "the training wines were evaluated",
     put("test-table", "test = X_train.assign(quality=y_train)"),
-    hint="1199 wines, those that the model has learned from",
+    hint="1019 wines, the ones that the model was trained on",
 )
 @catches(
     "the whole table was evaluated",
     put("test-table", "test = wine"),
-    hint="1599 wines, and there are 400 test wines",
+    hint="1359 wines, and there are 340 test wines",
 )
 @catches(
-    "the predictions were given as the truth, and all is perfect",
-    swap("evaluate", "evaluation = ", "test = X_test.assign(quality=predictions)\nevaluation = "),
-    hint="does not hold the true values",
+    "the predictions were used as the true quality, and everything is perfect",
+    swap("evaluate", "test_set =", "test = X_test.assign(quality=predictions)\ntest_set ="),
+    hint="doesn't hold the true values",
 )
-def test_it_saw_the_test_wines(run, namespace):
-    "it was asked about the test wines, and knew their true quality"
+def test_it_used_the_test_wines(run, namespace):
+    "the model was evaluated on the test wines, with their true quality"
     _evaluated(run)
-    true, count = _true(namespace), run.data.metrics.get("example_count")
+    true, count = as_column(namespace["y_test"], "`y_test`"), run.data.metrics.get("example_count")
+    advice = "make `test` of `X_test` and `y_test`, and the dataset of `test`."
     assert count is not None, (
-        '`evaluate` has not counted the wines that it was asked about: say model_type="regressor".'
+        'MLflow hasn\'t counted the wines: pass `model_type="regressor"` to `evaluate`.'
     )
-    assert count != len(namespace["y_train"]), (
-        f"it was asked about {count:g} wines, those that the model has learned from: give it "
-        "data=test, with `test` made of X_test and y_test."
+    assert count != len(as_column(namespace["y_train"], "`y_train`")), (
+        f"it was evaluated on {count:g} wines, the ones that the model was trained on: {advice}"
     )
     assert count == len(true), (
-        f"it was asked about {count:g} wines, and there are {len(true)} test wines: give it "
-        "data=test, with `test` made of X_test and y_test."
+        f"it was evaluated on {plural(int(count), 'wine')}, and there are {len(true)} test wines: "
+        f"{advice}"
     )
-    assert close(run.data.metrics["sum_on_target"], true.sum()), (
-        'the column "quality" of `test` does not hold the true values: they are in y_test, so '
-        "test = X_test.assign(quality=y_test)."
+    assert close(run.data.metrics.get("sum_on_target", 0), true.sum()), (
+        'the column "quality" of `test` doesn\'t hold the true values. They are in `y_test`: '
+        "`test = X_test.assign(quality=y_test)`."
     )
 
 
 @catches(
-    "an older model was evaluated, from a URI that was written down",
-    swap("evaluate", LOGGED, "older"),
+    "your own metrics were deleted",
+    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
+    hint="Keep `mlflow.log_metrics(metrics)`",
+)
+@catches(
+    "another model was evaluated, by a URI that was written down",
+    swap("evaluate", URI, "older"),
     before(
         "import mlflow\n"
         "from sklearn.linear_model import LinearRegression\n"
@@ -167,32 +149,15 @@ def test_it_saw_the_test_wines(run, namespace):
         '        name="model", pip_requirements=["scikit-learn"]\n'
         "    ).model_uri"
     ),
-    hint="evaluate the model of this run",
+    hint="Evaluate the model of this run",
 )
 @catches(
-    "the true values stand in another order than the wines",
+    "the true values are in another order than the wines",
     put("test-table", "test = X_test.assign(quality=sorted(y_test))"),
-    hint="whose quality is y_test row by row",
+    hint="with `y_test` row by row",
 )
-def test_its_metrics_are_yours(run, namespace):
-    "root_mean_squared_error, mean_absolute_error and r2_score are your rmse, mae and r2"
-    _evaluated(run)
-    true = regression_metrics(_true(namespace), namespace["predictions"])
-    for name, mine in OWN.items():
-        found, logged = run.data.metrics.get(name), run.data.metrics.get(mine)
-        assert found is not None and logged is not None, (
-            f"{mine if logged is None else name} is not on the run: both belong there, yours by "
-            "mlflow.log_metrics(metrics), MLflow's by evaluate."
-        )
-        assert close(found, true[mine]) and close(logged, true[mine]), (
-            f"the run says {name} = {found:.4f} and {mine} = {logged:.4f}, and the predictions "
-            f"give {true[mine]:.4f}: evaluate the model of this run on `test`, whose quality is "
-            "y_test row by row, and log eval_metrics(y_test, predictions), rounded nowhere."
-        )
-
-
 @catches(
-    "three metrics were named, in place of the kind of model",
+    "three metrics were named, instead of the type of the model",
     swap(
         "evaluate",
         'model_type="regressor",',
@@ -200,84 +165,112 @@ def test_its_metrics_are_yours(run, namespace):
         "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
         "    ],",
     ),
-    hint='say model_type="regressor", and MLflow computes nine',
+    hint='Pass `model_type="regressor"`, and MLflow computes nine',
 )
-def test_the_other_metrics_are_right(run, namespace):
-    "the six other metrics of a regressor are there, and right"
+def test_the_metrics_agree(run, namespace):
+    "MLflow's nine metrics are on the run beside your three, and agree with your predictions"
     _evaluated(run)
-    import numpy as np
-
-    true = _true(namespace)
-    error = np.abs(np.ravel(np.asarray(namespace["predictions"], dtype=float)) - true)
-    expected = (
-        len(true),
-        true.sum(),
-        true.mean(),
-        (error**2).mean(),
-        error.max(),
-        (error / true).mean(),
+    true, predicted = namespace["y_test"], namespace["predictions"]
+    expect_metrics(
+        run,
+        regression_metrics(true, predicted),
+        missing="Keep `mlflow.log_metrics(metrics)`: what `evaluate` says is compared with it.",
+        wrong="Log `eval_metrics(y_test, predictions)`, and round nothing.",
     )
-    for name, value in zip(OTHERS, expected, strict=True):
-        assert name in run.data.metrics, (
-            f'{name} is not on the run: say model_type="regressor", and MLflow computes nine.'
-        )
-        assert close(run.data.metrics[name], value), (
-            f"the run says {name} = {run.data.metrics[name]:.4f}, and numpy {value:.4f}: evaluate "
-            "the model of this run on `test`."
-        )
+    expect_metrics(
+        run,
+        evaluate_metrics(true, predicted),
+        missing='Pass `model_type="regressor"`, and MLflow computes nine.',
+        wrong="Evaluate the model of this run on the test wines, with `y_test` row by row.",
+    )
 
 
 @catches(
-    "the fitted model's predict was evaluated, and not the logged model",
-    swap("evaluate", LOGGED, "model.predict"),
-    hint="is not the logged model of this run",
+    "the table was passed, and not the dataset",
+    swap("evaluate", "data=test_set,", 'data=test, targets="quality",'),
+    hint='the dataset is called "dataset"',
 )
 @catches(
-    "the model was named by the address of its run, as in MLflow 2",
-    swap("evaluate", LOGGED, 'f"runs:/{model_info.run_id}/model"'),
+    "the dataset has another name",
+    swap("evaluate", '"wine-test"', '"wine_test"'),
+    hint='the dataset is called "wine_test"',
+)
+@catches(
+    "the function `predict` was evaluated, and not the logged model",
+    swap("evaluate", URI, "model.predict"),
+    hint="MLflow has written none of its metrics on the logged model",
+)
+@catches(
+    "the model has the address of its run, as in MLflow 2",
+    swap("evaluate", URI, 'f"runs:/{model_info.run_id}/model"'),
     hint='begins with "runs:/"',
 )
-def test_it_asked_the_logged_model(run, client):
-    "it asked the logged model, whose page shows the figures too"
+def test_the_model_knows_the_dataset(run, logged_model):
+    'the logged model has the metrics too, measured on the dataset "wine-test"'
     _evaluated(run)
-    ids = [found.model_id for found in run.outputs.model_outputs]
-    assert ids, "there is no model on the run: keep log_model inside the `with`, above evaluate."
-    on_model = client.get_logged_model(ids[0]).metrics or []
-    assert any(m.key == "r2_score" and m.run_id == run.info.run_id for m in on_model), (
-        "what was evaluated is not the logged model of this run: the first argument is its URI, "
-        'model_info.model_uri, and no variable or older URI. An address that begins with "runs:/" '
-        "finds the right model, but MLflow then notes the figures on no model."
+    names = datasets_of(logged_model, run, "r2_score")
+    assert names, (
+        "MLflow has written none of its metrics on the logged model. The first argument of "
+        f"`evaluate` must be `{URI}`: with a function, or an address that begins with "
+        '"runs:/", MLflow doesn\'t know which logged model it is.'
+    )
+    assert "wine-test" in names, (
+        f'the dataset is called "{names.pop()}". Give it the name "wine-test" in `from_pandas`, '
+        "and pass the dataset, not the table: `data=test_set`."
     )
 
 
 @catches(
-    "only the metrics of the answer were kept",
-    put("config", '    evaluator_config={"log_model_explainability": False},\n).metrics'),
-    hint="keep the whole answer",
+    "only the metrics of the result were kept",
+    swap("config", "\n)", "\n).metrics"),
+    hint="Keep the whole result of `evaluate`",
     error="'dict' object has no attribute 'metrics'",
 )
 @catches(
-    "the answer was not kept",
+    "the result was not kept",
     swap("evaluate", "evaluation = mlflow", "mlflow"),
-    hint="begin that line with `evaluation = `",
+    hint="there is no variable `evaluation` here yet",
     error="name 'evaluation' is not defined",
 )
-def test_the_answer_was_kept(run, namespace):
-    "`evaluation` holds the answer, with the same metrics"
-    _evaluated(run)
+def test_the_result_is_kept(run, namespace):
+    "`evaluation` is the result, with the same metrics"
     from mlflow.models import EvaluationResult
 
-    found = namespace.get("evaluation")
-    assert not isinstance(found, dict), (
-        "`evaluation` holds the metrics alone: keep the whole answer of evaluate, without "
-        "`.metrics` behind its bracket."
-    )
+    _evaluated(run)
+    found = namespace["evaluation"]
     assert isinstance(found, EvaluationResult), (
-        "`evaluation` is not what mlflow.models.evaluate has answered: begin that line with "
-        "`evaluation = `."
+        f"`evaluation` is {kind(found)}. Keep the whole result of `evaluate`: begin that line with "
+        "`evaluation = `, and write nothing behind its last bracket."
     )
     assert found.run_id == run.info.run_id, (
-        "`evaluation` belongs to another run than your newest: run all cells again."
+        "`evaluation` belongs to another run than your newest one: run all cells again."
     )
-    differ = [k for k, v in found.metrics.items() if not close(v, run.data.metrics.get(k, 1e99))]
-    assert not differ, f"`evaluation` says another {differ[0]} than the run: run all cells again."
+
+
+RIGHT_WAYS = (
+    right(
+        "pandas joins measurements and quality",
+        put("test-table", "test = pd.concat([X_test, y_test], axis=1)"),
+    ),
+    right(
+        "the logged model was loaded first",
+        swap("evaluate", URI, f"model=mlflow.pyfunc.load_model({URI})"),
+    ),
+    right(
+        "the run was opened again below the `with`",
+        *BELOW,
+        swap(
+            "autolog-off",
+            "mlflow.sklearn",
+            "with mlflow.start_run(run_id=model_info.run_id):\n    "
+            + EVALUATE.replace("\n", "\n    ")
+            + "\nmlflow.sklearn",
+        ),
+    ),
+    right(
+        "start_run and end_run stand in place of the `with`",
+        swap("run", "with mlflow.start_run(", "mlflow.start_run("),
+        swap("run", '"elasticnet"):', '"elasticnet")\nif True:'),
+        swap("autolog-off", "mlflow.sk", "mlflow.end_run()\nmlflow.sk"),
+    ),
+)

@@ -10,10 +10,10 @@
 test = X_test.assign(quality=y_test)
 
 # %% evaluate
-#: still inside the run, turn `test` into a dataset, as `test_set`: its
-#: name is "wine-test", its target is "quality". Evaluate the logged model
-#: on it as a regressor, with the explanations (SHAP) off, and keep the
-#: result as `evaluation`.
+#: still inside the run, turn `test` into a dataset, as `test_set`:
+#: its name is "wine-test", its target is "quality". Evaluate the
+#: logged model on it as a regressor, with the explanations (SHAP) off,
+#: and keep the result as `evaluation`.
 #: hint: `mlflow.data.from_pandas` makes a dataset from a table, as in block [[artifacts]].
 #: `mlflow.models.evaluate` takes the model's URI, `data=`, `model_type=` and a dictionary
 #: `evaluator_config=`. Its key "log_model_explainability" turns SHAP on or off.

@@ -48,7 +48,8 @@ def choose_alpha(alphas, l1_ratio, tables):
     X_train, _, y_train, _, _ = tables
 
 # %% chosen
-#: return the best alpha, as a number.
+#: return the best alpha, as a number, in place of the lines that keep and
+#: print it.
 #: hint: The first row of `candidates` is the best, and params are texts.
 #: hint: `return float(candidates["params.alpha"][0])`
 return float(candidates["params.alpha"][0])
@@ -78,8 +79,8 @@ def train(alpha, l1_ratio, tables, baseline_evaluation):
     X_train, X_test, y_train, y_test, test = tables
 
 # %% set-tags
-#: set the tag "family" only. `data_file` isn't among the arguments, and
-#: the datasets on the run say which wines it saw.
+#: set the tag "family" only. `data_file` isn't among the arguments,
+#: and the datasets on the run say which wines it saw.
 #: hint: There is a call for a single tag, which takes its name and its value.
 #: hint: `mlflow.set_tag("family", "linear")`
 mlflow.set_tag("family", "linear")

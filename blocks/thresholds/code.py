@@ -26,9 +26,9 @@ thresholds = {
 }
 
 # %% validate
-#: still inside the run, validate `evaluation` against the thresholds and
-#: the baseline's evaluation. Set the tag "validation" to `verdict`:
-#: "passed", or "failed: " and MLflow's message.
+#: still inside the run, validate `evaluation` against the thresholds
+#: and the baseline's evaluation. Set the tag "validation" to
+#: `verdict`: "passed", or "failed: " and MLflow's message.
 #: hint: `mlflow.validate_evaluation_results` returns nothing if the model passes. If it fails, it
 #: raises ModelValidationFailedException: use `try` and `except ... as failure`.
 #: hint: Below `try:` write `mlflow.validate_evaluation_results(thresholds, evaluation,

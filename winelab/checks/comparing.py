@@ -320,3 +320,45 @@ def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, flo
         "mae": float(np.mean(np.abs(error))),
         "r2": float(1 - np.sum(error**2) / np.sum((truth - truth.mean()) ** 2)),
     }
+
+
+def evaluate_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Return the nine metrics that `mlflow.models.evaluate` has for a regressor, with numpy alone.
+
+    Args:
+        actual: the true values, none of them zero, shape (n,) or (n, 1).
+        predicted: as many predictions, in the same order and unit.
+
+    Raises AssertionError, in plain words, where these are not two columns of the same length.
+    """
+    import numpy as np
+
+    own = regression_metrics(actual, predicted)
+    truth = as_column(actual)
+    error = np.abs(truth - as_column(predicted))
+    return {
+        "example_count": len(truth),
+        "mean_absolute_error": own["mae"],
+        "mean_squared_error": own["rmse"] ** 2,
+        "root_mean_squared_error": own["rmse"],
+        "sum_on_target": float(truth.sum()),
+        "mean_on_target": float(truth.mean()),
+        "r2_score": own["r2"],
+        "max_error": float(error.max()),
+        "mean_absolute_percentage_error": float((error / np.abs(truth)).mean()),
+    }
+
+
+def bootstrap_rmses(actual: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
+    """Return the RMSEs of 1000 samples of the wines with replacement, seed 42, shape (1000,).
+
+    Args:
+        actual: the true values, shape (n,) or (n, 1).
+        predicted: as many predictions, in the same order and unit.
+    """
+    import numpy as np
+
+    squares = (as_column(actual, "the truth") - as_column(predicted, "the prediction")) ** 2
+    drawn = np.random.default_rng(42).choice(squares, (1000, len(squares)))
+    found: NDArray[np.float64] = np.sqrt(drawn.mean(axis=1))
+    return found

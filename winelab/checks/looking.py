@@ -16,7 +16,7 @@ from winelab.core.mlflow_private import local_path as local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
 
     from winelab.checks.fixtures import Namespace
 
@@ -132,3 +132,15 @@ def required_packages(uri: str) -> set[str]:
     """Return the names in the requirements.txt of the model at `uri`, in small letters."""
     lines = (model_folder(uri) / "requirements.txt").read_text(encoding="utf-8").split("\n")
     return {re.split(r"[^\w.-]", line.strip())[0].lower() for line in lines if line.strip()}
+
+
+def datasets_of(model: LoggedModel, run: Run, metric: str) -> set[str | None]:
+    """Return the names of the datasets that `run` measured this metric of a logged model on.
+
+    None stands among them where the metric was logged without a dataset.
+    """
+    return {
+        found.dataset_name
+        for found in model.metrics or []
+        if found.key == metric and found.run_id == run.info.run_id
+    }
