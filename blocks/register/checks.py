@@ -1,193 +1,215 @@
-"""Two models, each registered once, in the two ways that there are."""
+"""The model is a version of the registered model, and says what its run has measured."""
 
-from winelab.checks.authoring import catches, given, put, skip_all, swap
-from winelab.checks.comparing import close, plural
+from winelab.checks.authoring import catches, put, remove, right, skip_all, split, swap
+from winelab.checks.comparing import expect_tags, plural
+from winelab.checks.fixtures import REGISTERED
+from winelab.checks.scratch import call, scratch_store, student_function
 
-NAME = "wine-quality-elasticnet"
-MOMENT = 50
-"""Milliseconds by which the clocks of a server and of the student may differ.
+MEASURED = ("rmse", "rmse_upper", "baseline_rmse")
+CALL = "mlflow.register_model(model_info.model_uri, registered_name, tags=tags)"
+EARLY = 'name="model",\n    registered_model_name=registered_name,'
+WHERE = (
+    "metrics are in run.data.metrics, the validation is in run.data.tags, and test_digest is the "
+    "digest of the dataset with the name wine-test."
+)
 
-A model that is registered while it is logged has its version sooner: what `train` does after that
-takes longer.
-"""
 
-
-def _trained(attempt):
-    """The finished runs of this try, oldest first."""
-    return [run for run in reversed(attempt) if run.info.status == "FINISHED"]
+def _trained(runs):
+    """The newest run that has logged a model, as `train` does."""
+    found = next((run for run in runs if run.outputs and run.outputs.model_outputs), None)
+    assert found, "no run of this notebook has logged a model yet: run the cells from the top."
+    return found
 
 
 def _versions(client, run):
-    """The versions that come from `run`, under the course's name; oldest first."""
+    """The versions of the models of this run, oldest first, under any name."""
     found = client.search_model_versions(f"run_id='{run.info.run_id}'")
-    mine = [version for version in found if version.name == NAME]
-    strange = {version.name for version in found} - {NAME}
-    assert mine or not strange, (
-        f'the model is registered as "{min(strange, default="")}": the name is '
-        f'"{NAME}", which the variable `registered_name` holds.'
-    )
-    return sorted(mine, key=lambda version: int(version.version))
+    return sorted(found, key=lambda version: int(version.version))
 
 
-def _at_once(run, version):
-    """Whether the version was made before the run ended."""
-    return version.creation_timestamp < run.info.end_time - MOMENT
-
-
-CALL = "mlflow.register_model(second.model_uri, registered_name)"
+def _expected(run):
+    """The tags that a version of this run's model must have."""
+    digests = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
+    measured = {name: run.data.metrics.get(name) for name in MEASURED}
+    validation = run.data.tags.get("validation")
+    return {**measured, "validation": validation, "test_digest": digests.get("wine-test")}
 
 
 @catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
+@catches("register was written, and never called", remove("registration"), hint="is not registered")
 @catches(
-    "the second model has the alpha of the first",
-    swap("later", "train(0.1,", "train(alpha,"),
-    hint="the second model has an alpha of 0.5",
-)
-@catches(
-    "the first model was registered, and no second one trained",
-    put("later", "later = mlflow.register_model(first.model_uri, registered_name)"),
-    hint="made 1 finished run,",
-)
-def test_two_models_were_trained(attempt):
-    "two models were trained, the second with an alpha of 0.1"
-    runs = _trained(attempt)
-    assert len(runs) == 2, (
-        f'the cell "5. Train the candidates" made {plural(len(runs), "finished run")}, and '
-        "should make two: call `train` once for `first` and once for `second`, both in this cell."
-    )
-    alpha = runs[-1].data.params.get("alpha", "")
-    assert alpha and close(float(alpha), 0.1), (
-        f"the second model has an alpha of {alpha}: `train` takes it first, "
-        "train(0.1, l1_ratio, tables)."
-    )
-
-
-@catches(
-    "log_model was not told the name that train was given",
-    swap("requirements", "    registered_model_name=register_as,\n", ""),
-    hint="say registered_model_name=register_as in log_model",
-)
-@catches(
-    "train was not told the name",
-    swap("candidates", ", register_as=registered_name", ""),
-    hint="and register_as=registered_name where you call `train`",
-)
-@catches(
-    "the first model was registered by its URI, as the second",
-    swap(
-        "candidates",
-        'register_as=registered_name)\nprint("registered at once: version", '
-        "first.registered_model_version)",
-        ")\nmlflow.register_model(first.model_uri, registered_name)",
-    ),
-    hint="let log_model do it",
-)
-@catches(
-    "the models were registered under another name",
-    swap("registry", "wine-quality-elasticnet", "wine-model"),
+    "the model was registered under another name",
+    swap("registry", REGISTERED, "wine-model"),
     hint='the model is registered as "wine-model"',
-)
-def test_the_first_was_registered_at_once(attempt, client):
-    "the first model was registered while it was logged"
-    first = _trained(attempt)[0]
-    made = _versions(client, first)
-    assert made, (
-        "the first model is logged, and not registered: say registered_model_name=register_as in "
-        "log_model, and register_as=registered_name where you call `train`."
-    )
-    assert _at_once(first, made[0]), (
-        "the first model was registered after its run: let log_model do it, with "
-        "registered_model_name=register_as."
-    )
-
-
-@catches(
-    "the second model was logged, and not registered",
-    put("later", "second = train(0.1, l1_ratio, tables)"),
-    hint="the second model is not registered",
-)
-@catches(
-    "the second model was registered at once, and not by its URI",
-    put("later", "second = train(0.1, l1_ratio, tables, registered_name)"),
-    hint="was registered while it was logged",
-)
-@catches(
-    "the model was looked for in the run's folder, as in older courses",
-    swap("later", "second.model_uri", 'mlflow.get_run(second.run_id).info.artifact_uri + "/model"'),
-    hint="points at a folder of the run, and there is no model",
-)
-@catches(
-    "runs:/ with a name that the model does not have",
-    swap("later", "second.model_uri", 'f"runs:/{second.run_id}/elasticnet"'),
-    hint="the second model is not registered",
-    error="Unable to find a logged_model with artifact_path elasticnet under run",
 )
 @catches(
     "name and URI changed places",
-    swap("later", CALL, "mlflow.register_model(registered_name, second.model_uri)"),
-    hint="mlflow.register_model(second.model_uri, registered_name)",
+    swap("register", "_info.model_uri, registered_name", "_info.name, model_info.model_uri"),
+    hint="is not registered",
     error="Names cannot contain '/' or ':'",
 )
-def test_the_second_was_registered_later(attempt, client):
-    "the second model was registered after its run, by its URI"
-    runs = _trained(attempt)
-    assert len(runs) > 1, "there is no second model yet: train it, then register it by its URI."
-    second = runs[-1]
-    made = _versions(client, second)
-    # A version of a folder knows no run: the folder's name is all that it has.
-    lost = [
-        version
-        for version in client.search_model_versions(f"name='{NAME}'")
-        if second.info.run_id in version.source
-    ]
-    assert made or not lost, (
-        f"version {lost[0].version if lost else ''} points at a folder of the run, and there is no "
-        "model: delete that version in the UI, and register second.model_uri."
+@catches(
+    "the model was registered while it was logged, and once more",
+    swap("log-model", 'name="model",', EARLY),
+    hint="are of one model",
+)
+def test_the_model_is_registered(run, runs, client):
+    "the model that you trained is one version of wine-quality-elasticnet"
+    found = _versions(client, _trained(runs))
+    assert found, (
+        "the model of your newest training is not registered: below the line that trains it, call "
+        "register(client, model_info), and run that cell."
     )
-    assert made, (
-        "the second model is not registered: below the line that trains it, call "
-        "mlflow.register_model(second.model_uri, registered_name)."
+    other = [version.name for version in found if version.name != REGISTERED]
+    assert not other, (
+        f'the model is registered as "{other[0]}": set `registered_name` to "{REGISTERED}", and '
+        "run the cells again from the top."
     )
-    assert not _at_once(second, made[0]), (
-        "the second model was registered while it was logged: call train(0.1, l1_ratio, tables) "
-        "without a name; in log_model, the name is register_as."
+    numbers = " and ".join(str(version.version) for version in found)
+    assert len(found) == 1, (
+        f"versions {numbers} are of one model: register it in `register` alone, without "
+        "registered_model_name= in log_model, and run the cell that trains again."
     )
 
 
 @catches(
-    "the name stands fast in log_model, so that each run makes a version",
-    swap("requirements", "=register_as", "=registered_name"),
-    hint="are of one and the same run",
+    "the model was registered while it was logged, before anything was measured",
+    swap("log-model", 'name="model",', EARLY),
+    put("registration", "version = model_info.registered_model_version"),
+    hint="rmse, rmse_upper, baseline_rmse, validation and test_digest are not on it as a tag",
 )
 @catches(
-    "the first model was registered a second time, instead of the second",
-    swap("later", "second.model_uri", "first.model_uri"),
-    hint="gets another number, and no new content",
+    "the numbers were rounded",
+    swap("register", "str(run.data.metrics[name])", 'f"{run.data.metrics[name]:.3f}"'),
+    hint="Don't round",
 )
-def test_each_has_one_version_of_its_own(versions, attempt, client):
-    "each has one version of its own, which points at the model that its run logged"
-    runs = _trained(attempt)
-    for run in runs:
-        made = [version for version in versions if version.run_id == run.info.run_id]
-        numbers = " and ".join(str(version.version) for version in made)
-        assert len(made) < 2, (
-            f"versions {numbers} are of one and the same run: a model that is registered already "
-            "gets another number, and no new content. Register `first` at once, `second` later."
-        )
-        assert made, "a model of this try has no version: each of the two is registered once."
-        logged = {f"models:/{model.model_id}" for model in run.outputs.model_outputs}
-        assert made[0].source in logged, (
-            f"version {numbers} points at {made[0].source}, which its run did not log: register "
-            "second.model_uri."
-        )
-    order = [int(version.version) for version in versions]
-    by_run = [version.run_id for version in versions]
-    assert len(runs) == 2 and by_run == [run.info.run_id for run in runs], (
-        f"the versions of this try are {order}, and should be two, the first model's before the "
-        "second's: register `first` while it is logged, `second` after that."
+@catches(
+    "the digest of the first dataset was taken, whatever it is",
+    swap("register", 'digests["wine-test"]', "run.inputs.dataset_inputs[0].dataset.digest"),
+    hint="the digest of the dataset with the name wine-test",
+)
+@catches(
+    "the RMSE of the training wines was taken",
+    swap(
+        "register",
+        "tags |= {",
+        'tags |= {"rmse": run.data.metrics["training_root_mean_squared_error"], ',
+    ),
+    hint="its run has 0.64",
+)
+def test_the_version_says_what_was_measured(run, runs, client):
+    "the version has five tags, with what its run has measured"
+    trained = _trained(runs)
+    found = [version for version in _versions(client, trained) if version.name == REGISTERED]
+    assert found, "there is no version yet that could have tags: register the model first."
+    expect_tags(
+        found[-1],
+        _expected(trained),
+        missing=f"Pass a dictionary as tags= to mlflow.register_model: {WHERE}",
+        wrong=f"Don't round, and look it up where it belongs: {WHERE}",
+        source="its run has",
     )
+
+
+def _made_up(client, number):
+    """A model in the scratch store: its run, and what log_model would return."""
+    from mlflow.entities import Dataset, DatasetInput, Metric, RunTag
+    from mlflow.models.model import ModelInfo
+
+    run_id = client.create_run("0").info.run_id
+    metrics = [Metric(name, number + at / 97, 0, 0) for at, name in enumerate((*MEASURED, "mae"))]
+    client.log_batch(run_id, metrics, [], [RunTag("validation", f"failed: made up {number}")])
+    # The test wines come first in one run, and last in the other.
+    names = ["wine-test", "dataset"][:: -1 if number == 2 else 1]
+    used = [Dataset(name, f"{name[:4]}{number}", "local", "{}") for name in names]
+    client.log_inputs(run_id, [DatasetInput(dataset, []) for dataset in used])
+    model = client.create_logged_model("0", name="model", source_run_id=run_id)
+    model = client.finalize_logged_model(model.model_id, "READY")
+    uri = model.model_uri
+    info = ModelInfo("model", {}, uri, "", run_id, None, None, "", "", logged_model=model)
+    return client.get_run(run_id), info
+
+
+@catches(
+    "the function registers the notebook's model, whatever it is given",
+    swap("register", "model_info):", "info):"),
+    hint="Use its two arguments",
+)
+@catches(
+    "the validation was written down",
+    swap("register", 'run.data.tags["validation"]', '"passed"'),
+    hint='validation is "passed", for a model of the check\'s own "failed: made up 1"',
+)
+@catches(
+    "the function returns nothing",
+    swap("register", f"return {CALL}", CALL),
+    hint="register gives back nothing (None), since it ends without `return`",
+    error="'NoneType' object has no attribute 'version'",
+)
+def test_register_works_for_any_model(namespace):
+    "register works for any model, also for one that failed validation"
+    from mlflow.entities.model_registry import ModelVersion
+
+    register = student_function(namespace, "register", "A version of the registered model")
+    advice = (
+        "Use its two arguments: read the run with client.get_run(model_info.run_id), register "
+        "model_info.model_uri, and return what mlflow.register_model returns."
+    )
+    with scratch_store() as client:
+        for number in (1, 2):
+            run, info = _made_up(client, number)
+            call(register, client, info, on_error=advice, expect=ModelVersion)
+            found = _versions(client, run)
+            assert len(found) == 1, (
+                "given a model of the check's own, register makes "
+                f"{plural(len(found), 'version')} of it. {advice}"
+            )
+            expect_tags(
+                found[0],
+                _expected(run),
+                missing=f"That was a model of the check's own. {advice}",
+                wrong=f"Read each from the run: {WHERE}",
+                source="for a model of the check's own",
+            )
+
+
+RIGHT_WAYS = (
+    right(
+        "the version is made by the client",
+        put(
+            "register",
+            "def register(client, model_info):\n"
+            "    run = mlflow.get_run(model_info.run_id)\n"
+            "    tags = {'validation': run.data.tags['validation']}\n"
+            "    for used in run.inputs.dataset_inputs:\n"
+            "        if used.dataset.name == 'wine-test':\n"
+            "            tags['test_digest'] = used.dataset.digest\n"
+            "    for name in ('rmse', 'rmse_upper', 'baseline_rmse'):\n"
+            "        tags[name] = repr(run.data.metrics[name])\n"
+            "    if not client.search_registered_models(f\"name='{registered_name}'\"):\n"
+            "        client.create_registered_model(registered_name)\n"
+            "    uri, run_id = model_info.model_uri, model_info.run_id\n"
+            "    return client.create_model_version(registered_name, uri, run_id, tags=tags)",
+        ),
+    ),
+    right(
+        "the tags are set on the version afterwards, one by one",
+        swap(
+            "register",
+            f"return {CALL}",
+            f"made = {CALL.replace(', tags=tags', '')}\n"
+            "    for name, value in tags.items():\n"
+            "        client.set_model_version_tag(registered_name, made.version, name, value)\n"
+            "    return made",
+        ),
+    ),
+    right(
+        "the model is found by its run, as in older courses",
+        swap("register", "model_info.model_uri", 'f"runs:/{model_info.run_id}/model"'),
+    ),
+    right(
+        "the model is registered in a cell of its own, and the version has another name",
+        put("registration", "made = register(client, model_info)\nprint(made.tags)"),
+        split("training", "made = register"),
+    ),
+)

@@ -222,7 +222,8 @@ def _nearby(data: Any, what: str, name: str) -> str:
         if other.strip().casefold() == name.casefold():
             return f' ("{other}" is: mind the spelling)'
     for kind_of in ("metric", "param", "tag"):
-        if kind_of != what and name in getattr(data, f"{kind_of}s", ()):
+        # A version of a registered model has metrics too, which are None.
+        if kind_of != what and name in (getattr(data, f"{kind_of}s", None) or ()):
             return f" (it is there as a {kind_of})"
     return ""
 
