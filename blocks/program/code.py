@@ -1,11 +1,20 @@
-# %% arguments (given, script)
+# %% arguments (script)
+#: put these lines into a function read_arguments().
+#: hint: Write a `def` line above them, and indent them all.
+#: hint: `def read_arguments():`
 def read_arguments():
     """The command line: which table, and which settings to try."""
 
-# %% return-arguments (given, script)
+# %% return-arguments (script)
+#: return data_file, and the alphas and the l1_ratio of the arguments.
+#: hint: One `return` can return several values, with commas between them.
+#: hint: `return data_file, arguments.alpha, arguments.l1_ratio`
 return data_file, arguments.alpha, arguments.l1_ratio
 
-# %% model-settings (removed, given, script)
+# %% model-settings (removed, script)
+#: delete the two lines that give the settings names: main() does it.
+#: hint: What they name is what read_arguments returns.
+#: hint: `alphas = ...` and `l1_ratio = ...` go.
 
 # %% open-store
 #: put the lines of this cell into a function open_store().
@@ -107,11 +116,17 @@ return model_info
 
 # %% show-model (removed)
 
-# %% main (given, script)
+# %% main (script)
+#: begin a function main(). All lines below belong to it.
+#: hint: It takes nothing and returns nothing.
+#: hint: `def main():`
 def main():
     """From the wine table to a validated model."""
 
-# %% take-arguments (given, script)
+# %% take-arguments (script)
+#: keep what read_arguments returns as data_file, alphas and l1_ratio.
+#: hint: Three names stand left of one `=`, in the order of the `return`.
+#: hint: `data_file, alphas, l1_ratio = read_arguments()`
 data_file, alphas, l1_ratio = read_arguments()
 
 # %% prepare
@@ -140,6 +155,9 @@ model_info = train(alpha, l1_ratio, tables, baseline_evaluation)
 run = mlflow.get_run(model_info.run_id)
 print(f"alpha {alpha}: rmse {run.data.metrics['rmse']:.3f},", run.data.tags["validation"])
 
-# %% call-main (given, script)
+# %% call-main (script)
+#: call main(), but only where this file is run, and not imported.
+#: hint: A file that is run has the `__name__` "__main__".
+#: hint: `if __name__ == "__main__":` and below it `main()`
 if __name__ == "__main__":
     main()
