@@ -14,20 +14,29 @@ from table import named, seconds_of
 
 from winelab.core.files import write_text
 from winelab.core.paths import ROOT, STATE
+from winelab.course.source import course
 
 MEMORY = ROOT / STATE / "cache" / "test-seconds.json"
 """What each test took the last time: by it the longest start first, and time left is told."""
 EVERY = 15.0
 """Seconds between two lines where they cannot be written over each other."""
 
+
+def _ids(*slugs: str) -> str:
+    """How the ids of these blocks' cases begin."""
+    return rf"\[({'|'.join(f'{course().block(slug).number:02d}' for slug in slugs)})-"
+
+
+_SERVERS = _ids("server", "serve", "poster")
+_RELEASES = _ids("promote", "latest_version", "annotate")
 # Where nothing is known yet, seconds by what a test's name says; the first that fits.
 _GUESSES = (
     (re.compile(r"tests/browser/"), 25.0),
     (re.compile(r"test_cases.*ELSEWHERE-all blocks"), 100.0),
-    (re.compile(r"test_cases.*\[(13|28|29)-(ELSEWHERE|OUTPUTS)"), 20.0),
+    (re.compile(rf"test_cases.*{_SERVERS}(ELSEWHERE|OUTPUTS)"), 20.0),
     (re.compile(r"test_cases.*ELSEWHERE"), 6.0),
-    (re.compile(r"test_cases.*(OUTPUTS|\[(13|28|29)-|\[2[567]-)"), 3.0),
-    (re.compile(r"tests/(13|28)_|test_(sandbox|grading|doctor|forkserver|environment)"), 4.0),
+    (re.compile(rf"test_cases.*(OUTPUTS|{_SERVERS}|{_RELEASES})"), 3.0),
+    (re.compile(r"tests/blocks/serve|test_(sandbox|grading|doctor|forkserver|environment)"), 4.0),
     (re.compile(r"test_cases"), 1.0),
     (re.compile(r""), 0.2),
 )  # fmt: skip
