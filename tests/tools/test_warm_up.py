@@ -89,7 +89,15 @@ def until(true: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=20)[1]
+    """Whether these end within half a minute; that somebody has yet to collect one is no matter."""
+
+    def ended(process: psutil.Process) -> bool:
+        try:
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return bool(until(lambda: all(map(ended, processes))))
 
 
 # --- the fresh process -------------------------------------------------------------------------

@@ -210,10 +210,16 @@ def main(*arguments: str) -> None:
 
         low = psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10
         psutil.Process().nice(low)
+    loaded = threading.Event()
+    watcher = threading.Thread(target=_end_if_alone, args=(questions, loaded), daemon=True)
+    watcher.start()
     for name in LOADED:
         # A name that a newer version has given up costs time only.
         with suppress(ImportError):
             importlib.import_module(name)
+    # No thread must exist before a fork.
+    loaded.set()
+    watcher.join()
     while line := questions.readline():
         question = json.loads(line)
         if not CAN_FORK:
@@ -222,6 +228,18 @@ def main(*arguments: str) -> None:
             answers.write(b"0\n")
             return
         answers.write(b"%d\n" % _forked(question, questions))
+
+
+def _end_if_alone(questions: BinaryIO, loaded: threading.Event) -> None:
+    """End this process if the kernel goes while it loads: on a busy machine that takes long."""
+    # Windows cannot ask without reading; there it ends once all is loaded.
+    if sys.platform != "win32":
+        poller = select.poll()
+        # The end of a connection is told in any case, and nothing else is asked for.
+        poller.register(questions, 0)
+        while not loaded.is_set():
+            if poller.poll(100):
+                os._exit(1)
 
 
 def _end_with(questions: BinaryIO) -> None:
