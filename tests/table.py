@@ -89,7 +89,7 @@ class BlockTable:
             table.add_row(course().block(number).name, *words, f"{row.seconds:.1f}")
         terminalreporter.ensure_newline()
         terminalreporter.write_sep("=", "the course")
-        console = Console(width=110, no_color=not terminalreporter.hasmarkup)
+        console = Console(width=120, no_color=not terminalreporter.hasmarkup)
         with console.capture() as text:
             console.print(table)
         terminalreporter.write(text.get())

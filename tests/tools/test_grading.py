@@ -94,10 +94,17 @@ def test_a_right_hand_in_has_all_its_marks(tmp_path: Path, slug: str, name: str)
     content = notebook(*sources(slug)) if slug == "run" else built
     grade = graded(tmp_path, content, name, slug)
     assert (grade.problem, grade.score) == ("", 1.0), grade
-    names = [function.__name__ for function in checks_of(block.folder).functions]
+    names = [function.__name__ for function in checks_of(block.folder).lines]
     assert [verdict.name for verdict in grade.verdicts] == names
     assert all(verdict.line and not verdict.hint for verdict in grade.verdicts)
     assert grade.seconds > 0
+
+
+def test_a_run_left_open_costs_nothing_in_a_block_that_is_about_none(tmp_path: Path) -> None:
+    """The student is told in a line on top of the report; a grade is of the block's own checks."""
+    content = notebook(*sources(0), "import mlflow\nmlflow.start_run()")
+    grade = graded(tmp_path, content, "00.ipynb", 0)
+    assert (grade.problem, grade.score) == ("", 1.0), grade
 
 
 ODD = {
