@@ -1,261 +1,369 @@
-"""One parent, a child for each alpha, and the best of them found in the store."""
+"""A parent with a child for each alpha, and the alpha that cross-validation chose."""
 
-from winelab.checks.authoring import after, catches, given, put, remove, skip_all, swap, twice
-from winelab.checks.comparing import close, regression_metrics
-from winelab.checks.looking import newest_try
+from winelab.checks.authoring import after, catches, put, remove, right, skip, split, swap, twice
+from winelab.checks.comparing import (
+    as_column,
+    close,
+    expect_params,
+    listed,
+    plural,
+    same_value,
+    short,
+)
+from winelab.checks.looking import found_ids, run_named, trouble
 
 PARENT_TAG = "mlflow.parentRunId"
-METRICS = ("rmse", "mae", "r2")
+CELL = 'the cell "3. Choose alpha"'
+CHILD = 'with mlflow.start_run(run_name=f"alpha {alpha}", nested=True):'
+OPENED = f"{CHILD[5:-1]}\nif True:"
+SCORES = "scores = cross_val_score(candidate, X_train, y_train, cv=5, scoring=scoring)"
+
+
+def _alphas(namespace):
+    """The student's candidates, as numbers."""
+    found = [float(alpha) for alpha in as_column(namespace["alphas"], "`alphas`")]
+    # A script takes others on its command line.
+    wanted = () if "arguments" in namespace else (0.2, 0.5, 1.0)
+    absent = [short(alpha) for alpha in wanted if alpha not in found]
+    assert not absent, (
+        f"`alphas` is {listed(map(short, found)) if found else 'empty'}: it also needs "
+        f"{listed(absent)}."
+    )
+    return found
 
 
 def _children(runs):
-    """The runs that have a parent, oldest first."""
-    return [run for run in reversed(runs) if PARENT_TAG in run.data.tags]
-
-
-def _true_metrics(namespace, alpha):
-    """The metrics of a model with this alpha, trained anew."""
-    import warnings
-
-    from sklearn.linear_model import ElasticNet
-
-    model = ElasticNet(alpha=alpha, l1_ratio=namespace["l1_ratio"], random_state=42)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(namespace["X_train"], namespace["y_train"])
-    return regression_metrics(namespace["y_test"], model.predict(namespace["X_test"]))
-
-
-@catches("no cell has been run yet", skip_all(), hint="there is no run yet")
-@given
-def test_there_is_a_run(runs):
-    "this notebook or script has made a run"
-    assert runs, "there is no run yet: run the cells above, from the top."
+    """The children of the newest run called alphas, oldest first."""
+    parent = run_named("alphas", runs, f"In {CELL}, open the parent with this name.")
+    mine = [one for one in runs if one.data.tags.get(PARENT_TAG) == parent.info.run_id]
+    assert mine, (
+        'the run "alphas" has no child: inside its `with`, loop over the alphas, and open a run '
+        "for each with `nested=True`."
+    )
+    return mine[::-1]
 
 
 @catches(
     "nested=True was forgotten",
     swap("child", ", nested=True", ""),
-    hint="the child needs nested=True",
+    hint="the child needs `nested=True`",
     error="is already active",
 )
 @catches(
-    "the children were opened by hand and never closed: no error comes",
-    put("child", 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'),
-    hint="still open: alphas, alpha 1.0, alpha 0.5, alpha 0.1.",
+    "the children were opened by hand and never closed",
+    put("child", OPENED),
+    hint="still open: alphas, alpha 0.2 and alpha 0.5.",
+    error="is already active",
 )
 @catches(
-    "an error came between start_run() and end_run(), and the run stays open",
-    put("child", 'mlflow.start_run(run_name=f"alpha {alpha}", nested=True)\nif True:'),
-    swap("log-metrics", "y_test, pred", "y_tset, pred"),
-    hint="still open: alphas.",
-    error="name 'y_tset' is not defined",
-)
-@catches(
-    "the parent had ended before the loop began",
+    "the loop stands below the parent's `with`, and not in it",
     put("loop", "mlflow.end_run()\nfor alpha in alphas:"),
-    hint="5 runs have no parent",
-    error="single positional indexer is out-of-bounds",
+    hint="has no child",
+    error="None of [Index(",
 )
 @catches(
     "one run for all alphas",
     remove("child"),
-    hint="each needs a child of its own",
+    hint="two alphas were logged on one run",
     error="Changing param values is not allowed",
 )
-def test_one_parent_holds_all(runs):
-    "one run holds all the others, and none is left open"
-    assert runs, "there is no run yet: run the cells above, from the top."
-    still_open = [run.info.run_name for run in runs if run.info.status == "RUNNING"]
-    assert not still_open, (
-        f"still open: {', '.join(reversed(still_open))}. Call mlflow.end_run() until "
-        "mlflow.active_run() gives None. Then open each child in a `with` "
-        "line of its own, which closes it, also when an error comes."
-    )
-    newest = newest_try(runs)
-    failed = [run.info.run_name for run in newest if run.info.status != "FINISHED"]
-    assert not failed, (
-        f'an error came in the run "{failed[0]}": mend it, and run the cell again. "is already '
-        'active" means that the child needs nested=True; "Changing param values" means that all '
-        "alphas share one run, and each needs a child of its own."
-    )
-    alone = [run for run in newest if PARENT_TAG not in run.data.tags]
-    assert len(newest) > 1, (
-        "the training made one run: inside it, loop over the alphas, and open a run for each with "
-        "nested=True."
-    )
-    assert len(alone) == 1, (
-        f"{len(alone)} runs have no parent: indent the loop so that it stands inside the `with` "
-        "of the parent."
-    )
-    parent = alone[0]
-    assert parent.info.run_name == "alphas", (
-        f'the parent is called "{parent.info.run_name}": say run_name="alphas".'
-    )
-    below = {run.data.tags[PARENT_TAG] for run in _children(newest)}
-    assert below == {parent.info.run_id}, (
-        "a run stands below a child, not below the parent: each child must end before the next "
-        "one begins."
-    )
-
-
 @catches(
     "a fixed alpha was logged, not the one of the loop",
-    swap("log-params", '"alpha": alpha', '"alpha": 0.5'),
-    hint="log the variable of the loop",
+    swap("log-candidate", '"alpha": alpha', '"alpha": 0.5'),
+    hint="alpha is 0.5, the loop has 0.2",
 )
 @catches(
-    "all children have the same name",
+    "all children have the same name, without the f before the quotes",
     swap("child", 'f"alpha', '"alpha'),
-    hint="with the f before the quotes",
+    hint='the child of alpha 0.2 is called "alpha {alpha}"',
 )
-def test_a_child_for_each_alpha(attempt, namespace):
-    "there is one child for each alpha, with its params and its name"
-    alphas = list(namespace["alphas"])
-    children = _children(attempt)
+@catches(
+    "one alpha was tried instead of several",
+    put("model-settings", "alphas = [0.2]\nl1_ratio = 0.3"),
+    hint="`alphas` is 0.2: it also needs 0.5 and 1",
+)
+def test_a_child_for_each_alpha(runs, namespace):
+    'the run "alphas" has a child for each alpha, with its name and params'
+    still_open = [str(one.info.run_name) for one in reversed(runs) if one.info.status == "RUNNING"]
+    assert not still_open, (
+        f"still open: {listed(still_open)}. Call mlflow.end_run() until mlflow.active_run() "
+        "returns None. Then give each child a `with` of its own, which ends the run."
+    )
+    alphas = _alphas(namespace)
+    assert not trouble(runs), (
+        f'{trouble(runs)} After "is already active", the child needs `nested=True`. After '
+        '"Changing param values", two alphas were logged on one run: each needs a child of its own.'
+    )
+    children = _children(runs)
     assert len(children) == len(alphas), (
-        f"alphas: {len(alphas)}, children: {len(children)}. Open the child inside the loop, so "
-        "that each alpha gets a run of its own. An error in the training stops the loop: mend it "
-        "first."
+        f"there are {plural(len(children), 'child', 'children')} for "
+        f"{plural(len(alphas), 'alpha')}: open one child in each step of the loop."
     )
     for alpha, child in zip(alphas, children, strict=True):
-        for name, value in {"alpha": alpha, "l1_ratio": namespace["l1_ratio"]}.items():
-            logged = child.data.params.get(name)
-            assert logged is not None, (
-                f'the run "{child.info.run_name}" has no param {name}: log_params belongs into the '
-                "child, inside the loop."
-            )
-            assert close(float(logged), float(value)), (
-                f'the run "{child.info.run_name}" says {name} = {logged}, and it was the turn of '
-                f"{value}: log the variable of the loop."
-            )
+        expect_params(
+            child,
+            {"alpha": alpha, "l1_ratio": namespace["l1_ratio"]},
+            missing="In each child, log both settings.",
+            wrong="Log the variables that the candidate is made with.",
+            source="the loop has",
+        )
         assert child.info.run_name == f"alpha {alpha}", (
-            f'the run of alpha {alpha} is called "{child.info.run_name}": say '
-            'run_name=f"alpha {alpha}", with the f before the quotes.'
+            f'the child of alpha {alpha} is called "{child.info.run_name}": write '
+            '`run_name=f"alpha {alpha}"`, with the f before the quotes.'
         )
 
 
+def _rmse(model, X, y):
+    return float(((y - model.predict(X)) ** 2).mean() ** 0.5)
+
+
+def _cross_validated(X, y, model, score=_rmse):
+    """The mean score of five folds, as scikit-learn cuts them, without what makes it slow."""
+    import numpy as np
+
+    scores = []
+    for held in np.array_split(np.arange(len(y)), 5):
+        model.fit(np.delete(X, held, axis=0), np.delete(y, held))
+        scores.append(score(model, X[held], y[held]))
+    return float(np.mean(scores))
+
+
+def _true_and_wrong(namespace, alphas):
+    """The right cv_rmse of each alpha, and a function of an alpha that gives values in the wrong.
+
+    That function returns what the value is, in words, and the value.
+    """
+    import numpy as np
+    from sklearn.linear_model import ElasticNet
+
+    def wines(part):
+        return np.asarray(namespace[f"X{part}"], dtype=float), as_column(namespace[f"y{part}"])
+
+    def candidate(alpha):
+        return ElasticNet(alpha=alpha, l1_ratio=float(namespace["l1_ratio"]), random_state=42)
+
+    def wrong(alpha):
+        fitted = candidate(alpha).fit(*wines("_train"))
+        squared = _cross_validated(*wines("_train"), candidate(alpha), lambda *it: _rmse(*it) ** 2)
+        return {
+            "the RMSE of the test wines, which must not choose": _rmse(fitted, *wines("_test")),
+            "that of all wines, the test wines among them": _cross_validated(
+                *wines(""), candidate(alpha)
+            ),
+            "the mean squared error": squared,
+            **{f"that of alpha {other}": true[other] for other in alphas if other != alpha},
+        }
+
+    true = {alpha: _cross_validated(*wines("_train"), candidate(alpha)) for alpha in alphas}
+    return true, wrong
+
+
 @catches(
-    "the model was made once, outside of the loop",
-    put(
-        "loop",
-        "model = ElasticNet(alpha=alphas[0], l1_ratio=l1_ratio, random_state=42)\n"
-        "for alpha in alphas:",
-    ),
-    remove("model"),
-    hint="are those of alpha 1.0",
+    "the scores were logged with their minus",
+    swap("log-candidate", "-scores.mean()", "scores.mean()"),
+    hint="an RMSE is never negative: log `-scores.mean()`",
 )
-def test_each_child_has_its_own_model(attempt, namespace):
-    "the metrics of each child are those of a model with its alpha"
-    children = _children(attempt)
-    assert children, "there is no child yet: each alpha needs a run below the parent."
-    alphas = [float(alpha) for alpha in namespace["alphas"]]
-    assert len(children) == len(alphas), "there is not one child for each alpha yet."
-    true = {alpha: _true_metrics(namespace, alpha) for alpha in alphas}
-    for alpha, child in zip(alphas, children, strict=True):
-        missing = [name for name in METRICS if name not in child.data.metrics]
-        assert not missing, (
-            f'{", ".join(missing)} not on the run "{child.info.run_name}": the metrics belong into '
-            "the child, inside the loop."
-        )
-        logged = child.data.metrics
-        if not all(close(logged[name], true[alpha][name]) for name in METRICS):
-            others = [other for other in true if close(logged["rmse"], true[other]["rmse"])]
-            whose = f"those of alpha {others[0]}" if others else "those of another model"
-            raise AssertionError(
-                f'the figures of the run "{child.info.run_name}" are {whose}: make, fit and ask '
-                "the model inside the loop, so that each run has its own."
-            )
-
-
 @catches(
-    "the runs of earlier tries, and the parent, are in the table too",
+    "the test wines chose: their RMSE was logged as cv_rmse",
+    swap("cross-validate", SCORES, "candidate.fit(X_train, y_train)"),
     swap(
-        "search", "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n", ""
+        "log-candidate",
+        "-scores.mean()",
+        "root_mean_squared_error(y_test, candidate.predict(X_test))",
     ),
-    twice("train"),
-    hint="Filter on tags.mlflow.parentRunId",
+    hint="0.692, the RMSE of the test wines, which must not choose",
 )
 @catches(
-    "the search was not run again after a new training",
+    "the candidates were cross-validated on all wines",
+    swap("cross-validate", "X_train, y_train", "X, y"),
+    hint="that of all wines, the test wines among them",
+)
+@catches(
+    "the squared error was taken for the RMSE",
+    swap("cross-validate", "neg_root_mean", "neg_mean"),
+    hint="0.469, the mean squared error",
+)
+@catches(
+    "the candidate was made with a fixed alpha",
+    swap("cross-validate", "alpha=alpha", "alpha=0.5"),
+    hint='the child "alpha 0.2" has the cv_rmse 0.711, that of alpha 0.5',
+)
+@catches(
+    "the five scores were printed, not logged",
+    swap("log-candidate", 'mlflow.log_metric("cv_rmse", -scores.mean())', "print(scores)"),
+    hint="has no metric cv_rmse",
+    error="metrics.cv_rmse",
+)
+def test_each_child_is_cross_validated(runs, namespace):
+    "cv_rmse of each child is the mean RMSE of five folds of the training wines"
+    children = _children(runs)
+    true, wrong = _true_and_wrong(namespace, _alphas(namespace))
+    assert len(children) == len(true), "there must be one child for each alpha."
+    for child, (alpha, expected) in zip(children, true.items(), strict=True):
+        name, found = child.info.run_name, child.data.metrics.get("cv_rmse")
+        assert found is not None, (
+            f'the child "{name}" has no metric cv_rmse: inside the child, call '
+            '`mlflow.log_metric("cv_rmse", -scores.mean())`.'
+        )
+        if close(found, expected):
+            continue
+        shown = f'the child "{name}" has the cv_rmse {short(found, expected)}'
+        assert found >= 0 or not close(-found, expected), (
+            f"{shown}, and an RMSE is never negative: log `-scores.mean()`."
+        )
+        for words, value in wrong(alpha).items():
+            assert not close(found, value), (
+                f"{shown}, {words}. Call `{SCORES}` with this child's candidate."
+            )
+        # Other folds, such as shuffled ones, are as good, and give nearly the same.
+        assert close(found, expected, 0.02), (
+            f"{shown}, five folds give {short(expected, found)}. Call `{SCORES}`, and log "
+            "`-scores.mean()`."
+        )
+
+
+@catches(
+    "the filter was left out",
+    swap(
+        "search-candidates",
+        "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n",
+        "",
+    ),
+    hint="`candidates` has 1 run that is no child of the newest parent",
+)
+@catches(
+    "the filter looks for children of any parent, after a second try",
+    swap("search-candidates", "= '{parent.info.run_id}'", "LIKE '%'"),
+    twice("choose"),
+    hint="`candidates` has 3 runs that are no children of the newest parent",
+)
+@catches(
+    "the largest cv_rmse comes first",
+    swap("search-candidates", "ASC", "DESC"),
+    hint='order_by=["metrics.cv_rmse ASC"]',
+)
+def test_the_search_finds_the_children(runs, namespace):
+    "`candidates` has the children of this parent, the lowest cv_rmse first"
+    found = found_ids(namespace, "candidates", f"In {CELL}, search below the parent's `with`.")
+    children = _children(runs)
+    ids = {one.info.run_id: one.data.metrics.get("cv_rmse") for one in children}
+    others = [one for one in found if one not in ids]
+    assert not others, (
+        f"`candidates` has {plural(len(others), 'run')} that {'is' if len(others) == 1 else 'are'} "
+        f"no {'child' if len(others) == 1 else 'children'} of the newest parent: filter on the tag "
+        f"`{PARENT_TAG}` with the parent's id, and search again after each new try."
+    )
+    assert len(found) == len(ids), (
+        f"`candidates` has {len(found)} of {plural(len(ids), 'child', 'children')}: search for all."
+    )
+    assert None not in ids.values(), "a child has no metric cv_rmse: log it inside the child."
+    values = [ids[one] for one in found]
+    assert values == sorted(values), (
+        f"the first cv_rmse of `candidates` is {short(values[0])}, the lowest is "
+        f'{short(min(values))}: search with `order_by=["metrics.cv_rmse ASC"]`.'
+    )
+
+
+@catches(
+    "alpha stayed what it was after the loop",
+    swap("search-candidates", 'alpha = float(candidates["params.alpha"][0])', ""),
+    hint="`alpha` is 1, the child with the lowest cv_rmse has 0.2",
+)
+@catches(
+    "the alpha from the table stayed a text",
+    swap(
+        "search-candidates", 'float(candidates["params.alpha"][0])', 'candidates["params.alpha"][0]'
+    ),
+    hint="`alpha` is a text",
+    error="must be a float",
+)
+@catches(
+    "the final model was not trained",
+    skip("train"),
+    hint='there is no run "elasticnet". Run the cell "4. Train"',
+    error="name 'predictions' is not defined",
+)
+@catches(
+    "the candidates were tried again, and the final model is older",
     after(
-        'with mlflow.start_run(run_name="alphas"):\n'
-        '    with mlflow.start_run(run_name="alpha 1.0", nested=True):\n'
-        "        pass"
+        'with mlflow.start_run(run_name="alphas"), mlflow.start_run(nested=True):\n'
+        '    mlflow.log_param("alpha", 0.2)\n'
+        '    mlflow.log_metric("cv_rmse", 0.684)'
     ),
-    hint="run the last cell again",
+    hint="older than the newest candidates",
 )
-def test_the_search_finds_the_children(attempt, namespace):
-    "`runs` is the table of the children, the lowest rmse first"
-    children = _children(attempt)
-    assert children, "there is no child to be found yet."
-    table = namespace.get("runs")
-    assert hasattr(table, "columns") and "run_id" in table.columns, (
-        "`runs` is not there, or no table: in the last cell, keep what mlflow.search_runs gives."
-    )
-    found, made = list(table["run_id"]), [run.info.run_id for run in children]
-    assert not set(made).isdisjoint(found), (
-        "`runs` holds none of the newest children: run the last cell again, after the training. "
-        "The filter asks for the tag mlflow.parentRunId, with the id of the parent."
-    )
-    assert set(found) <= set(made), (
-        f"`runs` has {len(found)} rows, and the parent has {len(made)} children: the others are "
-        "older runs, or the parent. Filter on tags.mlflow.parentRunId."
-    )
-    assert set(found) == set(made), (
-        f"`runs` has {len(found)} of {len(made)} children: leave max_results out. If you did, "
-        "the others are not below this parent, but below each other."
-    )
-    assert all("rmse" in run.data.metrics for run in children), (
-        "a child has no rmse: model, params and metrics belong inside the `with` of the child, "
-        "eight spaces further in than before."
-    )
-    rmse = {run.info.run_id: run.data.metrics["rmse"] for run in children}
-    assert [rmse[one] for one in found] == sorted(rmse.values()), (
-        'the rows are not in the order of their rmse: order_by=["metrics.rmse ASC"] puts the '
-        "lowest one first."
-    )
-
-
-@catches("ordered the other way round", swap("search", "ASC", "DESC"), hint="the worst one")
 @catches(
-    "the figure was remembered, not the run",
-    swap("search", "best = runs.iloc[0]", "best = runs[['metrics.rmse']].min()"),
-    hint="no row of the table",
-    error="params.alpha",
+    "the final model was made with the alpha of the earlier blocks",
+    swap("model", "alpha=alpha", "alpha=0.5"),
+    hint="`model` has alpha 0.5, the chosen one is 0.2",
 )
-def test_best_is_the_lowest(attempt, namespace):
-    "`best` is the child with the lowest rmse"
-    rmse = {
-        run.info.run_id: run.data.metrics["rmse"]
-        for run in _children(attempt)
-        if "rmse" in run.data.metrics
-    }
-    assert rmse, "no child has an rmse yet."
-    best = namespace.get("best")
-    assert best is not None, "there is no `best` yet: it is the first row, runs.iloc[0]."
-    try:
-        run_id = best["run_id"]
-    except (TypeError, KeyError, IndexError):
-        run_id = None
-    assert isinstance(run_id, str), (
-        "`best` is no row of the table: take runs.iloc[0], which has all that the store knows of "
-        "that run."
+def test_the_final_model_has_the_chosen_alpha(runs, namespace):
+    "`alpha` is the best candidate's, and the newest run elasticnet is trained with it"
+    children, alpha = _children(runs), namespace["alpha"]
+    scored = [one for one in children if {"cv_rmse"} <= one.data.metrics.keys()]
+    assert scored, "no child has the metric cv_rmse yet: log it inside the child."
+    best = float(min(scored, key=lambda one: one.data.metrics["cv_rmse"]).data.params["alpha"])
+    assert not isinstance(alpha, str), (
+        f"`alpha` is a text, {short(alpha)}: params come back as texts. Make a number of it with "
+        "`float(...)`."
     )
-    assert run_id in rmse, (
-        "`best` is no child of the newest parent: search again, with the filter on "
-        "tags.mlflow.parentRunId."
+    assert same_value(alpha, best), (
+        f"`alpha` is {short(alpha, best)}, the child with the lowest cv_rmse has "
+        f"{short(best, alpha)}: set it from the first row of `candidates`."
     )
-    table = namespace.get("runs")
-    assert set(rmse) <= set(table["run_id"] if hasattr(table, "columns") else ()), (
-        "`best` was taken from a table that lacks some of the children: mend `runs` first."
+    again = 'Run the cell "4. Train" after the search.'
+    final = run_named("elasticnet", runs, again)
+    assert final.info.start_time >= children[-1].info.start_time, (
+        f'the newest run "elasticnet" is older than the newest candidates. {again}'
     )
-    lowest, highest = min(rmse.values()), max(rmse.values())
-    assert lowest == highest or rmse[run_id] != highest, (
-        "`best` is the worst one, with the largest error: an error must be small, so order by "
-        "metrics.rmse ASC."
+    expect_params(
+        final, {"alpha": best}, missing=again, wrong=again, source="the best candidate has"
     )
-    assert rmse[run_id] == lowest, (
-        f"`best` has an rmse of {rmse[run_id]:.3f}, and there is one with {lowest:.3f}: order by "
-        "metrics.rmse ASC, and take the first row."
+    own = getattr(namespace.get("model"), "alpha", None)
+    assert same_value(own, best), (
+        f"`model` has alpha {short(own, best)}, the chosen one is {short(best)}: make it with "
+        "`alpha=alpha`."
     )
+
+
+BY_HAND = """
+folds = KFold(5, shuffle=True, random_state=7)
+scores = -cross_val_score(candidate, X_train, y_train, cv=folds, scoring=scoring)"""
+
+RIGHT_WAYS = (
+    right(
+        "a client searches and returns a list of runs",
+        put(
+            "search-candidates",
+            "client = mlflow.MlflowClient()\n"
+            "candidates = client.search_runs(\n"
+            "    [parent.info.experiment_id],\n"
+            "    f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n"
+            '    order_by=["metrics.cv_rmse"],\n'
+            ")\n"
+            'alpha = float(candidates[0].data.params["alpha"])',
+        ),
+    ),
+    right(
+        "the folds are shuffled, and the sign is turned at once",
+        swap("import-selection", "import cross", "import KFold, cross"),
+        swap("cross-validate", SCORES, BY_HAND.strip()),
+        swap("log-candidate", "-scores", "scores"),
+    ),
+    right(
+        "each child is opened and ended by hand",
+        put("child", OPENED),
+        swap("log-candidate", "-scores.mean())", "-scores.mean())\nmlflow.end_run()"),
+    ),
+    right(
+        "the alphas are an array with one more, in another order",
+        swap("model-settings", "[0.2, 0.5, 1.0]", "pd.Series([1.0, 0.2, 0.7, 0.5]).to_numpy()"),
+    ),
+    right("the search has a cell of its own", split("choose", "candidates = ")),
+    right("the search ran twice, and the training after it", twice("choose")),
+    right(
+        "the children know their parent by its id",
+        put("loop", "mlflow.end_run()\nfor alpha in alphas:"),
+        swap("child", "nested=True", "parent_run_id=parent.info.run_id"),
+    ),
+)
