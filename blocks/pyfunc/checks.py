@@ -1,95 +1,68 @@
-"""The model is a class of the student's own, kept as a file, with the fit beside it."""
+"""The model is a class of the student's own, stored as a file, with the pipeline beside it."""
 
-from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap
+from winelab.checks.authoring import before, catches, put, remove, right, split, swap
+from winelab.checks.comparing import listed, plural, same_column
 from winelab.checks.looking import model_folder, required_packages
+from winelab.checks.scratch import call
 from winelab.core.errors import Missing
 
-ARTIFACT = "sklearn_model"
 NEEDED = {"joblib", "pandas", "scikit-learn"}
 HARMLESS = {"mlflow", "numpy", "scipy", "cloudpickle"}
+SET_MODEL = "\n\nmlflow.models.set_model(WineModel())"
 
 
-def _pyfunc(logged_model):
-    """What MLflow wrote down about the model as a Python function."""
+def _described(logged_model):
+    """What MLflow stores about the model, and its flavor as a Python function."""
     from mlflow.models import Model
 
-    flavors = Model.load(logged_model.model_uri).flavors
-    assert "sklearn" not in flavors, (
-        "the model is still logged with mlflow.sklearn: call mlflow.pyfunc.log_model, with "
-        "python_model=model_code."
+    described = Model.load(logged_model.model_uri)
+    assert "sklearn" not in described.flavors, (
+        "the model is still logged with `mlflow.sklearn`: call `mlflow.pyfunc.log_model`, with "
+        '`python_model=output / "wine_model.py"`.'
     )
-    return flavors["python_function"]
+    return described, described.flavors["python_function"]
 
 
-def _own_code(logged_model):
-    """The model's flavour, if its code is a file; the hint where it is not."""
-    pyfunc = _pyfunc(logged_model)
-    assert "model_code_path" in pyfunc, (
-        "the model's class was stored as a pickle: give log_model the file that you wrote, "
-        "python_model=model_code, and no SklearnWrapper()."
+def _wines(namespace):
+    """The test wines, and two more that are far off the scale, one on each side."""
+    import pandas as pd
+
+    table = namespace["X_test"]
+    assert isinstance(table, pd.DataFrame) and "alcohol" in table, (
+        "`X_test` is no table of wines: run the cells from the top."
     )
-    return pyfunc
+    factors = pd.Series([100.0, -100.0], table.index[:2])
+    odd = table.head(2).assign(alcohol=table["alcohol"].head(2) * factors)
+    return pd.concat([table, odd], ignore_index=True)
 
 
 def _advice(problem):
-    """What to do about an error that the model's file raised."""
-    said = " ".join(problem.split())[-240:]
+    """What to do about an error of the model's file."""
+    said = " ".join(problem.split())[-200:]
     if "set_model" in problem:
         return (
             "the file sets no model, and MLflow took the one that an earlier version had set in "
-            "this kernel: end the text with mlflow.models.set_model(SklearnWrapper())."
+            "this kernel: end the file with `mlflow.models.set_model(WineModel())`."
         )
     if "KeyError" in problem:
         return (
-            f"the file asks for an artifact that the model does not have ({said}): the name is "
-            f'"{ARTIFACT}" both in context.artifacts[...] and in artifacts={{...}}.'
+            f"the file asks for an artifact that the model doesn't have ({said}): the name is "
+            '"pipeline", in `context.artifacts[...]` and in `artifacts={...}`.'
         )
     if "FileNotFoundError" in problem:
         return (
             f"the file looks for something that only your notebook's folder has ({said}): load "
-            f'context.artifacts["{ARTIFACT}"].'
+            '`context.artifacts["pipeline"]`.'
         )
     if "has no attribute" in problem:
         return (
-            f"predict finds nothing that was loaded ({said}): load_context, spelt like this, "
-            "must set what predict uses, self.model = joblib.load(...)."
+            f"`predict` finds nothing that was loaded ({said}): `load_context`, spelt like this, "
+            "must set what `predict` uses, `self.pipeline = joblib.load(...)`."
         )
     return (
-        f"in a fresh process the model fails ({said}): the file imports all that it uses, and "
-        "knows no variable of the notebook."
+        f"in a fresh process the model fails ({said}): the file must import all that it uses, and "
+        "can't see the notebook's variables."
     )
-
-
-IN_THE_NOTEBOOK = """
-import joblib
-import mlflow
-import pandas as pd
-class SklearnWrapper(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        self.model = joblib.load(context.artifacts["sklearn_model"])
-    def predict(self, context, model_input: pd.DataFrame):
-        return self.model.predict(model_input)
-"""
-
-AN_OLD_FIT = """
-import joblib
-import pandas as pd
-from pathlib import Path
-from sklearn.linear_model import ElasticNet
-old = pd.read_csv(Path.cwd().parent / "data" / "red-wine-quality.csv", sep=";").astype("float64")
-folder = Path.cwd().parent / "output"
-folder.mkdir(exist_ok=True)
-fitted = ElasticNet(alpha=1.0).fit(old.drop(columns="quality"), old["quality"])
-joblib.dump(fitted, folder / "sklearn_model.joblib")
-"""
-
-SET_MODEL = "\n\nmlflow.models.set_model(SklearnWrapper())"
-
-
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_one_model_is_on_the_run(logged_model):
-    "exactly one model is on the run"
 
 
 @catches(
@@ -99,24 +72,20 @@ def test_one_model_is_on_the_run(logged_model):
         'model_info = mlflow.sklearn.log_model(\n    model,\n    name="model",\n'
         "    signature=signature,\n    input_example=X_train.head(5),",
     ),
-    put("requirements", '    pip_requirements=["scikit-learn", "skops"],\n)'),
-    hint="still logged with mlflow.sklearn",
+    hint="still logged with `mlflow.sklearn`",
 )
-def test_it_is_a_class_of_your_own(logged_model):
-    "it is a Python function model, and no longer a scikit-learn one"
-    _pyfunc(logged_model)
-
-
 @catches(
-    "an instance was passed instead of the file, as older courses do: it is pickled",
-    swap("log-model", "python_model=model_code", "python_model=SklearnWrapper()"),
-    before(IN_THE_NOTEBOOK),
+    "an object was passed instead of the file, as older courses do: it's pickled",
+    swap("log-model", 'python_model=output / "wine_model.py"', "python_model=WineModel()"),
+    before(
+        "import joblib\nimport mlflow\nimport pandas as pd\n"
+        "class WineModel(mlflow.pyfunc.PythonModel):\n"
+        "    def load_context(self, context):\n"
+        '        self.pipeline = joblib.load(context.artifacts["pipeline"])\n'
+        "    def predict(self, context, model_input: pd.DataFrame, params=None):\n"
+        "        return self.pipeline.predict(model_input)\n"
+    ),
     hint="was stored as a pickle",
-)
-@catches(
-    "the file has another name",
-    swap("model-code", 'output / "wine_model.py"', 'output / "model.py"'),
-    hint="the code of the model is model.py",
 )
 @catches(
     "the file forgets set_model, at the first try",
@@ -125,228 +94,322 @@ def test_it_is_a_class_of_your_own(logged_model):
     error="ensure the model is set using mlflow.models.set_model()",
 )
 @catches(
-    "one space is missing in the text",
+    "one space is missing in the file",
     swap("model-code", "    def predict", "   def predict"),
     hint="ended as FAILED",
     error="unindent does not match any outer indentation level",
 )
 @catches(
     "set_model was given the class, without brackets",
-    swap("model-code", "SklearnWrapper())", "SklearnWrapper)"),
+    swap("model-code", "WineModel())", "WineModel)"),
     hint="ended as FAILED",
     error="it must accept exactly one argument",
 )
 def test_its_code_is_a_file(logged_model):
-    "its code is in it as the file wine_model.py"
-    from pathlib import PurePosixPath
-
-    path = _own_code(logged_model)["model_code_path"].replace("\\", "/")
-    name = PurePosixPath(path).name
-    assert name == "wine_model.py", (
-        f"the code of the model is {name}: write the text into wine_model.py, and give its path "
-        "to log_model as python_model."
-    )
-    assert (model_folder(logged_model.model_uri) / name).is_file(), (
-        f"{name} is not among the model's files: log the model again."
+    "it's a pyfunc model, and its code is stored as a file"
+    _, flavor = _described(logged_model)
+    assert "model_code_path" in flavor, (
+        "the model's class was stored as a pickle: give `log_model` the file that you wrote, "
+        '`python_model=output / "wine_model.py"`.'
     )
 
 
 @catches(
     "the artifact was logged under another name",
-    swap("log-model", '{"sklearn_model"', '{"model"'),
+    swap("log-model", '{"pipeline"', '{"model"'),
     hint="there is model",
 )
 @catches(
-    "the artifacts were left out",
-    swap("log-model", '    artifacts={"sklearn_model": str(output / "sklearn_model.joblib")},', ""),
-    hint="there is none",
-)
-@catches(
-    "the model was not saved",
+    "the pipeline wasn't saved",
     remove("save-model"),
     hint="ended as FAILED",
     error="No such artifact",
 )
 @catches(
     "the artifact's path is no text",
-    swap("log-model", 'str(output / "sklearn_model.joblib")', 'output / "sklearn_model.joblib"'),
+    swap("log-model", 'str(output / "pipeline.joblib")', 'output / "pipeline.joblib"'),
     hint="ended as FAILED",
     error="object has no attribute 'startswith'",
 )
-def test_the_fitted_model_is_in_it(logged_model):
-    'the fitted model is in it as the artifact "sklearn_model"'
-    artifacts = _pyfunc(logged_model).get("artifacts") or {}
-    there = ", ".join(artifacts) or "none"
-    assert ARTIFACT in artifacts, (
-        f'the model has no artifact "{ARTIFACT}" (there is {there}): in log_model, say '
-        f'artifacts={{"{ARTIFACT}": ...}} with the path of the joblib file.'
+@catches(
+    "the file reads the joblib file of this machine, not the artifact",
+    swap(
+        "save-model",
+        'joblib.dump(model, output / "pipeline.joblib")',
+        'here = output / "pipeline.joblib"\njoblib.dump(model, here)\n'
+        'text = (output / "wine_model.py").read_text()\n'
+        "text = text.replace('context.artifacts[\"pipeline\"]', repr(str(here)))\n"
+        '(output / "wine_model.py").write_text(text)',
+    ),
+    hint="predicts even without its artifact",
+)
+def test_the_pipeline_is_in_it(logged_model):
+    'the fitted pipeline is in it as the artifact "pipeline", and is what it reads'
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    described, flavor = _described(logged_model)
+    artifacts = flavor.get("artifacts") or {}
+    assert "pipeline" in artifacts, (
+        f'the model has no artifact "pipeline" (there is {", ".join(artifacts) or "none"}): give '
+        '`log_model` the argument `artifacts={"pipeline": str(output / "pipeline.joblib")}`.'
     )
-    assert (model_folder(logged_model.model_uri) / artifacts[ARTIFACT]["path"]).exists(), (
-        f'the file of "{ARTIFACT}" is not among the model\'s files: log the model again.'
+    # A copy without its artifact must fail, or it reads a file elsewhere; nothing is taken from
+    # the student's own files.
+    with tempfile.TemporaryDirectory(prefix="winelab-copy-") as desk:
+        copy = Path(desk) / "model"
+        shutil.copytree(model_folder(logged_model.model_uri), copy)
+        (copy / artifacts["pipeline"]["path"]).unlink(missing_ok=True)
+        answer = call(_ask, copy, described.load_input_example(), may_raise=Exception)
+    assert isinstance(answer, Exception), (
+        "the model predicts even without its artifact, so it reads another file, which no other "
+        'machine has: load `context.artifacts["pipeline"]`.'
     )
+
+
+def _ask(model, table, **params):
+    """What a model in a folder predicts."""
+    import mlflow
+
+    return mlflow.pyfunc.load_model(str(model)).predict(table, params=params or None)
 
 
 @catches(
     "the file forgets set_model, and an earlier version had set a model in this kernel",
     swap("model-code", SET_MODEL, ""),
-    before(f"{IN_THE_NOTEBOOK}mlflow.models.set_model(SklearnWrapper())"),
+    before(
+        "import mlflow\nclass Earlier(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
+        "        return model_input['alcohol']\n"
+        "mlflow.models.set_model(Earlier())"
+    ),
     hint="that an earlier version had set",
 )
 @catches(
     "the file asks for the artifact by another name",
-    swap("model-code", 'artifacts["sklearn_model"]', 'artifacts["model"]'),
-    hint="asks for an artifact that the model does not have",
+    swap("model-code", 'artifacts["pipeline"]', 'artifacts["model"]'),
+    hint="asks for an artifact that the model doesn't have",
 )
 @catches(
-    "the file reads a path that is right in the notebook's folder only",
-    swap("model-code", 'context.artifacts["sklearn_model"]', '"../output/sklearn_model.joblib"'),
-    hint="only your notebook's folder has",
+    "predict doesn't return anything",
+    swap("model-code", "return quality", "quality"),
+    hint="end it with `return`",
 )
 @catches(
-    "predict forgets to return",
-    swap("model-code", "return self.model", "self.model"),
-    hint="predict gives 1 answer for 400 wines",
+    "predict always rounds",
+    swap("model-code", ' if params and params["round"] else quality', ""),
+    hint="only rounds when",
 )
 @catches(
-    "predict rounds",
-    swap("model-code", "predict(model_input)", "predict(model_input).round(2)"),
-    hint="unchanged",
+    "predict clips to another scale",
+    swap("model-code", "clip(0, 10)", "clip(1, 5)"),
+    hint="differs from `model`",
+)
+@catches(
+    "predict doesn't clip",
+    swap("model-code", ".clip(0, 10)", ""),
+    hint="off the scale",
 )
 @catches(
     "the file uses the variable `model` of the notebook",
-    swap("model-code", "return self.model.", "return model."),
-    hint="knows no variable of the notebook",
-)
-@catches(
-    "the file does not import joblib; the notebook does",
-    swap("model-code", "import joblib\n", ""),
-    hint="the file imports all that it uses",
+    swap("model-code", "self.pipeline.predict(", "model.predict("),
+    hint="can't see the notebook's variables",
 )
 @catches(
     "load_context is misspelt, so that nobody calls it",
     swap("model-code", "def load_context", "def load_contex"),
-    hint="load_context, spelt like this",
+    hint="`load_context`, spelt like this",
 )
 @catches(
-    "the model was not saved, and yesterday's file was taken",
+    "the pipeline was saved before it was trained on these wines",
     remove("save-model"),
-    before(AN_OLD_FIT),
-    hint="joblib.dump stands after fit",
+    swap(
+        "fit",
+        "model.fit",
+        "model.fit(X_test, y_test)\njoblib.dump(model, output / 'pipeline.joblib')\nmodel.fit",
+    ),
+    hint="differs from `model`",
 )
-def test_it_answers_as_the_plain_model(logged_model, model, namespace, fresh):
-    "in a fresh process it predicts what the plain model predicts, to 1e-12"
+def test_it_predicts_as_yours_on_the_scale(logged_model, model, namespace, fresh):
+    "in a fresh process it predicts what `model` predicts, on the scale of 0 to 10"
     import numpy as np
 
-    _own_code(logged_model)
-    table = namespace["X_test"]
-    own = np.ravel(model.predict(table))
+    _described(logged_model)
+    wines = _wines(namespace)
+    own = np.ravel(call(model.predict, wines, on_error="Run the cells from the top."))
     try:
-        answers, problem = np.asarray(fresh(logged_model.model_uri, table)), ""
+        answers, problem = np.asarray(fresh(logged_model.model_uri, wines)), ""
     except Missing as error:
         answers, problem = own, str(error)
     assert not problem, _advice(problem)
     assert len(answers) == len(own), (
-        f"predict gives {len(answers)} answer{'s' * (len(answers) != 1)} for {len(own)} wines: "
-        "its last line must be return self.model.predict(model_input)."
+        f"`predict` gives {plural(len(answers), 'answer')} for {len(own)} wines: end it with "
+        "`return` and the predictions."
     )
-    worst = float(np.max(np.abs(answers - own)))
+    assert not same_column(answers, own), (
+        f"for a wine off the scale the model predicts {answers.max():.0f}: clip the predictions, "
+        "`.clip(0, 10)`."
+    )
+    right_ones = own.clip(0, 10)
+    assert not same_column(answers, right_ones.round()), (
+        "the model gives whole grades without being asked: `predict` only rounds when "
+        '`params["round"]` is true.'
+    )
+    worst = float(np.abs(answers - right_ones).max())
     assert worst <= 1e-12, (
-        f"the logged model differs from `model` by up to {worst:.2g}: predict returns what the "
-        "loaded model says, unchanged, and joblib.dump stands after fit, before log_model."
+        f"the logged model differs from `model` by up to {worst:.2g}: `joblib.dump` must stand "
+        "after `model.fit`, and `predict` changes nothing between 0 and 10."
     )
 
 
 @catches(
-    "the file reads the joblib file of this machine, not the artifact",
-    swap(
-        "model-code",
-        '    encoding="utf-8",\n)',
-        '    encoding="utf-8",\n)\n'
-        "text = model_code.read_text(encoding='utf-8')\n"
-        "here = repr(str(output / 'sklearn_model.joblib'))\n"
-        "text = text.replace('context.artifacts[\"sklearn_model\"]', here)\n"
-        "model_code.write_text(text, encoding='utf-8')",
-    ),
-    hint="answers even without its artifact",
+    "the signature doesn't know the param",
+    swap("signature", ', params={"round": False}', ""),
+    hint='`params={"round": False}`',
 )
-def test_it_needs_no_other_file(logged_model):
-    "it reads the artifact in it, and no file that only this machine has"
-    import shutil
-    import tempfile
-    import warnings
-    from pathlib import Path
-
-    import mlflow
-
-    artifacts = _own_code(logged_model).get("artifacts") or {}
-    assert ARTIFACT in artifacts, f'the model has no artifact "{ARTIFACT}" that it could read.'
-    # Without its artifact the model must fail. A copy that still loads and answers reads a file
-    # elsewhere; the student's own files stay as they are.
-    with tempfile.TemporaryDirectory(prefix="winelab-copy-") as desk:
-        copy = Path(desk) / "model"
-        shutil.copytree(model_folder(logged_model.model_uri), copy)
-        kept = copy / artifacts[ARTIFACT]["path"]
-        if kept.is_dir():
-            shutil.rmtree(kept)
-        else:
-            kept.unlink()
-        example = mlflow.models.Model.load(copy).load_input_example()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                mlflow.pyfunc.load_model(str(copy)).predict(example)
-            answers = True
-        except Exception:
-            answers = False
-    assert not answers, (
-        "the model answers even without its artifact, so its file reads another one, which no "
-        f'server will have: load context.artifacts["{ARTIFACT}"].'
-    )
-
-
+@catches(
+    "the param is called something else",
+    swap("signature", '"round"', '"rounded"'),
+    hint="it knows rounded",
+)
+@catches(
+    "the model rounds unless told not to",
+    swap("signature", "False", "True"),
+    hint="is True unless somebody sets it",
+)
 @catches(
     "signature and example went with the old call",
     swap("log-model", "    signature=signature,\n    input_example=X_train.head(5),", ""),
-    hint="keep signature=signature",
+    hint="the model has no signature",
 )
-@given
-def test_signature_and_example_stay(logged_model):
-    "signature and example are still there"
-    from mlflow.models import Model
-
-    kept = Model.load(logged_model.model_uri)
-    assert kept.signature is not None and kept.signature.inputs is not None, (
-        "the model has no signature any more: keep signature=signature."
+def test_the_signature_knows_the_param(logged_model):
+    'its signature knows the param "round", which is False by default; its example is still there'
+    described, _ = _described(logged_model)
+    signature = described.signature
+    assert signature is not None and signature.inputs is not None, (
+        "the model has no signature: keep `signature=signature` in `log_model`."
     )
-    assert kept.saved_input_example_info, (
-        "the model has no example any more: keep input_example=X_train.head(5)."
+    params = {param.name: param.default for param in signature.params or ()}
+    known = f"it knows {listed(params)}" if params else "it knows none"
+    assert "round" in params, (
+        f'the signature doesn\'t know the param "round" ({known}): give `infer_signature` the '
+        'argument `params={"round": False}`.'
+    )
+    assert params["round"] is False, (
+        f'the param "round" is {params["round"]} unless somebody sets it: write '
+        '`params={"round": False}`.'
+    )
+    assert described.saved_input_example_info, (
+        "the model has no example any more: keep `input_example=X_train.head(5)`."
+    )
+
+
+@catches(
+    "predict never looks at the param",
+    swap("model-code", 'quality.round() if params and params["round"] else quality', "quality"),
+    hint="asked for whole grades",
+)
+@catches(
+    "predict rounds down",
+    swap("model-code", "quality.round() if", "quality // 1 if"),
+    hint="asked for whole grades",
+)
+def test_it_rounds_when_asked(logged_model, model, namespace):
+    'it rounds to whole grades when asked, with params={"round": True}'
+    import numpy as np
+
+    described, _ = _described(logged_model)
+    assert getattr(described.signature, "params", None), (
+        "as above: the signature knows no params, so MLflow passes none on."
+    )
+    wines = _wines(namespace)
+    own = np.ravel(call(model.predict, wines, on_error="Run the cells from the top."))
+    folder = model_folder(logged_model.model_uri)
+    answer = call(_ask, folder, wines, round=True, may_raise=Exception)
+    assert not isinstance(answer, Exception), (
+        f"asked for whole grades, the model stops ({' '.join(str(answer).split())[-160:]}): "
+        '`params` is a dictionary, so ask for `params["round"]`.'
+    )
+    assert same_column(answer, own.clip(0, 10).round()), (
+        'asked for whole grades, the model gives something else: where `params["round"]` is true, '
+        "`predict` must return `quality.round()`."
     )
 
 
 @catches(
     "the requirements are still those of the scikit-learn model",
     swap("requirements", '"joblib", "pandas", "scikit-learn"', '"scikit-learn", "skops"'),
-    hint="is said to need skops",
+    hint="name skops",
 )
 @catches(
     "pandas was left out, which the file imports",
     swap("requirements", '"joblib", "pandas", ', '"joblib", '),
     hint="needs pandas too",
 )
-@catches(
-    "the requirements were left to MLflow", put("requirements", ")"), hint="nothing is guessed"
-)
 def test_it_says_what_it_needs(logged_model):
-    "it names what it needs: joblib, pandas and scikit-learn"
-    _pyfunc(logged_model)
+    "its requirements are joblib, pandas and scikit-learn"
+    _described(logged_model)
     names = required_packages(logged_model.model_uri)
+    advice = 'write `pip_requirements=["joblib", "pandas", "scikit-learn"]`.'
     more = sorted(names - NEEDED - HARMLESS)
-    assert not more, (
-        f"the model is said to need {', '.join(more)}, and it does not: name what it needs, "
-        'pip_requirements=["joblib", "pandas", "scikit-learn"], and nothing is guessed.'
-    )
+    assert not more, f"the requirements name {listed(more)}, which it doesn't need: {advice}"
     missing = sorted(NEEDED - names)
-    assert not missing, (
-        f"the model needs {', '.join(missing)} too: say "
-        'pip_requirements=["joblib", "pandas", "scikit-learn"].'
-    )
+    assert not missing, f"the model needs {listed(missing)} too: {advice}"
+
+
+RIGHT_WAYS = (
+    right(
+        "numpy clips and rounds, without a type hint, and the class has another name",
+        swap(
+            "model-code",
+            "self.pipeline.predict(model_input).clip(0, 10)",
+            "np.minimum(np.maximum(self.pipeline.predict(model_input), 0), 10)",
+        ),
+        swap("model-code", "quality.round()", "np.rint(quality)"),
+        swap("model-code", "import mlflow\n", "import mlflow\nimport numpy as np\n"),
+        swap("model-code", "class WineModel(", "class Clipped("),
+        swap("model-code", "set_model(WineModel())", "set_model(Clipped())"),
+        swap("model-code", "model_input: pd.DataFrame", "model_input"),
+    ),
+    right(
+        "predict returns a list, and params is read with get",
+        swap(
+            "model-code",
+            'quality.round() if params and params["round"] else quality',
+            '[round(q) if (params or {}).get("round") else q for q in quality.tolist()]',
+        ),
+    ),
+    right(
+        "the run is opened and ended by two calls, and the file is named by a text",
+        put("run", 'mlflow.start_run(run_name="elasticnet")\nif True:'),
+        swap("requirements", "\n)", "\n)\nmlflow.end_run()"),
+        swap(
+            "log-model",
+            'python_model=output / "wine_model.py"',
+            'python_model="../output/wine_model.py"',
+        ),
+        split("train", "mlflow.sklearn.autolog(disable"),
+    ),
+    right(
+        "other files: Python writes the code, and the artifact is a pickle",
+        put(
+            "model-file",
+            "import pickle\n"
+            "CODE = '''import pickle\nfrom pathlib import Path\n"
+            "import mlflow\nimport pandas as pd\n"
+            "class WineModel(mlflow.pyfunc.PythonModel):\n"
+            "    def load_context(self, context):\n"
+            '        self.inner = pickle.loads(Path(context.artifacts["pipeline"]).read_bytes())\n'
+            "    def predict(self, context, model_input: pd.DataFrame, params=None):\n"
+            "        grades = self.inner.predict(model_input).clip(0, 10)\n"
+            '        return grades.round() if params["round"] else grades\n'
+            "mlflow.models.set_model(WineModel())\n'''\n"
+            '(output / "my_model.py").write_text(CODE)',
+        ),
+        remove("model-code"),
+        put("save-model", '(output / "my.pkl").write_bytes(pickle.dumps(model))'),
+        swap("log-model", "wine_model.py", "my_model.py"),
+        swap("log-model", "pipeline.joblib", "my.pkl"),
+    ),
+)

@@ -40,6 +40,8 @@ class Checks:
 
     functions: tuple[Callable[..., None], ...]
     right_ways: tuple[Variant, ...] = ()
+    server_beside_script: bool = False
+    """Whether a script needs a tracking server beside it: SERVER_BESIDE_SCRIPT in checks.py."""
 
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
@@ -104,7 +106,8 @@ def load_checks(path: Path) -> Checks:
     names: dict[str, Any] = {"__name__": f"checks of {path.parent.name}", "__file__": str(path)}
     exec(compile(tree, str(path), "exec"), names)
     functions = tuple(names[check.name] for check in checks)
-    return Checks(functions, tuple(names.get("RIGHT_WAYS", ())))
+    right_ways = tuple(names.get("RIGHT_WAYS", ()))
+    return Checks(functions, right_ways, names.get("SERVER_BESIDE_SCRIPT", False))
 
 
 def source_text(path: Path) -> str:

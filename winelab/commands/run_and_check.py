@@ -24,11 +24,12 @@ from winelab.checks.checking import note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.checks.report import Report
 from winelab.core.files import write_text
-from winelab.core.order import find_one, read_order
+from winelab.core.order import Listed, find_one, read_order
 from winelab.core.paths import ROOT, SOLUTIONS, STATE, TABLE
 from winelab.core.processes import own_group, patiently, stop_group, until_stopped
 from winelab.course.source import Block
 from winelab.proof import run_code
+from winelab.proof.beside import beside
 from winelab.system.environment import venv_environment
 
 GRACE = 5.0
@@ -80,8 +81,14 @@ def run_and_check(script: Path, slug: str, noted: bool) -> int:
 
     Raises KeyboardInterrupt.
     """
-    console = Console(highlight=False, markup=False)
+    block = find_one(read_order().blocks, slug)
     os.chdir(script.parent)
+    with beside(block):
+        return _run_and_check(script, block, noted)
+
+
+def _run_and_check(script: Path, block: Listed, noted: bool) -> int:
+    console = Console(highlight=False, markup=False)
     # Where the table is, if the script cannot find it by itself.
     at_home = script.parent in (ROOT, SOLUTIONS, ROOT / "my")
     end = run_code.run_script(script, [] if at_home else ["--data", str(TABLE)])
@@ -93,7 +100,7 @@ def run_and_check(script: Path, slug: str, noted: bool) -> int:
         # No line has run: the check would only say that everything is missing.
         return 1
     sys.stdout.flush()
-    context = CheckContext(find_one(read_order().blocks, slug), end.variables)
+    context = CheckContext(block, end.variables)
     report = run_checks(context)
     show_report(report, console)
     if noted and (missed := note(context, report)):

@@ -17,7 +17,8 @@ from typing import Any
 from winelab.checks.checking import note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.core.files import write_text
-from winelab.core.order import find_one, read_order
+from winelab.core.order import Listed, find_one, read_order
+from winelab.proof.beside import beside
 from winelab.proof.fairness import PROBES
 from winelab.proof.run_code import run_cells, run_script
 
@@ -41,6 +42,12 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         job: ``cells`` (a list of sources) or ``script`` (a path) with ``arguments``, and
             ``check``, a block's number or name, or None, and ``probe``, the name of one or "".
     """
+    block = find_one(read_order().blocks, job["check"]) if job["check"] is not None else None
+    with beside(block) if block and "script" in job else contextlib.nullcontext():
+        return _run_job(job, block)
+
+
+def _run_job(job: dict[str, Any], block: Listed | None) -> dict[str, Any]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -55,8 +62,8 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         "report": None,
         "found": [],
     }
-    if job["check"] is not None:
-        context = CheckContext(find_one(read_order().blocks, job["check"]), end.variables)
+    if block is not None:
+        context = CheckContext(block, end.variables)
         report = run_checks(context)
         result["not_noted"] = note(context, report)
         result["report"] = asdict(report)
