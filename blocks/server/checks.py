@@ -24,8 +24,8 @@ FROM_ENVIRONMENT = 'os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'
 @catches(
     "the name and the default changed places",
     put("tracking-uri", 'mlflow.set_tracking_uri(os.environ.get(store, "MLFLOW_TRACKING_URI"))'),
-    hint="has made no run since it started",
-    error="MLFLOW_TRACKING_URI",
+    hint="into a folder of files",
+    error="maintenance mode",
 )
 def test_the_run_was_sent_to_a_server(run, namespace):
     "the run was sent to the server that the environment names"

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from winelab.checks.checking import note, run_checks
+from winelab.checks.checking import checks_of, note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.checks.report import Report
 from winelab.core.files import write_text
@@ -83,7 +83,7 @@ def run_and_check(script: Path, slug: str, noted: bool) -> int:
     """
     block = find_one(read_order().blocks, slug)
     os.chdir(script.parent)
-    with beside(block):
+    with beside(checks_of(block.folder).server_beside_script):
         return _run_and_check(script, block, noted)
 
 

@@ -153,6 +153,7 @@ def _graded(hand_in: HandIn, limits: Limits) -> tuple[tuple[Verdict, ...], str, 
     notebook = hand_in.file.suffix.lower() == ".ipynb"
     job = {
         "notebook": notebook,
+        "server": not notebook and checks_of(block.folder).server_beside_script,
         "name": block.name,
         "slug": block.slug,
         "limits": asdict(limits),

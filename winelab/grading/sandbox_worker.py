@@ -23,12 +23,13 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from winelab.core.errors import CourseError
 from winelab.grading.limits import Limits, clean
+from winelab.proof.beside import beside
 from winelab.proof.run_code import End, new_main, run_script
 from winelab.tracking.workspace import NAME, furnish
 
@@ -340,6 +341,8 @@ def main() -> None:
 
     content, name = base64.b64decode(job["content"]), job["name"]
     workspace = _settle(job)
+    stack = ExitStack()
+    stack.enter_context(beside(job["server"]))
     restore = keep_interpreter()
     winelab.check = _not_here
     folder = workspace / ("labs" if job["notebook"] else "solutions")
@@ -353,6 +356,7 @@ def main() -> None:
             end, where = run_whole_script(content, folder / f"{name}.py")
     except CourseError as error:
         tell(ended=str(error), unread=True)
+        stack.close()
         os._exit(0)
     rest = "cells" if job["notebook"] else "lines"
     ended = worded(end, where, rest, Limits(**job["limits"]))
@@ -365,5 +369,6 @@ def main() -> None:
         tell(verdicts=verdicts(job["slug"], more["checks"], end.variables))
     except BaseException as error:
         tell(failed=last_line(error))
+    stack.close()
     # Not by way of the hand-in's atexit functions and threads.
     os._exit(0)

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from winelab.checks.checking import checks_of
-from winelab.core.order import Listed
 from winelab.core.paths import ARTIFACTS, store_uri
 from winelab.system.serve import HOST, MARK, Server, start
 from winelab.tracking.store import sqlite_file
@@ -21,18 +19,17 @@ PORT = 5060
 
 
 @contextmanager
-def beside(block: Listed) -> Iterator[None]:
-    """Run a tracking server while a script of this block runs and is checked, if it needs one.
+def beside(needed: bool) -> Iterator[None]:
+    """Run a tracking server within the `with`, if `needed` (see `Checks.server_beside_script`).
 
     It stands before the store that MLFLOW_TRACKING_URI names, by default the file mlflow.db of the
-    working folder, and the variable names the server within the `with`. A server that the variable
-    names already is used as it is.
+    working folder, and the variable then names the server. One that it names already is kept.
 
     Raises CourseError where the server doesn't start.
     """
     database = os.environ.get("MLFLOW_TRACKING_URI") or store_uri(Path.cwd())
     file = sqlite_file(database)
-    if not checks_of(block.folder).server_beside_script or file is None:
+    if not needed or file is None:
         yield
         return
     server = start(

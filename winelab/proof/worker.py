@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from winelab.checks.checking import note, run_checks
+from winelab.checks.checking import checks_of, note, run_checks
 from winelab.checks.fixtures import CheckContext
 from winelab.core.files import write_text
 from winelab.core.order import Listed, find_one, read_order
@@ -43,7 +43,8 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
             ``check``, a block's number or name, or None, and ``probe``, the name of one or "".
     """
     block = find_one(read_order().blocks, job["check"]) if job["check"] is not None else None
-    with beside(block) if block and "script" in job else contextlib.nullcontext():
+    needed = block is not None and "script" in job and checks_of(block.folder).server_beside_script
+    with beside(needed):
         return _run_job(job, block)
 
 
