@@ -1,378 +1,277 @@
 """Two metrics of the student's own are on the run, computed by evaluate."""
 
 import inspect
-import re
 
-from winelab.checks.authoring import after, catches, given, put, remove, swap
-from winelab.checks.comparing import close
-
-SQUARED, HALF = "squared_diff_plus_one", "sum_on_target_divided_by_two"
-# Three other wines: errors of 0, -2 and 1.5, so 1 + 1 + 6.25; the targets' sum is 16.
-PREDICTIONS, TARGETS = [5.0, 3.0, 7.5], [5.0, 5.0, 6.0]
-ANSWERS = {SQUARED: 8.25, HALF: 8.0}
-ERRORS = (
-    "mean_absolute_error",
-    "mean_squared_error",
-    "root_mean_squared_error",
-    "r2_score",
-    "max_error",
-    "mean_absolute_percentage_error",
+from winelab.checks.authoring import catches, put, remove, right, swap
+from winelab.checks.comparing import (
+    as_column,
+    bootstrap_rmses,
+    expect_metrics,
+    kind,
+    listed,
+    plural,
+    same_value,
+    short,
 )
+from winelab.checks.looking import datasets_of
+from winelab.checks.scratch import call, student_function
+
+CELL = "Metrics of our own"
+BETTER = {"within_half": True, "rmse_upper": False}
+ADVICE = "Compute with its arguments alone, and return one number."
 
 
-def _function(namespace, name):
-    """The student's function `name`."""
-    found = namespace.get(name)
-    assert inspect.isfunction(found), (
-        f'there is no function {name} yet: write it in the cell "Metrics of our own", with def.'
-    )
-    return found
+def _wines():
+    """Predictions and true qualities of 60 made-up wines, as columns of a shuffled table.
 
-
-def _by_name(first, second):
-    """Whether MLflow fills two arguments by their names, as it always does with three."""
-    return first == "predictions" or second == "targets"
-
-
-def _built_in(targets):
-    """MLflow's own metrics as a metric function gets them; here only those of the targets count."""
-    from mlflow.metrics import MetricValue
-
-    total = float(sum(targets))
-    known = {"example_count": len(targets), "mean_on_target": total / len(targets)}
-    known = {**dict.fromkeys(ERRORS, 0.0), **known, "sum_on_target": total}
-    return {name: MetricValue(aggregate_results={name: value}) for name, value in known.items()}
-
-
-def _answer(namespace, name, predictions, targets):
-    """What the student's function says of some figures, asked as evaluate does: by name."""
+    A third of them is off by exactly half a grade, so that < and <= differ.
+    """
+    import numpy as np
     import pandas as pd
 
-    function = _function(namespace, name)
-    values = {
-        "predictions": pd.Series(predictions),
-        "targets": pd.Series(targets),
-        "metrics": _built_in(targets),
-    }
-    names = inspect.signature(function).parameters
-    assert set(names) <= set(values), (
-        f"{name} takes {', '.join(names)}: evaluate fills the arguments by their names, so call "
-        "them predictions, targets and metrics."
-    )
-    assert len(names) != 2 or _by_name(*names), (
-        f"{name} takes two arguments, {' and '.join(names)}, and MLflow fills these by their "
-        "places, as MLflow 2 did: take all three, predictions, targets and metrics."
-    )
-    try:
-        answer = function(**{argument: values[argument] for argument in names})
-    except KeyError as error:
-        raise AssertionError(
-            f"{name} asks for {error}, and MLflow has no metric of that name: the nine names stand "
-            "in what your last cell prints."
-        ) from None
-    except Exception as error:
-        kind = type(error).__name__
-        assert not re.search("MetricValue|'dict'|'NoneType'", str(error)), (
-            f'{name} ends in "{error}": one of `metrics` is a MetricValue, and its figure stands '
-            'in .aggregate_results["sum_on_target"].'
-        )
-        raise AssertionError(
-            f'{name} ends in "{kind}: {error}": mend that line. Its arguments are predictions, '
-            "targets and metrics, and a square is `** 2`."
-        ) from None
-    # MLflow takes both: a number, or what it would make of it.
-    answer = getattr(answer, "aggregate_results", {}).get(name, answer)
-    assert answer is not None, f"{name} computes something, and forgets it: say `return`."
-    assert not hasattr(answer, "__len__"), (
-        f"{name} returns a figure for each wine: a metric is one figure, so add them up with "
-        ".sum()."
-    )
-    return float(answer)
+    rng = np.random.default_rng(7)
+    rows, targets = rng.permutation(60), rng.integers(3, 9, 60).astype(float)
+    errors = np.where(np.arange(60) % 3, rng.normal(0.3, 0.9, 60), -0.5)
+    return pd.Series(targets + errors, rows), pd.Series(targets, rows)
 
 
-def _on_the_run(run, namespace, name):
-    """The metric `name` of the run; where it is missing, the hint says which step is."""
-    from mlflow.models import EvaluationMetric
+def _upper(targets, predictions):
+    """The upper end of the RMSE's 95 % interval, and how much another way of drawing may differ.
 
-    if name not in run.data.metrics:
-        function = _function(namespace, name)
-        made = namespace.get("extra_metrics")
-        made = made if isinstance(made, (list, tuple)) else []
-        metrics = [metric for metric in made if isinstance(metric, EvaluationMetric)]
-        called = [metric.name for metric in metrics if metric.eval_fn is function]
-        assert not called or name in called, (
-            f'the metric of {name} was given another name, "{called and called[0]}": leave name= '
-            "out, and make_metric takes the function's."
-        )
-        assert name in [metric.name for metric in metrics], (
-            f"{name} is a function, and no metric yet: in the list `extra_metrics`, wrap it in "
-            "make_metric(eval_fn=..., greater_is_better=...)."
-        )
-        # With figures of our own: where the function is wrong, the better hint comes from here.
-        _answer(namespace, name, [3.0], [3.0])
-        raise AssertionError(
-            "your metrics were made, and never passed: give mlflow.models.evaluate one more "
-            "argument, extra_metrics=extra_metrics, and run all cells again."
-        )
-    kept = getattr(namespace.get("evaluation"), "metrics", {})
-    assert name in kept, (
-        f"{name} is on the run, and `evaluation` does not know it: let evaluate compute and log "
-        "it, with extra_metrics=extra_metrics, and no log_metric of your own."
-    )
-    return run.data.metrics[name]
-
-
-def _again(namespace, name):
-    """What to add to a hint where the function is right by now, and the run is older."""
-    try:
-        right = close(_answer(namespace, name, PREDICTIONS, TARGETS), ANSWERS[name])
-    except AssertionError:
-        right = False
-    return " (If you have just mended the function: run all cells again.)" if right else ""
-
-
-def _figures(namespace):
-    """Predictions and true values of the test wines, as numpy has them."""
+    That is a twentieth of the spread; the quantile at 0.95 is a fifth away, or more.
+    """
     import numpy as np
 
-    return [np.ravel(np.asarray(namespace[n], dtype=float)) for n in ("predictions", "y_test")]
+    drawn = bootstrap_rmses(targets, predictions)
+    return float(np.quantile(drawn, 0.975)), 0.05 * float(drawn.std())
 
 
-PASSED = "    extra_metrics=extra_metrics,"
-WRAPPED = "make_metric(eval_fn=squared_diff_plus_one, greater_is_better=False)"
+def _ask(namespace, name):
+    """What the student's metric says of the made-up wines, asked as evaluate does: by name."""
+    function = student_function(namespace, name, CELL)
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    known = dict(zip(("predictions", "targets", "metrics"), (*_wines(), {}), strict=True))
+    assert names and set(names) <= set(known), (
+        f"{name} takes {listed(names) if names else 'no arguments'}. MLflow fills the arguments by "
+        "their names: call them predictions, targets and metrics."
+    )
+    answer = call(function, on_error=ADVICE, **{given: known[given] for given in names})
+    assert answer is not None, f"{name} computes something and doesn't return it: add `return`."
+    assert not hasattr(answer, "__len__"), (
+        f"{name} returns {kind(answer)} of {plural(len(answer), 'value')}, and a metric is one "
+        "number. Take the `mean()`."
+    )
+    return answer
 
 
+def _expect(run, logged_model, namespace, expected, wrong, tolerance=1e-9):
+    """Let a check pass only where the metric is on the run, right, and computed by evaluate."""
+    (name,) = expected
+    if name not in run.data.metrics:
+        # Where the function is wrong, the better hint comes from here.
+        _ask(namespace, name)
+    advice = "`extra_metrics=extra_metrics`, and run all cells again."
+    missing = f"Pass your list to `evaluate`, {advice}"
+    expect_metrics(run, expected, missing=missing, wrong=wrong, tolerance=tolerance)
+    assert datasets_of(logged_model, run, name) - {None}, (
+        f"{name} is on the run without a dataset. Take out your own `log_metric`, and let "
+        f"`evaluate` compute it: {advice}"
+    )
+
+
+@catches("the list was never passed to evaluate", remove("extras"), hint="Pass your list")
+@catches("the function returns nothing", swap("within-half", "return ", ""), hint="add `return`")
 @catches(
-    "they were passed under the name of older courses",
+    "the mean is missing, so that there is a value for each wine",
+    swap("within-half", ".mean()", ""),
+    hint="a column (Series) of 60 values, and a metric is one number",
+)
+@catches(
+    "the sign of the error counts",
+    swap("within-half", "abs(predictions - targets)", "(predictions - targets)"),
+    hint="within half a grade above and below",
+)
+@catches(
+    "the list was passed under the name that it had in MLflow 2",
     put("extras", "    custom_metrics=extra_metrics,"),
     hint="ended as FAILED",
     error="evaluate() got an unexpected keyword argument 'custom_metrics'",
 )
-@given
-def test_a_run_finished_with_its_evaluation(run):
-    "a run finished, with evaluate's own metrics"
-    assert "sum_on_target" in run.data.metrics, (
-        "evaluate's own metrics are not on the run: keep mlflow.models.evaluate inside the `with`, "
-        'with model_type="regressor".'
-    )
-
-
 @catches(
-    "the metrics were made, and never passed to evaluate", remove("extras"), hint="never passed"
-)
-@catches("the function returns nothing", swap("squared-metric", "return ", ""), hint="say `return`")
-@catches(
-    "the sum was forgotten, so that there is a figure for each wine",
-    swap("squared-metric", ".sum()", ""),
-    hint="a metric is one figure",
-)
-@catches(
-    "predictions and targets changed places",
-    swap("squared-metric", "predictions - targets", "targets - predictions"),
-    hint="punishes the wrong side",
-)
-@catches(
-    "it was added up before it was squared",
-    swap(
-        "squared-metric",
-        "((predictions - targets + 1) ** 2).sum()",
-        "(predictions - targets + 1).sum() ** 2",
-    ),
-    hint="square first, wine by wine",
-)
-@catches(
-    "the plus one was forgotten",
-    swap("squared-metric", " + 1", ""),
-    hint="of each wine (prediction - target + 1), squared",
-)
-@catches(
-    "the figures were logged by hand, and the metrics never passed",
+    "it was logged by hand",
     remove("extras"),
-    put(
-        "log-metrics",
-        "metrics = eval_metrics(y_test, predictions)\n"
-        "mlflow.log_metrics(metrics)\n"
-        'mlflow.log_metric("squared_diff_plus_one", '
-        "((predictions - y_test + 1) ** 2).sum())\n"
-        'mlflow.log_metric("sum_on_target_divided_by_two", y_test.sum() / 2)',
-    ),
-    hint="no log_metric of your own",
+    swap("log-metrics", "s(metrics)", 's({**metrics, "within_half": (e <= 0.5).mean()})'),
+    swap("log-metrics", "mlflow.log", "e = abs(predictions - y_test)\nmlflow.log"),
+    hint="without a dataset",
+)
+def test_within_half_is_on_the_run(run, logged_model, namespace):
+    "within_half is on the run, and is the share of your predictions within half a grade"
+    true = as_column(namespace["y_test"], "`y_test`")
+    errors = abs(as_column(namespace["predictions"], "`predictions`") - true)
+    wrong = "It's a number from 0 to 1: the wines within half a grade above and below, of all."
+    expected = {"within_half": float((errors <= 0.5).mean())}
+    _expect(run, logged_model, namespace, expected, wrong)
+
+
+@catches(
+    "the quantile is that of a 90 % interval",
+    swap("rmse-upper", "0.975", "0.95"),
+    hint="Take the quantile 0.975",
 )
 @catches(
-    "the metric got a name of its own",
-    swap("extra-metrics", WRAPPED, WRAPPED.replace("False", 'False, name="squared"')),
-    hint="leave name= out",
+    "the function was left out of the list",
+    swap("extra-metrics", "    make_metric(eval_fn=rmse_upper, greater_is_better=False),", ""),
+    hint="rmse_upper is not on the run",
 )
-def test_the_squared_metric_is_right(run, namespace):
-    "squared_diff_plus_one is on the run, and right"
-    logged = _on_the_run(run, namespace, SQUARED)
-    predicted, true = _figures(namespace)
-    right = ((predicted - true + 1) ** 2).sum()
-    assert not close(logged, ((true - predicted + 1) ** 2).sum()), (
-        f"{SQUARED} punishes the wrong side: subtract the targets from the predictions, and not "
-        "the other way round."
+def test_rmse_upper_is_on_the_run(run, logged_model, namespace):
+    "rmse_upper is on the run, and is the upper end of the RMSE's 95 % interval"
+    upper, tolerance = _upper(namespace["y_test"], namespace["predictions"])
+    wrong = "Take the quantile 0.975 of what `bootstrap_rmse` returns, and run all cells again."
+    _expect(run, logged_model, namespace, {"rmse_upper": upper}, wrong, tolerance)
+
+
+@catches(
+    "the samples are too small",
+    swap("bootstrap", "(1000, len(squared))", "(1000, 20)"),
+    hint="each sample must be as large as the test set",
+)
+@catches("the root is missing", swap("bootstrap", "np.sqrt(", "("), hint="the root of each mean")
+@catches(
+    "the mean is over all samples at once",
+    swap("bootstrap", "axis=1", ""),
+    hint="gives back a number",
+)
+@catches(
+    "every run draws other samples",
+    swap("bootstrap", "default_rng(42)", "default_rng()"),
+    hint="the same samples every time",
+)
+def test_the_bootstrap_is_right(namespace):
+    "bootstrap_rmse returns the RMSEs of 1000 samples, for any wines"
+    import numpy as np
+
+    function = student_function(namespace, "bootstrap_rmse", CELL)
+    predictions, targets = _wines()
+    advice = "Draw squared errors with its two arguments, and return 1000 RMSEs."
+    answers = [call(function, predictions, targets, on_error=advice) for _ in range(2)]
+    assert np.ndim(answers[0]) == 1, f"bootstrap_rmse gives back {kind(answers[0])}. {advice}"
+    found, again = (as_column(answer, "what it returns") for answer in answers)
+    assert len(found) == 1000, f"it returns {plural(len(found), 'RMSE')} instead of 1000. {advice}"
+    expected = bootstrap_rmses(targets, predictions)
+    middle, spread = float(np.median(expected)), expected.std()
+    assert abs(np.median(found) - middle) < spread / 4, (
+        f"for other wines the RMSEs lie around {short(float(np.median(found)), middle)}, and not "
+        f"{short(middle)}: take the root of each mean, and compute with its two arguments."
     )
-    assert not close(logged, (predicted - true + 1).sum() ** 2), (
-        f"{SQUARED} is the square of a sum: square first, wine by wine, then add up."
+    assert 0.9 < found.std() / spread < 1.1, (
+        "the RMSEs are too far apart, or too close: draw with replacement, and each sample must be "
+        "as large as the test set, `len(squared)`."
     )
-    assert close(logged, right), (
-        f"the run says {SQUARED} = {logged:.4f}, and numpy {right:.4f}: of each wine "
-        "(prediction - target + 1), squared; then the sum of all, not rounded."
-        f"{_again(namespace, SQUARED)}"
+    assert np.array_equal(found, again), (
+        "it must draw the same samples every time: make the generator inside the function, with "
+        "`np.random.default_rng(42)`."
     )
 
 
 @catches(
-    "the second metric was forgotten in the list",
-    put("extra-metrics", f"extra_metrics = [{WRAPPED}]"),
-    hint="is a function, and no metric yet",
-)
-@catches(
-    "another built-in metric was halved",
-    put(
-        "half-metric",
-        f"def {HALF}(predictions, targets, metrics):\n"
-        '    return metrics["mean_on_target"].aggregate_results["mean_on_target"] / 2',
-    ),
-    hint='take MLflow\'s metric "sum_on_target"',
-)
-@catches(
-    "the function was mended, and the training not run again",
-    swap("half-metric", "/ 2", "/ 3"),
-    after(
-        f"def {HALF}(predictions, targets, metrics):\n"
-        '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2'
-    ),
-    hint="run all cells again",
-)
-def test_the_half_metric_is_right(run, namespace):
-    "sum_on_target_divided_by_two is on the run, and right"
-    logged = _on_the_run(run, namespace, HALF)
-    right = _figures(namespace)[1].sum() / 2
-    assert close(logged, right), (
-        f"the run says {HALF} = {logged:.4f}, and numpy {right:.4f}: take MLflow's metric "
-        '"sum_on_target", and divide it by 2, without rounding.'
-        f"{_again(namespace, HALF)}"
-    )
-
-
-@catches(
-    "a built-in metric was taken for a number",
-    swap("half-metric", '.aggregate_results["sum_on_target"]', ""),
-    hint="is a MetricValue",
-    error="unsupported operand type(s) for /: 'MetricValue' and 'int'",
-)
-@catches(
-    "a built-in metric was asked for under another name",
-    swap("half-metric", 'metrics["sum_on_target"]', 'metrics["sum_target"]'),
-    hint="asks for 'sum_target', and MLflow has no metric of that name",
-    error="KeyError('sum_target')",
-)
-@catches(
-    "the arguments have names of the student's own",
-    put(
-        "squared-metric",
-        f"def {SQUARED}(predicted, actual, metrics):\n"
-        "    return ((predicted - actual + 1) ** 2).sum()",
-    ),
-    hint="evaluate fills the arguments by their names",
+    "the arguments have names of their own",
+    put("within-half", "def within_half(predicted, actual, metrics):\n    return 0.5"),
+    hint="MLflow fills the arguments by their names",
     error="missing columns ['predicted', 'actual'] need to be defined or mapped",
 )
 @catches(
-    "a function looks at a variable outside of it",
-    put("half-metric", f"def {HALF}(predictions, targets, metrics):\n    return y_test.sum() / 2"),
-    hint="it uses a variable from outside",
+    "exactly half a grade doesn't count",
+    swap("within-half", "<= 0.5", "< 0.5"),
+    hint="at most half a grade",
 )
 @catches(
-    "the one was added at the end",
-    swap(
-        "squared-metric",
-        "((predictions - targets + 1) ** 2).sum()",
-        "((predictions - targets) ** 2).sum() + 1",
-    ),
-    hint="says 7.25 for three other wines, and 8.25 is right",
+    "the metric looks at variables outside it",
+    swap("rmse-upper", "(predictions, targets), 0", "(model.predict(X_test), y_test), 0"),
+    hint="Compute with its arguments alone",
 )
-@catches(
-    "a square was written with ^",
-    swap("squared-metric", "** 2", "^ 2"),
-    hint="a square is `** 2`",
-    error="TypeError",
-)
-@catches(
-    "an argument was misspelt inside of the function",
-    swap("squared-metric", "(predictions - targets", "(prediction - targets"),
-    hint="mend that line",
-    error="name 'prediction' is not defined",
-)
-@catches(
-    "the function takes two arguments, and MLflow fills them by their places",
-    put(
-        "half-metric",
-        f"def {HALF}(targets, metrics):\n"
-        '    return metrics["sum_on_target"].aggregate_results["sum_on_target"] / 2',
-    ),
-    hint="take all three",
-    error="has no attribute 'aggregate_results'",
-)
-def test_they_are_functions_of_their_own(namespace):
-    "both functions work for any figures, not only for these wines"
-    for name, right in ANSWERS.items():
-        answer = _answer(namespace, name, PREDICTIONS, TARGETS)
-        assert close(answer, right), (
-            f"{name} says {answer:g} for three other wines, and {right:g} is right. If it is right "
-            "on the run, it uses a variable from outside: compute with its arguments alone."
+def test_they_work_for_any_wines(namespace):
+    "both metrics work for any wines, not only for these"
+    predictions, targets = _wines()
+    share = float((abs(predictions - targets) <= 0.5).mean())
+    for name, (value, tolerance), words in (
+        ("within_half", (share, 1e-9), "the share whose error is at most half a grade"),
+        ("rmse_upper", _upper(targets, predictions), "the quantile 0.975 of the bootstrap"),
+    ):
+        found = _ask(namespace, name)
+        assert same_value(found, value, tolerance), (
+            f"{name} is {short(found, value)} for other wines, and should be "
+            f"{short(value, found)}: {words}. {ADVICE}"
         )
 
 
 @catches(
-    "the function was called instead of handed over",
-    swap("extra-metrics", "=squared_diff_plus_one,", "=squared_diff_plus_one(),"),
-    hint="there is no list `extra_metrics` yet",
-    error="squared_diff_plus_one() missing 3 required positional arguments",
-)
-@catches(
-    "the bare functions were passed, without make_metric",
-    put("extra-metrics", "extra_metrics = [squared_diff_plus_one]"),
-    hint="each entry is make_metric(eval_fn=squared_diff_plus_one",
+    "the bare functions are in the list",
+    put("extra-metrics", "extra_metrics = [within_half, rmse_upper]"),
+    hint="Wrap each function in `make_metric`",
     error="the following metrics have the wrong type",
 )
 @catches(
     "one metric was passed, and no list",
-    put("extra-metrics", f"extra_metrics = {WRAPPED}"),
-    hint="it is a list",
+    put(
+        "extra-metrics", "extra_metrics = make_metric(eval_fn=within_half, greater_is_better=True)"
+    ),
+    hint="Put both metrics into a list",
     error="'CallableEvaluationMetric' object is not iterable",
 )
 @catches(
-    "greater_is_better was not thought about",
-    swap("extra-metrics", WRAPPED, WRAPPED.replace("False", "True")),
-    hint="a smaller one is better",
+    "greater is better for the RMSE too",
+    swap("extra-metrics", "=False", "=True"),
+    hint="of rmse_upper, smaller is better",
 )
-@catches(
-    "greater_is_better was thought about for the first metric only",
-    swap(
-        "extra-metrics",
-        "sum_on_target_divided_by_two, greater_is_better=False",
-        "sum_on_target_divided_by_two, greater_is_better=True",
-    ),
-    hint="of sum_on_target_divided_by_two a smaller one is better",
-)
-def test_the_list_holds_two_metrics(namespace):
-    "`extra_metrics` holds both, and of both smaller is better"
+def test_the_list_says_what_is_better(namespace):
+    "`extra_metrics` holds both metrics, and says of each whether greater is better"
     from mlflow.models import EvaluationMetric
 
-    made = namespace.get("extra_metrics")
-    assert made is not None, (
-        "there is no list `extra_metrics` yet: below the two functions, make a metric of each "
-        "with make_metric."
+    made = namespace["extra_metrics"]
+    assert isinstance(made, list | tuple), (
+        f"`extra_metrics` is {kind(made)}. Put both metrics into a list, between square brackets."
     )
-    listed = made if isinstance(made, (list, tuple)) else []
-    metrics = {m.name: m for m in listed if isinstance(m, EvaluationMetric)}
-    missing = [name for name in (SQUARED, HALF) if name not in metrics]
-    assert not missing, (
-        f"`extra_metrics` holds no metric {missing[0]}: it is a list, and each entry is "
-        f"make_metric(eval_fn={missing[0]}, greater_is_better=...), the function without brackets."
-    )
-    for name in (SQUARED, HALF):
-        assert metrics[name].greater_is_better is False, (
-            f"of {name} a smaller one is better, says the task: say greater_is_better=False."
+    metrics = {metric.name: metric for metric in made if isinstance(metric, EvaluationMetric)}
+    for name, greater in BETTER.items():
+        assert name in metrics, (
+            f"`extra_metrics` has no metric {name}. Wrap each function in `make_metric`: "
+            f"`make_metric(eval_fn={name}, greater_is_better=...)`."
         )
+        assert metrics[name].greater_is_better is greater, (
+            f"of {name}, {'greater' if greater else 'smaller'} is better: write "
+            f"`greater_is_better={greater}`."
+        )
+
+
+RIGHT_WAYS = (
+    right(
+        "the bootstrap draws rows, in a loop",
+        put(
+            "bootstrap",
+            "def bootstrap_rmse(predictions, targets):\n"
+            "    rng, wines = np.random.default_rng(42), len(targets)\n"
+            "    rows = [rng.integers(0, wines, wines) for _ in range(1000)]\n"
+            "    errors = predictions - targets\n"
+            "    return [(errors.iloc[drawn] ** 2).mean() ** 0.5 for drawn in rows]",
+        ),
+    ),
+    right(
+        "the metrics take two arguments, and numpy does the rest",
+        put(
+            "within-half",
+            "def within_half(targets, predictions):\n"
+            "    errors = np.asarray(predictions) - np.asarray(targets)\n"
+            "    return float(np.mean((errors >= -0.5) & (errors <= 0.5)))",
+        ),
+        swap("rmse-upper", "np.quantile", "np.percentile"),
+        swap("rmse-upper", "0.975", "97.5"),
+    ),
+    right(
+        "the name is given, and the list is made where it is passed",
+        swap("extra-metrics", "=within_half, ", '=within_half, name="within_half", '),
+        swap("extras", "extra_metrics=extra_metrics", "extra_metrics=[*extra_metrics]"),
+    ),
+)

@@ -31,14 +31,10 @@ def _evaluated(run):
         "`mlflow.models.evaluate` with the logged model's URI and the dataset."
     )
     alone = not ("rmse" in run.data.metrics or run.outputs.model_outputs)
-    assert not (alone and "mlflow.parentRunId" in run.data.tags), (
-        "the evaluation has a run of its own inside the training's run. Take out the second "
-        "`start_run`, and evaluate in the run that is open already."
-    )
     assert not alone, (
-        f'the evaluation is on a run of its own, "{run.info.run_name}". Indent its lines, so that '
-        "they stand inside the `with`, and run all cells again. If that run was only a try, delete "
-        "its lines, and run all cells again."
+        f'the evaluation is on a run of its own, "{run.info.run_name}". Put it inside the `with` '
+        "of the training, without a second `start_run`, and run all cells again. If that run was "
+        "only a try, delete its lines, and run all cells again."
     )
 
 
@@ -53,12 +49,6 @@ def _evaluated(run):
     swap("evaluate", ', targets="quality"', ""),
     hint="ended as FAILED",
     error="The targets column name must be specified in the provided Dataset",
-)
-@catches(
-    "the target was named twice, for the dataset and for evaluate",
-    swap("evaluate", "data=test_set,", 'data=test_set, targets="quality",'),
-    hint="ended as FAILED",
-    error="The top-level targets parameter should not be specified since a Dataset is used",
 )
 @catches(
     "the true values were written into X_test itself",
@@ -84,13 +74,6 @@ def _evaluated(run):
     swap("autolog-off", "mlflow.sk", f"{EVALUATE}\nmlflow.sk"),
     hint="the evaluation is on a run of its own",
 )
-@catches(
-    "the evaluation opened a run inside the run",
-    swap(
-        "evaluate", "evaluation = mlflow", "with mlflow.start_run(nested=True): evaluation = mlflow"
-    ),
-    hint="Take out the second `start_run`",
-)
 def test_it_is_on_the_run_of_the_training(run):
     "the evaluation is on the run of the training"
     _evaluated(run)
@@ -100,11 +83,6 @@ def test_it_is_on_the_run_of_the_training(run):
     "the training wines were evaluated",
     put("test-table", "test = X_train.assign(quality=y_train)"),
     hint="1019 wines, the ones that the model was trained on",
-)
-@catches(
-    "the whole table was evaluated",
-    put("test-table", "test = wine"),
-    hint="1359 wines, and there are 340 test wines",
 )
 @catches(
     "the predictions were used as the true quality, and everything is perfect",
@@ -152,11 +130,6 @@ def test_it_used_the_test_wines(run, namespace):
     hint="Evaluate the model of this run",
 )
 @catches(
-    "the true values are in another order than the wines",
-    put("test-table", "test = X_test.assign(quality=sorted(y_test))"),
-    hint="with `y_test` row by row",
-)
-@catches(
     "three metrics were named, instead of the type of the model",
     swap(
         "evaluate",
@@ -191,11 +164,6 @@ def test_the_metrics_agree(run, namespace):
     hint='the dataset is called "dataset"',
 )
 @catches(
-    "the dataset has another name",
-    swap("evaluate", '"wine-test"', '"wine_test"'),
-    hint='the dataset is called "wine_test"',
-)
-@catches(
     "the function `predict` was evaluated, and not the logged model",
     swap("evaluate", URI, "model.predict"),
     hint="MLflow has written none of its metrics on the logged model",
@@ -208,7 +176,7 @@ def test_the_metrics_agree(run, namespace):
 def test_the_model_knows_the_dataset(run, logged_model):
     'the logged model has the metrics too, measured on the dataset "wine-test"'
     _evaluated(run)
-    names = datasets_of(logged_model, run, "r2_score")
+    names = datasets_of(logged_model, run, "r2_score") - {None}
     assert names, (
         "MLflow has written none of its metrics on the logged model. The first argument of "
         f"`evaluate` must be `{URI}`: with a function, or an address that begins with "

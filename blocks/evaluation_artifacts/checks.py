@@ -1,366 +1,315 @@
-"""Evaluate has drawn the predictions against the truth, and the picture is on the run."""
+"""Evaluate has drawn the predictions and the bootstrap, and the picture is on the run."""
 
-import inspect
 import tempfile
 
-from winelab.checks.authoring import after, before, catches, given, swap
+from winelab.checks.authoring import catches, put, right, swap
+from winelab.checks.comparing import bootstrap_rmses, kind, listed
+from winelab.checks.looking import artifact_paths
+from winelab.checks.scratch import call, student_function
 
-KEY = "prediction_scatter"
+NAME, KEY = "draw_evaluation", "evaluation"
 FILE = f"{KEY}.png"
-TARGET, PREDICTION = (3.0, 5.0, 8.0), (4.5, 6.5, 5.25)
-"""Three made-up wines, which no wine of the table resembles."""
-BUILT_IN = (
-    "example_count",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "root_mean_squared_error",
-    "sum_on_target",
-    "mean_on_target",
-    "r2_score",
-    "max_error",
-    "mean_absolute_percentage_error",
+RETURN = f'`return {{"{KEY}": figure}}`'
+ADVICE = (
+    "`plt.subplots(1, 2)` returns a figure and two axes; draw on the axes, and close the figure."
 )
 
 
-def _open_figures():
-    """The figures that pyplot holds open now."""
-    import matplotlib.pyplot as plt
-
-    return [plt.figure(number) for number in plt.get_fignums()]
-
-
-def _drawn(namespace):
-    """What the student's function answers for three made-up wines, and what it leaves open.
-
-    Asked here, because a notebook closes all figures at the end of the cell that drew them.
-    """
-    from unittest.mock import patch
-
-    import matplotlib.pyplot as plt
+def _wines():
+    """A table as evaluate passes it, with 40 made-up wines that no wine of the course resembles."""
+    import numpy as np
     import pandas as pd
-    from mlflow.metrics import MetricValue
 
-    function = namespace.get(KEY)
-    assert inspect.isfunction(function), (
-        f'there is no function {KEY} yet: write it in the cell "Pictures of the predictions".'
-    )
-    assert len(inspect.signature(function).parameters) == 3, (
-        f"{KEY} must take three arguments, eval_df, builtin_metrics and artifacts_dir: evaluate "
-        "gives all three, whether you use them or not."
-    )
-    wines = pd.DataFrame({"prediction": PREDICTION, "target": TARGET})
-    made = namespace.get("extra_metrics")
-    own = [getattr(metric, "name", "") for metric in made] if isinstance(made, list) else []
-    metrics = {name: MetricValue(aggregate_results={name: 1.0}) for name in (*BUILT_IN, *own)}
-    before = _open_figures()
-    # Shown, it would appear below the check, or hold up a script until somebody closes a window.
-    with tempfile.TemporaryDirectory() as folder, patch.object(plt, "show"):
-        try:
-            answer = function(wines, metrics, folder)
-        except KeyError as error:
-            raise AssertionError(
-                f"{KEY} asks for the column {error}: eval_df has two, called "
-                '"prediction" and "target".'
-            ) from None
-        except Exception as error:
-            raise AssertionError(
-                f'{KEY} ends in "{type(error).__name__}: {error}": mend that line. plt.subplots() '
-                "answers with two things, figure, axes; axes has scatter and set, and plt.close "
-                "takes the figure."
-            ) from None
-        finally:
-            found = [figure for figure in _open_figures() if figure not in before]
-            for figure in found:
-                plt.close(figure)
-    returned = list(answer.values()) if isinstance(answer, dict) else []
-    kept = [figure for figure in before if any(figure is one for one in returned)]
-    return answer, [*found, *kept]
+    rng = np.random.default_rng(3)
+    target = rng.uniform(3, 8, 40)
+    wines = {"prediction": target + rng.normal(0.4, 0.8, 40), "target": target}
+    return pd.DataFrame(wines, rng.permutation(40))
 
 
-def _figure(answer):
-    """The figure in what the function returned."""
+def _drawn(namespace, left_open=None):
+    """The figure that the student's function returns for the made-up wines."""
     from matplotlib.figure import Figure
 
-    assert answer is not None, (
-        f"{KEY} draws, and returns nothing, so MLflow has nothing to log: its last line is "
-        f'return {{"{KEY}": figure}}.'
-    )
-    assert not isinstance(answer, dict) or all(isinstance(key, str) for key in answer), (
-        f'the key in the dictionary is no text: put it into quotes, {{"{KEY}": figure}}.'
-    )
+    function = student_function(namespace, NAME, "Pictures of the evaluation")
+    with tempfile.TemporaryDirectory() as folder:
+        # Metrics are there for those who write them into the title.
+        metrics = {"root_mean_squared_error": 0.9, "r2_score": 0.1}
+        answer = call(function, _wines(), metrics, folder, left_open=left_open, on_error=ADVICE)
     assert isinstance(answer, dict), (
-        f"{KEY} returns the bare {type(answer).__name__}: return a dictionary, with the name of "
-        f'the picture as the key: {{"{KEY}": figure}}.'
+        f"{NAME} gives back {kind(answer)}, and MLflow wants a dictionary: {RETURN}."
     )
-    other = f'the key is "{next(iter(answer), "")}"'
-    if KEY not in answer and any(key.endswith(".png") for key in answer):
-        raise AssertionError(f'{other}: leave ".png" out, MLflow adds it to the name of the file.')
-    assert KEY in answer, f'{other}: return the figure under the key "{KEY}".'
+    assert KEY in answer, (
+        f'{NAME} returns no key "{KEY}", only {listed(map(repr, answer)) if answer else "{}"}: '
+        f'{RETURN}. Leave ".png" out, MLflow adds it.'
+    )
     assert isinstance(answer[KEY], Figure), (
-        f"under the key is a thing of the kind {type(answer[KEY]).__name__}: return the figure, "
-        "the first of the two that plt.subplots() gives."
+        f'under "{KEY}" is {kind(answer[KEY])}. Return the figure, the first of the two that '
+        "`plt.subplots` returns."
     )
     return answer[KEY]
 
 
-def _points(figure):
-    """All points that are drawn in the figure, whether by scatter or by plot."""
+def _points(axes):
+    """All points in the axes, whether drawn by scatter or by plot, shape (n, 2)."""
     import numpy as np
 
-    drawn = [
-        np.asarray(what, dtype=float)
-        for axes in figure.axes
-        for what in (
-            *(found.get_offsets() for found in axes.collections),
-            *(line.get_xydata() for line in axes.lines),
-        )
-    ]
-    return np.concatenate([np.empty((0, 2)), *drawn])
+    found = [np.asarray(drawn.get_offsets(), dtype=float) for drawn in axes.collections]
+    found += [np.asarray(line.get_xydata(), dtype=float) for line in axes.lines]
+    return np.concatenate([np.empty((0, 2)), *(each for each in found if each.ndim == 2)])
 
 
-RETURNED = 'return {"prediction_scatter": figure}'
+def _has(axes, x, y):
+    """Whether each pair of values is a point in the axes."""
+    import numpy as np
+
+    points = _points(axes)
+    return all(np.isclose(points, pair).all(axis=1).any() for pair in zip(x, y, strict=True))
 
 
-@catches(
-    "the function was passed alone, in no list",
-    swap("extras", "[prediction_scatter]", "prediction_scatter"),
-    hint="ended as FAILED",
-    error="'function' object is not iterable",
-)
-@catches(
-    "the function was called instead of handed over",
-    swap("extras", "[prediction_scatter]", "[prediction_scatter()]"),
-    hint="ended as FAILED",
-    error="prediction_scatter() missing 3 required positional arguments",
-)
-@given
-def test_a_run_finished_with_its_evaluation(run):
-    "a run finished, with evaluate's metrics"
-    assert "root_mean_squared_error" in run.data.metrics, (
-        "evaluate's metrics are not on the run: keep mlflow.models.evaluate inside the `with`."
-    )
+def _is_diagonal(line):
+    """Whether a line goes through points whose two values are equal."""
+    import numpy as np
+
+    if hasattr(line, "get_slope"):
+        x, y = line.get_xy1()
+        end = line.get_xy2()
+        slope = line.get_slope() if end is None else (end[1] - y) / (end[0] - x)
+        return bool(np.isclose(slope, 1) and np.isclose(x, y))
+    x, y = np.asarray(line.get_xydata(), dtype=float).T
+    return len(x) > 1 and bool(np.allclose(x, y) and np.ptp(x) > 0)
 
 
 @catches(
-    "the figure was made once, outside of the function",
-    swap("scatter", "    figure, axes = plt.subplots()\n", ""),
-    before("import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()"),
-    hint="call plt.subplots() inside the function",
-)
-@catches(
-    "figure and axes changed places",
-    swap("scatter", "figure, axes = plt", "axes, figure = plt"),
-    hint="answers with two things, figure, axes",
-    error="'Figure' object has no attribute 'scatter'",
-)
-@catches(
-    "the function takes two arguments, as a metric of older courses does",
-    swap("scatter", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, metrics)"),
-    hint="must take three arguments",
-    error="takes 2 positional arguments but 3 were given",
-)
-@catches(
-    "a column was asked for that eval_df does not have",
-    swap("scatter", 'eval_df["target"]', 'eval_df["quality"]'),
-    hint="asks for the column 'quality'",
+    "a column was asked for that eval_df doesn't have",
+    swap("plots", 'scatter(eval_df["target"]', 'scatter(eval_df["quality"]'),
+    hint="there is nothing under 'quality'",
     error="KeyError: 'quality'",
 )
 @catches(
-    "the truth was drawn against itself",
-    swap("scatter", 'eval_df["prediction"]', 'eval_df["target"]'),
-    hint='"target" and "prediction" of eval_df, one each',
+    "the axes were not unpacked",
+    swap("plots", "figure, (wines, errors) =", "figure, wines = errors, _ ="),
+    hint="has no attribute 'scatter'",
+    error="has no attribute 'scatter'",
+)
+@catches(
+    "the function takes two arguments, as a metric of older courses does",
+    swap("plots", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, builtin_metrics)"),
+    hint="takes 2 positional arguments but 3 were given",
+    error="takes 2 positional arguments but 3 were given",
 )
 @catches(
     "the axes changed places",
     swap(
-        "scatter",
-        'eval_df["target"], eval_df["prediction"]',
-        'eval_df["prediction"], eval_df["target"]',
+        "plots",
+        '(eval_df["target"], eval_df["prediction"], alpha',
+        '(eval_df["prediction"], eval_df["target"], alpha',
     ),
-    hint="the axes changed places",
+    hint="`scatter` takes the horizontal values first",
 )
 @catches(
-    "it draws variables from outside, and not what it was given",
-    swap("scatter", 'eval_df["target"], eval_df["prediction"]', "y_test, predictions"),
+    "it draws variables from outside, and not what it is given",
+    swap(
+        "plots", 'scatter(eval_df["target"], eval_df["prediction"]', "scatter(y_test, predictions"
+    ),
     hint="no variable from outside",
 )
-def test_the_function_draws_what_it_is_given(namespace):
-    "prediction_scatter draws what it is given: the truth along the bottom, the prediction up"
-    import numpy as np
-
-    figure = _figure(_drawn(namespace)[0])
-    points = _points(figure)
-    assert figure is not _figure(_drawn(namespace)[0]), (
-        "it draws on the same figure each time, on top of what was there: call plt.subplots() "
-        "inside the function."
+def test_the_points_are_the_wines(namespace):
+    "the left panel has a point for each wine: true quality to the right, prediction upwards"
+    panels, wines = _drawn(namespace).axes, _wines()
+    x, y = wines["target"], wines["prediction"]
+    assert not any(_has(axes, y, x) for axes in panels), (
+        "the axes changed places: `scatter` takes the horizontal values first, the targets."
     )
-
-    def drawn(across, up):
-        return all(
-            np.isclose(points, pair).all(axis=1).any() for pair in zip(across, up, strict=True)
-        )
-
-    assert len(points), (
-        "the figure that comes back has axes and no points: call axes.scatter before it is "
-        "returned, and clear nothing (plt.clf() empties a figure, plt.close() only puts it away)."
-    )
-    assert not drawn(PREDICTION, TARGET), (
-        "the axes changed places: axes.scatter takes the horizontal values first, "
-        'eval_df["target"].'
-    )
-    assert drawn(TARGET, PREDICTION), (
-        "asked to draw three other wines, it draws something else: use the columns "
-        '"target" and "prediction" of eval_df, one each, and no variable from outside.'
+    assert any(_has(axes, x, y) for axes in panels), (
+        'for other wines the points are missing: draw the columns "target" and "prediction" of '
+        "`eval_df`, and no variable from outside."
     )
 
 
 @catches(
-    "the axes have no names", swap("scatter", "axes.set(", "dict("), hint="an axis has no name"
+    "the diagonal is missing",
+    swap("plots", '    wines.axline((6, 6), slope=1, color="black")\n', ""),
+    hint="`wines.axline((6, 6), slope=1)`",
 )
-def test_both_axes_have_a_name(namespace):
-    "both axes say what they show"
-    figure = _figure(_drawn(namespace)[0])
-    assert any(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes), (
-        "an axis has no name: axes.set(xlabel=..., ylabel=...), in your own words."
+@catches(
+    "the line doesn't go through equal values",
+    swap("plots", "axline((6, 6)", "axline((0, 6)"),
+    hint="`wines.axline((6, 6), slope=1)`",
+)
+def test_the_diagonal_is_there(namespace):
+    "the diagonal is in the same panel"
+    wines = _wines()
+    panels = [a for a in _drawn(namespace).axes if _has(a, wines["target"], wines["prediction"])]
+    assert any(_is_diagonal(line) for axes in panels for line in axes.lines), (
+        "there is no line on which prediction and truth are equal. In the panel with the points, "
+        "call `wines.axline((6, 6), slope=1)`."
     )
+
+
+@catches(
+    "the histogram shows errors, and not RMSEs",
+    swap(
+        "plots", 'bootstrap_rmse(eval_df["prediction"], eval_df["target"])', 'eval_df["prediction"]'
+    ),
+    hint="Draw what `bootstrap_rmse` returns",
+)
+@catches(
+    "the histogram is in the left panel, and the right one is empty",
+    swap("plots", "errors.hist(", "wines.hist("),
+    hint="a panel of its own",
+)
+def test_the_histogram_is_the_bootstrap(namespace):
+    "the right panel has a histogram of the bootstrap's RMSEs"
+    import numpy as np
+
+    wines = _wines()
+    panels = _drawn(namespace).axes
+    bars = [
+        (patch.get_x() + patch.get_width() / 2, patch.get_height())
+        for axes in panels
+        if not _has(axes, wines["target"], wines["prediction"])
+        for patch in axes.patches
+        if hasattr(patch, "get_height") and np.isfinite(patch.get_height())
+    ]
+    assert sum(height for _, height in bars) > 0, (
+        "there is no histogram in a panel of its own: call `hist` of the second axes."
+    )
+    place, weight = np.array(bars).T
+    expected = bootstrap_rmses(wines["target"], wines["prediction"])
+    assert abs(np.average(place, weights=weight) - expected.mean()) < expected.std() / 2, (
+        "for other wines the histogram is in another place than their RMSEs. Draw what "
+        "`bootstrap_rmse` returns for the two columns of `eval_df`."
+    )
+
+
+@catches("no axis has a label", swap("plots", "errors.set(", "dict("), hint="is not labelled")
+def test_the_axes_are_labelled(namespace):
+    "both panels have labels on their axes"
+    for axes in _drawn(namespace).axes:
+        assert axes.get_xlabel() and axes.get_ylabel(), (
+            "an axis is not labelled. Call `set(xlabel=..., ylabel=...)` of both panels, in your "
+            "own words."
+        )
 
 
 @catches(
     "the figure was left open",
-    swap("scatter", "    plt.close(figure)\n", ""),
-    hint="call plt.close(figure) before you return it",
-)
-@catches(
-    "another figure was closed: plt.subplots was called twice",
-    swap("scatter", "    plt.close(figure)\n", "    plt.subplots()\n    plt.close()\n"),
-    hint="the figure stays open",
-)
-@catches(
-    "a figure with a number of its own was left open, and used again",
-    swap(
-        "scatter", "figure, axes = plt.subplots()", "figure, axes = plt.subplots(num=7, clear=True)"
-    ),
-    after(
-        "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
-        "    figure, axes = plt.subplots(num=7, clear=True)\n"
-        '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
-        '    axes.set(xlabel="quality", ylabel="prediction")\n'
-        '    return {"prediction_scatter": figure}\n'
-        "prediction_scatter(test.assign(target=1, prediction=2), {}, None)"
-    ),
-    hint="the figure stays open",
+    swap("plots", "    plt.close(figure)\n", ""),
+    hint="Call `plt.close(figure)`",
 )
 def test_no_figure_stays_open(namespace):
     "the function closes its figure"
-    answer, left_open = _drawn(namespace)
-    _figure(answer)
+    left_open = []
+    _drawn(namespace, left_open)
     assert not left_open, (
-        "the figure stays open, and in a long-lived program they add up: call plt.close(figure) "
-        "before you return it. MLflow can still save it."
+        "the figure stays open, and in a long-lived program they add up. Call `plt.close(figure)` "
+        "before the `return`: MLflow can still save it."
     )
 
 
 @catches(
     "the function returns nothing",
-    swap("scatter", RETURNED, ""),
-    hint="returns nothing, so MLflow has nothing to log",
+    swap("plots", '    return {"evaluation": figure}', ""),
+    hint="gives back nothing (None)",
 )
 @catches(
     "the bare figure was returned",
-    swap("scatter", RETURNED, "return figure"),
-    hint="returns the bare Figure",
+    swap("plots", '{"evaluation": figure}', "figure"),
+    hint="MLflow wants a dictionary",
 )
 @catches(
-    "the axes were returned instead of the figure, and MLflow makes a pickle of them",
-    swap("scatter", RETURNED, 'return {"prediction_scatter": axes}'),
-    hint="under the key is a thing of the kind Axes",
+    "the axes were returned, and MLflow pickles them",
+    swap("plots", '{"evaluation": figure}', '{"evaluation": wines}'),
+    hint="Return the figure",
 )
 @catches(
     "the key has an ending, so that the file has two",
-    swap("scatter", RETURNED, 'return {"prediction_scatter.png": figure}'),
-    hint='leave ".png" out',
+    swap("plots", '{"evaluation": figure}', '{"evaluation.png": figure}'),
+    hint='Leave ".png" out',
 )
 @catches(
-    "the key is another name",
-    swap("scatter", RETURNED, 'return {"scatter": figure}'),
-    hint='the key is "scatter"',
+    "the function was never passed to evaluate",
+    swap("extras", "    custom_artifacts=[draw_evaluation],", ""),
+    hint="Pass it to `evaluate`",
 )
 @catches(
-    "the function was written, and never passed",
-    swap("extras", "    custom_artifacts=[prediction_scatter],", ""),
-    hint="give mlflow.models.evaluate one more argument",
+    "the function was called instead of handed over",
+    swap("extras", "[draw_evaluation]", "[draw_evaluation()]"),
+    hint="ended as FAILED",
+    error="missing 3 required positional arguments",
 )
 @catches(
-    "the function was mended, and the training not run again",
-    swap("scatter", RETURNED, "return None"),
-    after(
-        "def prediction_scatter(eval_df, builtin_metrics, artifacts_dir):\n"
-        "    figure, axes = plt.subplots()\n"
-        '    axes.scatter(eval_df["target"], eval_df["prediction"])\n'
-        '    axes.set(xlabel="quality", ylabel="prediction")\n'
-        "    plt.close(figure)\n"
-        '    return {"prediction_scatter": figure}'
-    ),
-    hint="run all cells again",
-)
-@catches(
-    "the key has no quotes",
-    swap("scatter", RETURNED, "return {prediction_scatter: figure}"),
-    hint="put it into quotes",
+    "the figure was emptied before it was returned",
+    swap("plots", "    plt.close(figure)", "    figure.clf()\n    plt.close(figure)"),
+    hint="is blank",
 )
 def test_the_picture_is_on_the_run(run, client, namespace):
-    "evaluate has put prediction_scatter.png on the run"
-    files = [found.path for found in client.list_artifacts(run.info.run_id)]
-    if FILE not in files:
+    "evaluation.png is on the run, and is not blank"
+    if FILE not in artifact_paths(client, run):
         # Where the function is wrong, the better hint comes from here.
-        _figure(_drawn(namespace)[0])
+        _drawn(namespace)
         raise AssertionError(
-            f"{KEY} works, and your newest run has no picture of it: give mlflow.models.evaluate "
-            f"one more argument, custom_artifacts=[{KEY}]. Is it there already, run all cells "
-            "again."
+            f"{NAME} works, and your newest run has no {FILE}. Pass it to `evaluate`, "
+            f"`custom_artifacts=[{NAME}]`, and run all cells again."
         )
-    kept = getattr(namespace.get("evaluation"), "artifacts", {})
-    assert KEY in kept, (
-        f"{FILE} is on the run, and `evaluation` does not know it: let evaluate log it, with "
-        f"custom_artifacts=[{KEY}], and no line of your own."
-    )
-
-
-@catches(
-    "the figure was cleared before it was returned, so that the picture is blank",
-    swap("scatter", "plt.close(figure)", "plt.clf()\n    plt.close(figure)"),
-    hint="is blank in the middle",
-)
-@catches(
-    "the axes were drawn, and no points",
-    swap("scatter", '    axes.scatter(eval_df["target"], eval_df["prediction"], alpha=0.3)', ""),
-    hint="is blank in the middle",
-)
-def test_the_picture_is_not_blank(run, client, namespace):
-    "the picture opens, and there is something on it"
     import numpy as np
-
-    if FILE not in [found.path for found in client.list_artifacts(run.info.run_id)]:
-        _figure(_drawn(namespace)[0])
-        raise AssertionError(
-            f"there is no {FILE} on the run: pass the function to evaluate, and run all cells "
-            "again."
-        )
     from PIL import Image, UnidentifiedImageError
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             with Image.open(client.download_artifacts(run.info.run_id, FILE, folder)) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+                shades = np.asarray(picture.convert("L"))
         except (UnidentifiedImageError, OSError):
-            raise AssertionError(
-                f"{FILE} does not open as a picture: return the figure itself, and let MLflow "
-                "write the file."
-            ) from None
-    # The middle, inside of any frame: with axes alone it has one colour.
-    high, wide = pixels.shape[0] // 5, pixels.shape[1] // 5
-    middle = pixels[high:-high, wide:-wide].reshape(-1, 3)
-    assert len(np.unique(middle, axis=0)) > 1, (
-        f"{FILE} is blank in the middle: draw the points before the figure is returned, and clear "
-        "nothing."
+            raise AssertionError(f"{FILE} is no picture: return the figure itself.") from None
+    # Axes, their labels and a histogram cover more.
+    assert (shades < 200).mean() > 0.01, (
+        f"{FILE} is blank: empty nothing before the `return`, and run all cells again. `plt.close` "
+        "only takes a figure off matplotlib's list."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "the figure is made without pyplot, and drawn with plot and bar",
+        put(
+            "plots",
+            "from matplotlib.figure import Figure\n\n\n"
+            "def draw_evaluation(table, _, folder):\n"
+            "    figure = Figure(figsize=(10, 4))\n"
+            "    left, right = figure.subplots(1, 2)\n"
+            '    left.plot(table["target"], table["prediction"], "o")\n'
+            "    left.plot([3, 8], [3, 8])\n"
+            '    rmses = bootstrap_rmse(table["prediction"], table["target"])\n'
+            "    heights, edges = np.histogram(rmses, bins=20, density=True)\n"
+            '    right.bar(edges[:-1], heights, width=np.diff(edges), align="edge")\n'
+            "    for axes in (left, right):\n"
+            '        axes.set_xlabel("x")\n'
+            '        axes.set_ylabel("y")\n'
+            '    return {"evaluation": figure}',
+        ),
+    ),
+    right(
+        "the panels stand one below the other, and a table is returned too",
+        swap("plots", "plt.subplots(1, 2, figsize=(10, 4)", "plt.subplots(2, 1, figsize=(4, 10)"),
+        swap("plots", "figure}", 'figure, "worst": eval_df.head(5)}'),
+    ),
+    right(
+        "everything is drawn through pyplot, and all figures are closed",
+        put(
+            "plots",
+            "def draw_evaluation(eval_df, builtin_metrics, artifacts_dir):\n"
+            "    figure = plt.figure()\n"
+            "    plt.subplot(121)\n"
+            "    plt.scatter(eval_df.target, eval_df.prediction)\n"
+            "    plt.axline((0, 0), (1, 1))\n"
+            '    plt.xlabel("true quality")\n'
+            '    plt.ylabel("predicted quality")\n'
+            "    plt.subplot(122)\n"
+            "    plt.hist(bootstrap_rmse(eval_df.prediction, eval_df.target))\n"
+            '    plt.xlabel("RMSE")\n'
+            '    plt.ylabel("samples")\n'
+            '    plt.close("all")\n'
+            '    return {"evaluation": figure}',
+        ),
+    ),
+)
