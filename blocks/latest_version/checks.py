@@ -1,61 +1,14 @@
-"""The program finds versions by itself: the newest by number, the champion by alias."""
+"""The program finds versions by itself: the newest by its number, the champion by its alias."""
 
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from winelab.checks.authoring import catches, given, put, skip, skip_all, swap
-from winelab.checks.scratch import scratch_store
-from winelab.core.console import shortened
+from winelab.checks.authoring import catches, given, put, right, skip, skip_all, split, swap
+from winelab.checks.comparing import kind, plural, same_column, same_value, short
+from winelab.checks.fixtures import REGISTERED
+from winelab.checks.scratch import call, scratch_store, student_function
 
-TASK = 'in the cell "The newest version, and the champion"'
-
-
-def _function(namespace, name):
-    """The student's function `name`."""
-    assert callable(namespace.get(name)), (
-        f"there is no function `{name}` yet: write {name}(client) {TASK}."
-    )
-    return namespace[name]
-
-
-def _add_versions(client, name, count):
-    """Make `count` more versions of `name`; nothing lies behind them."""
-    for _ in range(count):
-        client.create_model_version(name, source="nowhere")
-
-
-def _newest(namespace, client):
-    """What the student's function says, as it is."""
-    function = _function(namespace, "newest_version")
-    try:
-        return function(client)
-    except TypeError as error:
-        raise AssertionError(
-            f"newest_version(client) stopped with {error}: it takes the client, and finds the rest."
-        ) from None
-    except Exception as error:
-        raise AssertionError(
-            f"newest_version(client) stopped with {type(error).__name__}: "
-            f"{shortened(str(error), 90)}. "
-            "The filter is f\"name='{registered_name}'\", with both kinds of quotes and the f."
-        ) from None
-
-
-def _same(found, number):
-    """Whether `found` is this number, as a number or as a text."""
-    return str(found) == str(number)
-
-
-@contextmanager
-def _versions_as_texts():
-    """As if a server had sent them: MLflow's versions are texts then."""
-    from mlflow.entities.model_registry import ModelVersion
-
-    plain = ModelVersion.version.fget
-    with patch.object(ModelVersion, "version", property(lambda version: str(plain(version)))):
-        yield
-
-
+CELL = "The newest version, and the champion"
 SEARCH = "client.search_model_versions(f\"name='{registered_name}'\")"
 HIGHEST = "max(int(version.version) for version in found)"
 BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
@@ -64,142 +17,142 @@ ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).a
 
 @catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @given
-def test_the_candidates_are_registered(versions):
-    "this program's candidates are versions of the registered model"
+def test_the_program_has_made_versions(versions):
+    "this notebook has made versions of the registered model"
+
+
+@contextmanager
+def _texts():
+    """Let versions come as texts, as from a server."""
+    from mlflow.entities.model_registry import ModelVersion
+
+    plain = ModelVersion.version.fget
+    with patch.object(ModelVersion, "version", property(lambda version: str(plain(version)))):
+        yield
+
+
+def _newest(namespace, client, right, where, advice):
+    """Ask the student's `newest_version`, which should say `right`."""
+    found = call(
+        student_function(namespace, "newest_version", CELL),
+        client,
+        on_error="It takes the client; the filter is f\"name='{registered_name}'\", with an f and "
+        "both kinds of quotes.",
+    )
+    said = kind(found) if found is None else short(found)
+    assert same_value(found, right), (
+        f"newest_version(client) returns {said} {where}, and should return {right}. {advice}"
+    )
+    assert isinstance(found, int), (
+        f"newest_version(client) returns {kind(found)} {where}: make each version an int, before "
+        "you take the highest."
+    )
 
 
 @catches(
     "the name in the filter has no quotes",
     swap("newest-version", "name='{registered_name}'", "name={registered_name}"),
-    hint="with both kinds of quotes",
+    hint="both kinds of quotes",
     error="Expected a quoted string value",
+)
+@catches(
+    "the number was printed, and not returned",
+    swap("newest-version", f"return {HIGHEST}", f"print({HIGHEST})"),
+    hint="returns nothing (None)",
 )
 @catches(
     "the number was written down",
     swap("newest-version", HIGHEST, "2"),
-    hint="newest_version(client) says 2, and the highest number in your store is 3",
-)
-@catches(
-    "the number was printed, and not given back",
-    swap("newest-version", f"return {HIGHEST}", f"print({HIGHEST})"),
-    hint="it ends with `return`",
-)
-def test_the_newest_in_your_store(namespace, client, versions):
-    "newest_version(client) is the highest number in your store"
-    name = namespace["registered_name"]
-    numbers = [int(version.version) for version in client.search_model_versions(f"name='{name}'")]
-    found = _newest(namespace, client)
-    assert found is not None, "newest_version gives nothing back: it ends with `return`."
-    assert _same(found, max(numbers)), (
-        f"newest_version(client) says {found}, and the highest number in your store is "
-        f"{max(numbers)}: take the highest of all versions of `registered_name`."
-    )
-
-
-@catches(
-    "the versions were compared as texts",
-    swap("newest-version", HIGHEST, "int(max(str(version.version) for version in found))"),
-    hint="with 11 versions in a registry, newest_version(client) says 9",
-)
-@catches(
-    "the versions were compared as they came, which is right on SQLite only",
-    swap("newest-version", HIGHEST, "max(version.version for version in found)"),
-    hint='as texts, "9" is higher than "11"',
-)
-@catches(
-    "the highest was found, and given back as it came",
-    swap("newest-version", HIGHEST, "max(found, key=lambda one: int(one.version)).version"),
-    hint="make it an int",
-)
-@catches(
-    "the first of the list was taken for the newest",
-    swap("newest-version", HIGHEST, "int(found[0].version)"),
-    hint="with 2 versions in a registry, newest_version(client) says 1",
-)
-@catches(
-    "the versions were counted",
-    swap("newest-version", HIGHEST, "len(found)"),
-    hint="with version 5 of 11 deleted, newest_version(client) says 10",
+    hint="returns 2 with 1 version in a registry",
 )
 @catches(
     "all registered models were searched",
     swap("newest-version", SEARCH, "client.search_model_versions()"),
-    hint="give search_model_versions the filter",
+    hint="returns 12 with 1 version",
 )
 @catches(
-    "the last version of this notebook was taken, from a variable",
-    swap("newest-version", HIGHEST, "int(model_info.registered_model_version)"),
-    hint="write no number down",
+    "the first of the list was taken for the newest",
+    swap("newest-version", HIGHEST, "int(found[0].version)"),
+    hint="returns 1 with 11 versions",
 )
-def test_the_newest_of_any_number(namespace):
-    "it is right with 1, 2 and 11 versions, as numbers and, from a server, as texts"
-    name = namespace["registered_name"]
-    _function(namespace, "newest_version")
+@catches(
+    "the versions were compared as texts",
+    swap("newest-version", HIGHEST, "int(max(str(version.version) for version in found))"),
+    hint="returns 9 with 11 versions",
+)
+@catches(
+    "the versions were compared as they came, which is right on SQLite only",
+    swap("newest-version", HIGHEST, "max(version.version for version in found)"),
+    hint='returns "9" with 11 versions that come as texts',
+)
+@catches(
+    "the highest was found, and returned as it came",
+    swap("newest-version", HIGHEST, "max(found, key=lambda one: int(one.version)).version"),
+    hint="returns a text with 11 versions that come as texts",
+)
+@catches(
+    "the versions were counted",
+    swap("newest-version", HIGHEST, "len(found)"),
+    hint="returns 10 with version 5 of 11 deleted",
+)
+def test_newest_version_is_the_highest_number(namespace):
+    "newest_version is right with 1 and 11 versions, with gaps, as numbers and as texts"
     with scratch_store() as client:
+
+        def add(name, count):
+            for _ in range(count):
+                client.create_model_version(name, "file:///scratch")
+
         client.create_registered_model("another-model")
-        _add_versions(client, "another-model", 3)
-        client.create_registered_model(name)
-        for count, more in ((1, 1), (2, 1), (11, 9)):
-            _add_versions(client, name, more)
-            if count > 1:
-                # What was described last comes first in a search.
-                client.update_model_version(name, "1", description="the first one")
-            _judge(_newest(namespace, client), count)
-        with _versions_as_texts():
-            found = _newest(namespace, client)
-        assert _same(found, 11), (
-            f"where 11 versions come as texts, newest_version(client) says {found}: as texts, "
-            '"9" is higher than "11". Make each an int before you compare.'
-        )
-        assert isinstance(found, int), (
-            "newest_version(client) answers with a text where versions are texts: make it an int."
-        )
-        for gone, highest in (("5", 11), ("11", 10)):
-            client.delete_model_version(name, gone)
-            found = _newest(namespace, client)
-            assert _same(found, highest), (
-                f"with version {gone} of 11 deleted, newest_version(client) says {found}: the "
-                f"newest is the highest number that is still there, {highest}. Counting does not "
-                "find it: numbers are never given twice."
-            )
+        add("another-model", 12)
+        client.create_registered_model(REGISTERED)
+        added = 0
+        for count in (1, 11):
+            add(REGISTERED, count - added)
+            added = count
+            # What was changed last comes first in a search.
+            client.update_model_version(REGISTERED, "1", description="the first one")
+            where = f"with {plural(count, 'version')} in a registry beside another model"
+            advice = "Search with a filter, make each version an int, and take the highest."
+            _newest(namespace, client, count, where, advice)
+        with _texts():
+            advice = 'As texts, "9" is higher than "11": make each an int before you compare.'
+            where = "with 11 versions that come as texts, as from a server"
+            _newest(namespace, client, 11, where, advice)
+        client.delete_model_version(REGISTERED, "5")
+        advice = "Numbers have gaps: take the highest, and don't count."
+        _newest(namespace, client, 11, "with version 5 of 11 deleted", advice)
 
 
-def _judge(found, count):
-    """Whether this is the newest of `count` versions, beside another model with three."""
-    assert _same(found, count) or not _same(found, 3), (
-        "newest_version(client) says 3, where only another registered model has so many versions: "
-        "give search_model_versions the filter name='...', with `registered_name`, and write no "
-        "number down."
-    )
-    assert _same(found, count), (
-        f"with {count} version{'s' * (count > 1)} in a registry, newest_version(client) says "
-        f"{found}: make each version an int, and take the highest. The first one that a search "
-        "finds is the one described last, and a number that is written down is soon wrong."
+def _champion(namespace, client):
+    """What the student's `find_champion` answers; SystemExit and MLflow's errors too."""
+    from mlflow import MlflowException
+
+    return call(
+        student_function(namespace, "find_champion", CELL),
+        client,
+        on_error="It takes the client, looks into the aliases, and returns a version.",
+        may_raise=(SystemExit, MlflowException),
     )
 
 
 @catches(
-    "the champion was taken for the newest",
+    "the newest was taken for the champion",
     swap(
         "find-champion",
         BY_ALIAS,
         "client.get_model_version(registered_name, newest_version(client))",
     ),
-    hint="ask for the version by its alias",
+    hint='returns version 2, and version 1 has the alias "champion"',
 )
 @catches(
-    "the champion was looked for under the alias `latest`",
-    swap("find-champion", BY_ALIAS, 'client.get_model_version_by_alias(registered_name, "latest")'),
-    hint="where version 1 of 2 has the alias",
-)
-@catches(
-    "only the champion's number was given back",
+    "only the champion's number was returned",
     swap("find-champion", BY_ALIAS, f"{BY_ALIAS}.version"),
-    hint="return the version itself",
+    hint="find_champion(client) returns a number",
     error="has no attribute 'version'",
 )
 @catches(
-    "the aliases were looked for in a search, which never has them",
+    "the alias was looked for in a search, which never has it",
     put(
         "find-champion",
         "def find_champion(client):\n"
@@ -207,133 +160,144 @@ def _judge(found, count):
         '        if "champion" in version.aliases:\n'
         "            return version",
     ),
-    hint="get_model_version_by_alias",
+    hint="find_champion(client) returns nothing (None)",
     error="'NoneType' object has no attribute 'version'",
 )
-def test_the_champion_is_found_by_its_alias(namespace, client):
-    "find_champion(client) is the version with the alias, not the newest"
-    name = namespace["registered_name"]
-    find = _function(namespace, "find_champion")
-
-    def ask(asked):
-        found = find(asked)
-        assert hasattr(found, "run_id") and hasattr(found, "version"), (
-            f"find_champion(client) gives back {found!r}: return the version itself, as "
-            "get_model_version_by_alias answers it. It also knows its run."
-        )
-        return int(found.version)
-
-    with scratch_store() as registry:
-        registry.create_registered_model(name)
-        _add_versions(registry, name, 2)
-        registry.set_registered_model_alias(name, "challenger", "2")
+def test_the_champion_is_found_by_its_alias(namespace):
+    "find_champion returns the version with the alias, which need not be the newest"
+    with scratch_store() as client:
+        client.create_registered_model(REGISTERED)
         for number in (1, 2):
-            registry.set_registered_model_alias(name, "champion", str(number))
-            found = ask(registry)
-            assert found == number, (
-                f'in a registry where version {number} of 2 has the alias "champion", '
-                f"find_champion(client) gives version {found}: ask for the version by its alias."
+            client.create_model_version(REGISTERED, "file:///scratch")
+        client.set_registered_model_alias(REGISTERED, "challenger", 2)
+        for number in (1, 2):
+            client.set_registered_model_alias(REGISTERED, "champion", number)
+            found = _champion(namespace, client)
+            asks = f"return {BY_ALIAS}"
+            assert hasattr(found, "run_id") and hasattr(found, "version"), (
+                f"find_champion(client) returns {kind(found)}, where there is a champion: {asks}, "
+                "the version itself."
             )
-    there = int(client.get_registered_model(name).aliases.get("champion", 0))
-    if not there:
-        return  # Nothing has passed the gate in this store: the next check asks about that.
-    assert ask(client) == there, (
-        f"the champion of your store is version {there}: ask the client that the function is given."
-    )
+            assert same_value(found.version, number), (
+                f"find_champion(client) returns version {found.version}, and version {number} has "
+                f'the alias "champion": {asks}.'
+            )
 
 
 @catches(
     "another error was raised, with a page of traceback",
     swap("find-champion", "SystemExit", "ValueError"),
-    hint="raise SystemExit with a",
+    hint="raise SystemExit",
 )
 @catches(
     "nobody asked whether there is a champion",
     swap("find-champion", ASK_FIRST, "if False:"),
-    hint="ends in MLflow's error",
+    hint="ends with MLflow's error",
 )
 @catches(
     "the program ends without a word",
-    put(
+    swap(
         "find-champion",
-        "def find_champion(client):\n"
-        f"    {ASK_FIRST}\n"
-        "        raise SystemExit\n"
-        f"    return {BY_ALIAS}",
+        'SystemExit(f"No model has passed the gate of {gate}: there is no champion to load.")',
+        "SystemExit",
     ),
-    hint="does not say why",
+    hint="doesn't say why",
 )
 def test_no_champion_is_said_clearly(namespace):
-    "where there is no champion, find_champion(client) ends the program with a sentence"
-    from mlflow import MlflowException
-
-    name = namespace["registered_name"]
-    find = _function(namespace, "find_champion")
-    with scratch_store() as registry:
-        registry.create_registered_model(name)
-        _add_versions(registry, name, 1)
-        said = None
-        try:
-            found = find(registry)
-        except SystemExit as end:
-            said = end.code
-        except MlflowException:
-            raise AssertionError(
-                "without a champion, find_champion(client) ends in MLflow's error, below a page of "
-                "traceback: look into the aliases first, and raise SystemExit with a sentence."
-            ) from None
-        except Exception as error:
-            raise AssertionError(
-                f"without a champion, find_champion(client) ends in a {type(error).__name__}, "
-                "below a traceback: look into the aliases first, and raise SystemExit with a "
-                "sentence."
-            ) from None
-        else:
-            raise AssertionError(
-                f"without a champion, find_champion(client) gives back {found!r}, and the program "
-                "goes on with it: raise SystemExit with a sentence."
-            )
-    assert isinstance(said, str) and len(said.split()) >= 3, (
-        "find_champion(client) ends the program, and does not say why: write a sentence between "
-        'the brackets of SystemExit("...").'
+    "without a champion, find_champion ends the program with a sentence"
+    with scratch_store() as client:
+        client.create_registered_model(REGISTERED)
+        client.create_model_version(REGISTERED, "file:///scratch")
+        found = _champion(namespace, client)
+    advice = 'Look into the aliases first, and raise SystemExit("...") with a sentence.'
+    assert isinstance(found, BaseException), (
+        f"without a champion, find_champion(client) returns {kind(found)}, and the program goes "
+        f"on with it. {advice}"
+    )
+    assert isinstance(found, SystemExit), (
+        f"without a champion, find_champion(client) ends with MLflow's error. {advice}"
+    )
+    assert isinstance(found.code, str) and len(found.code.split()) >= 3, (
+        "without a champion, find_champion(client) ends the program, and doesn't say why: write a "
+        'sentence between the brackets of SystemExit("...").'
     )
 
 
 @catches(
     "the two functions were written, and never used",
-    skip("release"),
-    hint="champion = find_champion(client), and run it",
+    skip("champion"),
+    hint="there is no variable `champion` here yet",
 )
 @catches(
     "the newest was loaded, by an address without a number",
-    swap("release", "@champion", "/latest"),
-    hint="are not what the champion says",
+    swap("releases", "(0.2, alpha)", "(alpha, 0.2)"),
+    swap("load-champion", "@champion", "/latest"),
+    hint="are not the champion's",
+)
+@catches(
+    "the training wines were predicted",
+    swap("load-champion", "tables[1]", "tables[0]"),
+    hint="give it the test wines",
 )
 def test_the_champion_predicts(namespace, client, versions):
-    'the cell "6. Find the champion" loads the champion, and lets it predict'
-    import mlflow
-    import numpy as np
-
-    name = namespace["registered_name"]
-    there = client.get_registered_model(name).aliases.get("champion")
-    if "tables" not in namespace or there is None:
+    "the champion is loaded by its alias, and predicts the test wines"
+    named = client.get_registered_model(REGISTERED).aliases.get("champion")
+    if "tables" not in namespace or named is None:
         return  # In a script, main() keeps it for itself; and without a champion the cell ends.
-    found = namespace.get("champion")
-    assert found is not None, (
-        'there is no `champion` yet: in the cell "6. Find the champion", write '
-        "champion = find_champion(client), and run it."
+    champion, predicted = namespace["champion"], namespace["predictions"]
+    assert same_value(getattr(champion, "version", None), named), (
+        f"`champion` is {kind(champion)}, or another version than {named}, which has the alias: "
+        'call find_champion(client) in the cell "6. Find the champion", and run it again.'
     )
-    assert _same(getattr(found, "version", found), there), (
-        f"`champion` is version {getattr(found, 'version', found)}, and the alias is on version "
-        f'{there}: run the cell "6. Find the champion" again, below the training.'
+    tables = namespace["tables"]
+    assert isinstance(tables, tuple | list) and hasattr(tables[1], "columns"), (
+        f"`tables` is {kind(tables)}: keep what read_wine returns, and run the cells again."
     )
-    said = namespace.get("predictions")
-    assert said is not None, (
-        "there are no `predictions` yet: load the champion with mlflow.pyfunc.load_model, and let "
-        "it predict for the test wines, tables[1]."
+    assert same_column(predicted, _predictions(f"models:/{REGISTERED}/{named}", tables[1])), (
+        "`predictions` are not the champion's: load models:/NAME@champion with "
+        "mlflow.pyfunc.load_model, and give it the test wines, tables[1], all of them."
     )
-    right = mlflow.pyfunc.load_model(f"models:/{name}/{there}").predict(namespace["tables"][1])
-    assert np.shape(said) == np.shape(right) and np.allclose(said, right), (
-        "`predictions` are not what the champion says of the test wines: load "
-        'f"models:/{registered_name}@champion", and give it tables[1], all of them.'
-    )
+
+
+def _predictions(uri, table):
+    """What the model at `uri` predicts."""
+    import mlflow
+
+    return call(mlflow.pyfunc.load_model(uri).predict, table)
+
+
+RIGHT_WAYS = (
+    right(
+        "the search sorts, and gives one version",
+        put(
+            "newest-version",
+            "def newest_version(client):\n"
+            "    order = ['version_number DESC']\n"
+            "    name = f\"name='{registered_name}'\"\n"
+            "    first = client.search_model_versions(name, max_results=1, order_by=order)[0]\n"
+            "    return int(first.version)",
+        ),
+    ),
+    right(
+        "the versions are sorted by their number",
+        swap("newest-version", HIGHEST, "sorted(int(one.version) for one in found)[-1]"),
+    ),
+    right(
+        "MLflow's error is turned into a sentence",
+        put(
+            "find-champion",
+            "import sys\n\n"
+            "def find_champion(client):\n"
+            "    try:\n"
+            f"        return {BY_ALIAS}\n"
+            "    except mlflow.MlflowException:\n"
+            '        sys.exit("There is no champion: no version has passed the gate.")',
+        ),
+    ),
+    right(
+        "the champion is loaded by the number that was found, in a cell of its own",
+        swap("load-champion", "{registered_name}@champion", "{registered_name}/{champion.version}"),
+        swap("load-champion", "model.predict(X_test)", "pd.Series(model.predict(tables[1]))"),
+        split("champion", "model = "),
+    ),
+)

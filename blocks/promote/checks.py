@@ -1,533 +1,319 @@
-"""A gate, and a champion that only a better model replaces."""
+"""A gate, a champion that only a better model replaces, and each decision on its version."""
 
-import inspect
-import io
-from contextlib import redirect_stdout
 from unittest.mock import patch
 
-from winelab.checks.authoring import after, catches, given, put, skip, skip_all, swap
-from winelab.checks.comparing import close, plural
-from winelab.checks.scratch import scratch_store
-from winelab.core.console import shortened
+from winelab.checks.authoring import after, catches, put, remove, right, skip_all, swap
+from winelab.checks.comparing import kind, listed, same_value, short
+from winelab.checks.fixtures import REGISTERED
+from winelab.checks.scratch import call, scratch_store, student_function
 
-NAME = "wine-quality-elasticnet"
 GATE = 0.7
-ALIAS = "champion"
-REFUSED, KEPT, PROMOTED = "refused", "kept the champion", "promoted"
-
-# The RMSE of the versions 1 to 6 in a registry of the check's own. Rounded, the third is no better
-# than the gate.
-SCRATCH = (0.75, 0.7, 0.6996, 0.65, 0.68, 0.65)
-# What `promote` is asked there: the version, the champion before (0: none), and the right answer.
-GATE_QUESTIONS = ((1, 0, REFUSED), (2, 0, REFUSED), (1, 4, REFUSED))
-CHAMPION_QUESTIONS = ((4, 3, PROMOTED), (5, 4, KEPT), (6, 4, KEPT), (3, 0, PROMOTED))
-# Asked with this gate, version 4 is refused too: the setting counts, and no figure in `promote`.
-STRICTER, STRICT_QUESTION = 0.6, (4, 0, REFUSED)
-
-
-# --- the student's functions, tried on versions that the check knows ---------------------------
-
-
-def _furnish(client):
-    """Make the versions in an empty store; the ids of their runs."""
-    from mlflow.entities import Metric
-
-    client.create_registered_model(NAME)
-    ids = []
-    for number, rmse in enumerate(SCRATCH):
-        run = client.create_run("0").info.run_id
-        # What flatters: the worse on the test, the better on what the model has seen.
-        known = {"rmse": rmse, "root_mean_squared_error": rmse, "dummy_rmse": 0.8}
-        known |= {"training_root_mean_squared_error": 1 - rmse}
-        client.log_batch(run, [Metric(name, value, 0, 0) for name, value in known.items()])
-        client.create_model_version(NAME, f"file:///scratch/{number}", run_id=run)
-        ids.append(run)
-    # The newest run of all is of no version.
-    last = client.create_run("0").info.run_id
-    client.log_batch(last, [Metric("rmse", 0.1, 0, 0)])
-    return ids
-
-
-def _ask(client, promote, question):
-    """What `promote` did: its answer, or the error; and the champion afterwards."""
-    version, before, _ = question
-    for alias in client.get_registered_model(NAME).aliases:
-        client.delete_registered_model_alias(NAME, alias)
-    if before:
-        client.set_registered_model_alias(NAME, ALIAS, before)
-    try:
-        answer, error = promote(client, version), ""
-    except Exception as problem:
-        answer, error = None, f"{type(problem).__name__}: {shortened(str(problem), 90)}"
-    aliases = client.get_registered_model(NAME).aliases
-    return answer, error, int(aliases.pop(ALIAS, 0)), sorted(aliases)
-
-
-def _kind(found):
-    """What `found` is, in words."""
-    return f"a thing of the kind {type(found).__name__}, and not a run"
-
-
-def _tried(namespace):
-    """What the student's two functions did, found out once a look."""
-    if "_tried" not in namespace:
-        run_of, promote = namespace.get("run_of"), namespace.get("promote")
-        found = {}
-        with scratch_store() as client, redirect_stdout(io.StringIO()):
-            ids = _furnish(client)
-            if callable(run_of):
-                try:
-                    run = run_of(client, 4)
-                    said = "nothing: it ends with `return`" if run is None else _kind(run)
-                    found["run_of"] = getattr(getattr(run, "info", None), "run_id", said), ids[3]
-                except Exception as problem:
-                    found["run_of"] = shortened(f"{type(problem).__name__}: {problem}", 90), ids[3]
-            if callable(promote):
-                # Whatever gate is being tried out in the notebook: here it is the block's.
-                variables = getattr(promote, "__globals__", {})
-                with patch.dict(variables, gate=GATE):
-                    for question in (*GATE_QUESTIONS, *CHAMPION_QUESTIONS):
-                        found[question] = _ask(client, promote, question)
-                # A gate that came as an argument's default is fixed, and fine.
-                if "gate" not in inspect.signature(promote).parameters:
-                    with patch.dict(variables, gate=STRICTER):
-                        found["stricter"] = _ask(client, promote, STRICT_QUESTION)
-        namespace["_tried"] = found
-    return namespace["_tried"]
-
-
-def _situation(question):
-    """In words, what `promote` was asked."""
-    version, before, _ = question
-    there = f"with an RMSE of {SCRATCH[before - 1]}" if before else "none"
-    return f"a version with an RMSE of {SCRATCH[version - 1]}, gate {GATE}, champion {there}"
-
-
-def _hint(question, did):
-    """What is wrong with what `promote` did; "" if nothing is."""
-    version, before, right = question
-    answer, error, champion, others = did
-    rmse = SCRATCH[version - 1]
-    said = _situation(question)
-    if error:
-        what = (
-            f'look whether "{ALIAS}" is among the aliases before you ask for its run.'
-            if "KeyError" in error or "not found" in error
-            else "mend that first. promote takes the client and the version, in this order, and "
-            "finds the RMSE with run_of(client, version)."
-        )
-        return f"promote ended with {error} ({said}): {what}"
-    if others:
-        return f'promote set the alias "{others[0]}" ({said}): the alias is "{ALIAS}".'
-    if answer is None and not (right == PROMOTED and champion != version):
-        return (
-            f'promote gave no answer ({said}): say return "{right}". print only shows a text, and '
-            "the function goes on."
-        )
-    if right == REFUSED and champion != before:
-        return (
-            f"promote gave the alias away, where it must refuse ({said}): compare with the gate "
-            f'first, and return "{REFUSED}" there: print would not end the function. Call '
-            "set_registered_model_alias in the last but one line."
-        )
-    if right == REFUSED and answer != REFUSED:
-        return (
-            f"promote answered {answer!r} ({said}): {rmse} is not below {GATE}, so return "
-            f'"{REFUSED}" before anything else.'
-        )
-    if right == KEPT and champion != before:
-        better = "equal is not better" if rmse == SCRATCH[before - 1] else "smaller is better"
-        return (
-            f"promote moved the alias, where the champion must stay ({said}; {better}): read the "
-            'champion\'s RMSE from its own run, and return "kept the champion" if this one is not '
-            "below it."
-        )
-    if right == PROMOTED and champion != version and not before:
-        return (
-            f'no alias "{ALIAS}" came to the first version that passes, and promote answered '
-            f"{answer!r} ({said}): set it also where there is no champion yet. Whether there is "
-            "one stands in the store, not in a variable; and compare figures as they are, not "
-            "rounded."
-        )
-    if right == PROMOTED and champion != version:
-        return (
-            f'no alias "{ALIAS}" came to the version that should get it, and promote answered '
-            f"{answer!r} ({said}): a smaller RMSE is better, and whether there is a champion "
-            "stands in the store, not in a variable."
-        )
-    if answer != right:
-        return f"promote answered {answer!r} ({said}): return {right!r} there."
-    return ""
-
-
-def _first_hint(namespace, questions):
-    """The first thing that is wrong with the student's `promote` in these questions, or ""."""
-    tried = _tried(namespace)
-    return next((words for asked in questions if (words := _hint(asked, tried[asked]))), "")
-
-
-# --- what stands in the student's store --------------------------------------------------------
-
-
-def _rmse(client, version):
-    """What the version's run has measured; None where it says nothing."""
-    try:
-        return client.get_run(version.run_id).data.metrics.get("rmse")
-    except Exception:
-        return None
-
-
-def _decisions(versions, client):
-    """Of each version of this try, oldest first: itself, its RMSE and its decision."""
-    rows = []
-    for version in versions:
-        data = client.get_run(version.run_id).data
-        rows.append((version, data.metrics["rmse"], data.tags.get("promotion")))
-    return rows
-
-
-def _as_good_before(versions, rmse, client):
-    """Whether a version older than this try is as good: only that can have been the champion."""
-    oldest = min(int(version.version) for version in versions)
-    older = (
-        _rmse(client, version)
-        for version in client.search_model_versions(f"name='{NAME}'")
-        if int(version.version) < oldest
-    )
-    return any(value is not None and value <= rmse for value in older)
-
-
-ALIAS_LINE = '    client.set_registered_model_alias(registered_name, "champion", version)\n'
-FIRST_LINE = '    rmse = run_of(client, version).data.metrics["rmse"]\n'
-# What is wrong with the two functions shows without a training, in the check's own registry.
-UNTRAINED = ("prepare", "candidates")
-TAG_LINE = 'client.set_tag(model_info.run_id, "promotion", decision)'
-
-
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_three_candidates_are_registered(versions):
-    "three models of this try are registered"
-    assert len(versions) == 3, (
-        f"this try made {plural(len(versions), 'version')}: if an error stands above, mend it. "
-        "Leave the loop over three alphas as it was, and run the cells from the top."
-    )
-
-
-def _judge_gate(namespace):
-    gate = namespace.get("gate")
-    assert gate is not None, 'there is no `gate` yet: write gate = 0.7 in the cell "1. Settings".'
-    assert isinstance(gate, (int, float)) and close(gate, GATE), (
-        f"`gate` is {gate!r}: the gate of this block is 0.7, a number. Others are for trying out: "
-        "put 0.7 back, and run all cells."
-    )
-
-
-@catches(
-    "the gate is set too high",
-    swap("gate", "0.7", "0.6"),
-    skip(*UNTRAINED),
-    hint="the gate of this block is 0.7",
+# Versions 1 to 8 of a registry of the check's own: rmse, rmse_upper, test_digest, validation. As a
+# text, the last rmse is larger than all others.
+MADE_UP = (
+    ("0.66", "0.707", "a", "passed"),
+    ("0.645", "0.689", "a", "passed"),
+    ("0.5", "0.75", "a", "failed: made up"),
+    ("0.6", "0.65", "b", "passed"),
+    ("0.64", "0.699", "a", "passed"),
+    ("0.645", "0.66", "a", "passed"),
+    ("0.69", "0.7", "a", "passed"),
+    ("9e-05", "0.0001", "a", "passed"),
 )
+# What `promote` is asked: the version, the champion before (0: none), the right answer.
+REFUSALS = ((1, 0, "failed the gate"), (7, 2, "failed the gate"), (3, 0, "failed validation"))
+COMPARISONS = (
+    (2, 0, "promoted"),
+    (5, 2, "promoted"),
+    (2, 5, "kept the champion"),
+    (6, 2, "kept the champion"),
+    (4, 2, "not compared"),
+    (8, 2, "promoted"),
+)
+ADVICE = {
+    "failed validation": 'Ask first whether the tag validation is "passed".',
+    "failed the gate": "rmse_upper must be below the gate, and 0.7 is not below 0.7.",
+    "not compared": "Compare the two test_digest before the two rmse.",
+    "kept the champion": "The new rmse must be smaller than the champion's; equal isn't better.",
+    "promoted": "Compare numbers, float(...), and mind that a smaller rmse is better.",
+}
+TO_RETURN = "`print` only shows a text: use `return`."
+
+
+def _ask(namespace, questions):
+    """Ask the student's `promote` about made-up versions; raise what is wrong with an answer."""
+    promote = student_function(namespace, "promote", "The gate, and the champion")
+    names = ("rmse", "rmse_upper", "test_digest", "validation")
+    with scratch_store() as client:
+        client.create_registered_model(REGISTERED)
+        for values in MADE_UP:
+            tags = dict(zip(names, values, strict=True))
+            client.create_model_version(REGISTERED, "file:///scratch", tags=tags)
+        # Whatever gate is tried out in the notebook, here it is the block's.
+        with patch.dict(getattr(promote, "__globals__", {}), gate=GATE):
+            for question in questions:
+                _ask_one(client, promote, *question)
+
+
+def _ask_one(client, promote, version, champion, expected):
+    for alias in client.get_registered_model(REGISTERED).aliases:
+        client.delete_registered_model_alias(REGISTERED, alias)
+    there = "there is no champion"
+    if champion:
+        client.set_registered_model_alias(REGISTERED, "champion", champion)
+        rmse, _, digest, _ = MADE_UP[champion - 1]
+        there = f"the champion has rmse {rmse} and test_digest {digest}"
+    rmse, upper, digest, validation = MADE_UP[version - 1]
+    asked = (
+        f"A version has rmse {rmse}, rmse_upper {upper}, test_digest {digest} and validation "
+        f'"{validation}"; the gate is {GATE}, and {there}.'
+    )
+    advice = 'Look whether "champion" is in the aliases before you read its tags, and turn tags '
+    answer = call(promote, client, version, on_error=f"{asked} {advice}into numbers with float.")
+    aliases = client.get_registered_model(REGISTERED).aliases
+    strange = [f'"{alias}"' for alias in aliases if alias != "champion"]
+    assert not strange, f'promote sets the alias {listed(strange)}: it is called "champion".'
+    moved, move = int(aliases.get("champion", 0)) != champion, expected == "promoted"
+    said = kind(answer) if answer is None else short(answer)
+    assert (answer, moved) == (expected, move), (
+        f"{asked} promote returns {said}, and {'moves' if moved else 'does not move'} the alias. "
+        f'It should return "{expected}", and {"move it" if move else "leave it alone"}. '
+        f"{ADVICE[expected] if answer is not None or moved != move else TO_RETURN}"
+    )
+
+
+ALIAS = 'client.set_registered_model_alias(registered_name, "champion", version)'
+VALIDATION = '    if tags["validation"] != "passed":\n        return "failed validation"\n'
+UPPER = 'float(tags["rmse_upper"]) >= gate'
+WORSE = 'float(tags["rmse"]) >= float(champion["rmse"])'
+
+
+@catches("the gate is still the one of a try", swap("gate", "0.7", "0.65"), hint="is 0.65")
 def test_the_gate_is_set(namespace):
-    "`gate` is 0.7"
-    _judge_gate(namespace)
-
-
-@catches(
-    "run_of gives back the id of the run",
-    put(
-        "run-of",
-        "def run_of(client, version):\n"
-        "    return client.get_model_version(registered_name, version).run_id",
-    ),
-    skip(*UNTRAINED),
-    hint="of the kind str, and not a run",
-)
-@catches(
-    "the metric is that of MLflow's newest run",
-    put(
-        "run-of",
-        "def run_of(client, version):\n"
-        '    return client.search_runs(["0", "1"], order_by=["start_time DESC"])[0]',
-    ),
-    skip(*UNTRAINED),
-    hint="The newest run may be another",
-)
-def test_the_run_of_a_version_is_found(namespace):
-    "run_of(client, version) gives the run that made the version"
-    assert callable(namespace.get("run_of")), (
-        'there is no function `run_of` yet: write it in the cell "The gate, and the champion".'
-    )
-    found, right = _tried(namespace)["run_of"]
-    assert found == right, (
-        f"run_of gave {found} (asked for version 4 of a registry with six): ask the client for "
-        "this version, and return the run of its run_id, client.get_run(...). The newest run may "
-        "be another."
+    "the gate is 0.7"
+    gate = namespace["gate"]
+    assert not isinstance(gate, str), "`gate` is a text: write the number 0.7, without quotes."
+    assert same_value(gate, GATE), (
+        f'`gate` is {short(gate, GATE)}: set it to {GATE} in the cell "1. Settings", and run the '
+        "cells again from the top."
     )
 
 
 @catches(
-    "the gate was written into promote as a figure",
-    swap("promote", "rmse >= gate", "rmse >= 0.7"),
-    skip(*UNTRAINED),
-    hint="compare with the variable `gate`",
+    "the gate looks at the RMSE alone",
+    swap("promote", UPPER, 'float(tags["rmse"]) >= gate'),
+    hint="rmse_upper must be below the gate",
 )
 @catches(
-    "the answer was printed, and not given back",
-    swap("promote", 'return "refused"', 'print("refused")'),
-    skip(*UNTRAINED),
-    hint="print would not end the function",
+    "a version that is exactly at the gate passes",
+    swap("promote", UPPER, UPPER.replace(">=", ">")),
+    hint="0.7 is not below 0.7",
 )
 @catches(
-    "the alias is set before the gate is asked",
-    swap("promote", FIRST_LINE, ALIAS_LINE + FIRST_LINE),
-    skip(*UNTRAINED),
-    hint="compare with the gate first",
+    "the validation is not looked at",
+    swap("promote", VALIDATION, ""),
+    hint="Ask first whether the tag validation",
 )
 @catches(
-    "there is no gate",
-    swap("promote", '    if rmse >= gate:\n        return "refused"\n', ""),
-    skip(*UNTRAINED),
-    hint="where it must refuse",
+    "the alias was set before the gate",
+    swap("promote", VALIDATION, f"    {ALIAS}\n{VALIDATION}"),
+    hint="moves the alias. It should",
 )
 @catches(
-    "what is exactly at the gate passes",
-    swap("promote", "rmse >= gate", "rmse > gate"),
-    skip(*UNTRAINED),
-    hint="a version with an RMSE of 0.7, gate 0.7",
+    "a text was compared with a number",
+    swap("promote", UPPER, 'tags["rmse_upper"] >= gate'),
+    hint="turn tags into numbers with float",
+    error="'>=' not supported",
 )
 @catches(
-    "the gate the wrong way round",
-    swap("promote", "rmse >= gate", "rmse <= gate"),
-    skip(*UNTRAINED),
-    hint="where it must refuse",
+    "the answer was printed, and not returned",
+    swap("promote", 'return "failed the gate"', 'print("failed the gate")\n        return None'),
+    hint="`print` only shows a text",
 )
-@catches(
-    "the metric is that of the training",
-    swap(
-        "promote",
-        'rmse = run_of(client, version).data.metrics["rmse"]',
-        'rmse = run_of(client, version).data.metrics["training_root_mean_squared_error"]',
-    ),
-    skip(*UNTRAINED),
-    hint="where it must refuse",
-)
-def test_promote_asks_the_gate_first(namespace):
-    "promote(client, version) refuses what is not below the gate, and leaves the alias alone"
-    assert callable(namespace.get("promote")), (
-        'there is no function `promote` yet: write it in the cell "The gate, and the champion".'
-    )
-    hint = _first_hint(namespace, GATE_QUESTIONS)
-    assert not hint, hint
-    answer, error, *_ = _tried(namespace).get("stricter", (REFUSED, ""))
-    assert answer == REFUSED and not error, (
-        f"with a gate of {STRICTER}, promote still does not refuse an RMSE of "
-        f"{SCRATCH[STRICT_QUESTION[0] - 1]}: compare with the variable `gate`, and not with a "
-        "figure of your own."
-    )
+def test_promote_refuses(namespace):
+    "promote refuses a version that failed validation, or whose rmse_upper isn't below the gate"
+    _ask(namespace, REFUSALS)
 
 
 @catches(
-    "the RMSE was rounded before it was compared",
-    swap("promote", FIRST_LINE, FIRST_LINE + "    rmse = round(rmse, 2)\n"),
-    skip(*UNTRAINED),
-    hint="compare figures as they are, not rounded",
-)
-@catches(
-    "each version that passes the gate gets the alias",
-    swap("promote", "rmse >= run_of", "False and run_of"),
-    skip(*UNTRAINED),
-    hint="smaller is better",
-)
-@catches(
-    "the champion is compared the wrong way round",
-    swap("promote", "rmse >= run_of", "rmse <= run_of"),
-    skip(*UNTRAINED),
-    hint="a smaller RMSE is better",
-)
-@catches(
-    "an equal one takes the alias",
-    swap("promote", "rmse >= run_of", "rmse > run_of"),
-    skip(*UNTRAINED),
-    hint="equal is not better",
-)
-@catches(
-    "the champion is looked up without asking whether there is one",
-    swap("promote", '"champion" in aliases and ', ""),
-    hint='look whether "champion" is among the aliases',
+    "nobody asked whether there is a champion",
+    swap("promote", 'if "champion" in aliases:', "if True:"),
+    hint='Look whether "champion" is in the aliases',
     error="KeyError: 'champion'",
 )
 @catches(
-    "the best so far is kept in a variable, and not looked up in the store",
-    put(
-        "promote",
-        "best = 1.0\n"
-        "def promote(client, version):\n"
-        "    global best\n"
-        '    rmse = run_of(client, version).data.metrics["rmse"]\n'
-        "    if rmse >= gate:\n"
-        '        return "refused"\n'
-        "    if rmse >= best:\n"
-        '        return "kept the champion"\n'
-        "    best = rmse\n" + ALIAS_LINE + '    return "promoted"',
-    ),
-    skip(*UNTRAINED),
-    hint="stands in the store, not in a variable",
+    "the worse model wins",
+    swap("promote", WORSE, WORSE.replace(">=", "<=")),
+    hint="a smaller rmse is better",
 )
 @catches(
-    "promote says nothing",
-    swap("promote", '\n    return "promoted"', ""),
-    skip(*UNTRAINED),
-    hint="promote gave no answer",
+    "an equal model replaces the champion",
+    swap("promote", WORSE, WORSE.replace(">=", ">")),
+    hint="equal isn't better",
 )
 @catches(
-    "the alias is written with a capital letter",
-    swap("promote", 'registered_name, "champion"', 'registered_name, "Champion"'),
-    skip(*UNTRAINED),
-    hint='the alias is "champion"',
+    "metrics of other wines were compared",
+    swap("promote", 'champion["test_digest"] != tags["test_digest"]', "False"),
+    hint="Compare the two test_digest",
 )
-def test_promote_gives_the_alias_to_a_better_one_only(namespace):
-    "promote(client, version) moves the alias to a better version, and to no other"
-    assert callable(namespace.get("promote")), (
-        "once there is a `promote`, it is tried here on six versions that the check makes."
-    )
-    hint = _first_hint(namespace, CHAMPION_QUESTIONS)
-    assert not hint, hint
+@catches(
+    "the metrics were compared as texts",
+    swap("promote", WORSE, 'tags["rmse"] >= champion["rmse"]'),
+    hint="Compare numbers, float(...)",
+)
+@catches(
+    "the alias has another name",
+    swap("promote", 'name, "champion", version)', 'name, "Champion", version)'),
+    hint='promote sets the alias "Champion"',
+)
+def test_promote_compares_with_the_champion(namespace):
+    "promote moves the alias only to a better version, measured on the same wines"
+    _ask(namespace, COMPARISONS)
 
 
+def _released(runs, client):
+    """The newest version that this notebook made for each alpha."""
+    by_run = {v.run_id: v for v in client.search_model_versions(f"name='{REGISTERED}'")}
+    found = {}
+    for run in runs:
+        alpha = run.data.params.get("elasticnet__alpha")
+        if alpha is not None and run.info.run_id in by_run:
+            found.setdefault(float(alpha), by_run[run.info.run_id])
+    return found
+
+
+def _chosen(runs):
+    """The alpha of the newest candidates that has the lowest cv_rmse."""
+    tried = [run for run in runs if {"cv_rmse"} <= set(run.data.metrics)]
+    same = [run.data.tags.get("mlflow.parentRunId") for run in tried]
+    newest = [run for run, parent in zip(tried, same, strict=True) if parent == same[0]]
+    best = min(newest, key=lambda run: run.data.metrics["cv_rmse"], default=None)
+    return {float(best.data.params.get("alpha", 0.2))} if best else set()
+
+
+def _may_be(tags):
+    """What may be decided about a version with these tags, whatever the champion was."""
+    if tags.get("validation") != "passed":
+        return ("failed validation",)
+    if float(tags.get("rmse_upper", "inf")) >= GATE:
+        return ("failed the gate",)
+    return ("promoted", "kept the champion", "not compared")
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @catches(
-    "promote was asked twice about each version, to print and to tag",
-    swap(
-        "candidate",
-        "decision = promote(client, version)\n",
-        "print(promote(client, version))\ndecision = promote(client, version)\n",
-    ),
-    hint="asked about it twice",
+    "the loop trains with the chosen alpha twice",
+    swap("training", "candidate, l1", "alpha, l1"),
+    hint="there is no version with alpha 0.2",
 )
 @catches(
-    "promote is written, and never called",
-    swap("candidate", f"decision = promote(client, version)\n{TAG_LINE}", 'decision = ""'),
-    hint='has no tag "promotion"',
+    "the decisions were set on the runs",
+    swap("decide", "model_version_tag(registered_name, number,", "tag(model_info.run_id,"),
+    hint='has no tag "decision"',
 )
 @catches(
-    "the version is written down instead of taken from the loop",
-    swap("candidate", "promote(client, version)", "promote(client, 1)"),
-    hint="set what promote(client, version) answered for this version",
+    "the same decision was written on each version",
+    swap("decide", '"decision", decision)', '"decision", "promoted")'),
+    hint='has the decision "promoted", and should have "failed the gate"',
 )
-@catches(
-    "the decision was put on the version",
-    swap(
-        "candidate",
-        TAG_LINE,
-        'client.set_model_version_tag(registered_name, version, "promotion", decision)',
-    ),
-    hint="and not on its run",
-)
-@catches(
-    "the decision was set after the run, without its id: that opens a run",
-    swap("candidate", TAG_LINE, 'mlflow.set_tag("promotion", decision)'),
-    hint="Call mlflow.end_run() once",
-    error="is already active",
-)
-def test_each_run_has_its_decision(versions, client, runs, namespace):
-    'the run of each version has the right decision, as the tag "promotion"'
-    if "gate" in namespace:
-        _judge_gate(namespace)
-    assert all(run.info.status != "RUNNING" for run in runs), (
-        "a run is still open: mlflow.set_tag, asked after the `with`, opens one. Call "
-        'mlflow.end_run() once; then use client.set_tag(model_info.run_id, "promotion", decision).'
+def test_each_decision_is_on_its_version(run, runs, client):
+    "two versions were released, with alpha 0.2 and the chosen one, each with its decision"
+    found = _released(runs, client)
+    missing = [str(alpha) for alpha in sorted({0.2} | _chosen(runs)) if alpha not in found]
+    assert not missing, (
+        f"there is no version with alpha {listed(missing or [''])}: train, register and decide in "
+        'a loop over 0.2 and `alpha`, in the cell "5. Train, and what becomes of the model".'
     )
-    best = None
-    for version, rmse, decision in _decisions(versions, client):
-        number = version.version
-        on_version = client.get_model_version(NAME, str(number)).tags.get("promotion")
-        assert decision is not None or on_version is None, (
-            f"the decision stands on version {number}, and not on its run: call "
-            'client.set_tag(model_info.run_id, "promotion", decision).'
-        )
+    for alpha, version in found.items():
+        which, decision = f"version {version.version} (alpha {alpha})", version.tags.get("decision")
         assert decision is not None, (
-            f'the run of version {number} has no tag "promotion": in the loop, call '
-            'promote(client, version), and then client.set_tag(model_info.run_id, "promotion", '
-            "decision)."
+            f'{which} has no tag "decision": write what `promote` returned for it on the version, '
+            "with client.set_model_version_tag."
         )
-        right = PROMOTED if best is None or rmse < best else KEPT
-        number_now = str(client.get_registered_model(NAME).aliases.get(ALIAS, ""))
-        assert not (decision == KEPT and number_now == str(number)), (
-            f'version {number} is the champion, and its run has the tag "{KEPT}": promote was '
-            "asked about it twice, and the second time it was the champion already. Call it once, "
-            "and keep its answer: decision = promote(client, version)."
+        right_ones = _may_be(version.tags)
+        assert decision in right_ones, (
+            f'{which} has the decision "{decision}", and should have "{right_ones[0]}": write what '
+            "`promote` returned for this version."
         )
-        if rmse >= GATE:
-            right = REFUSED
-        elif best is None and decision == KEPT and _as_good_before(versions, rmse, client):
-            right = KEPT
-        assert decision == right, (
-            f'the run of version {number} has an RMSE of {rmse:.3f} and the tag "{decision}", '
-            f'which should be "{right}": set what promote(client, version) answered for this '
-            "version, on this run."
-        )
-        best = rmse if decision == PROMOTED else best
 
 
 @catches(
-    "the gate of a trial was left in the settings",
-    swap("gate", "0.7", "0.6"),
-    hint="put 0.7 back, and run all cells",
+    "the decision was made by hand, without promote",
+    swap("decide", "promote(client, number)", '"promoted"'),
+    hint="no version has the alias",
 )
 @catches(
-    "a stage was set, as in older courses, and no alias",
-    swap(
-        "promote",
-        'set_registered_model_alias(registered_name, "champion", version)',
-        'transition_model_version_stage(registered_name, version, "Production")',
-    ),
-    hint='no version has the alias "champion"',
+    "the alias was moved by hand afterwards, to a version that failed the gate",
+    after(f'client.set_registered_model_alias("{REGISTERED}", "champion", 1)'),
+    hint="has the alias, but it failed the gate",
 )
-@catches(
-    "the alias was moved by hand, past the gate",
-    after(
-        "first = min(int(v.version) for v in client.search_model_versions())\n"
-        'client.set_registered_model_alias(registered_name, "champion", first)'
+def test_the_champion_is_the_best(run, runs, client):
+    "the champion has passed validation and the gate, and none of your versions is better"
+    good = [v for v in _released(runs, client).values() if _may_be(v.tags)[0] == "promoted"]
+    named = client.search_registered_models(f"name='{REGISTERED}'")
+    number = named[0].aliases.get("champion") if named else None
+    if number is None:
+        assert not good, (
+            f"no version has the alias, and version {good[0].version} should: set it at the end of "
+            "`promote`, and call `promote` for each version."
+        )
+        return
+    tags = client.get_model_version(REGISTERED, number).tags
+    assert _may_be(tags)[0] == "promoted", (
+        f"version {number} has the alias, but it {_may_be(tags)[0]}: take the alias off, "
+        'client.delete_registered_model_alias(registered_name, "champion"), and run the cells '
+        "from the top."
+    )
+    for version in good:
+        same = version.tags.get("test_digest") == tags.get("test_digest")
+        assert not same or float(version.tags["rmse"]) >= float(tags["rmse"]), (
+            f"version {number} has the alias, and version {version.version} a smaller rmse: let "
+            "`promote` move the alias to a version with a smaller rmse."
+        )
+
+
+RIGHT_WAYS = (
+    right(
+        "the champion is asked for by its alias, and there may be none",
+        put(
+            "promote",
+            "def promote(client, version):\n"
+            "    new = client.get_model_version(registered_name, version).tags\n"
+            "    if new['validation'] != 'passed' or not float(new['rmse_upper']) < gate:\n"
+            "        passed = new['validation'] == 'passed'\n"
+            "        return 'failed the gate' if passed else 'failed validation'\n"
+            "    try:\n"
+            "        old = client.get_model_version_by_alias(registered_name, 'champion').tags\n"
+            "    except mlflow.MlflowException:\n"
+            "        old = None  # the first one\n"
+            "    if old and old['test_digest'] != new['test_digest']:\n"
+            "        return 'not compared'\n"
+            "    if old and not float(new['rmse']) < float(old['rmse']):\n"
+            "        return 'kept the champion'\n"
+            f"    {ALIAS}\n"
+            "    return 'promoted'",
+        ),
     ),
-    hint="Set it in `promote`, as its last step",
+    right(
+        "the two versions are released without a loop, in two cells",
+        remove("releases"),
+        swap("training", "candidate", "0.2"),
+        swap("decide", "alpha {candidate}: ", ""),
+        after(
+            "model_info = train(alpha, l1_ratio, tables, baseline_evaluation)\n"
+            "number = register(client, model_info).version\n"
+            "decision = promote(client, number)\n"
+            "client.set_model_version_tag(registered_name, number, 'decision', decision)"
+        ),
+    ),
+    right(
+        "the chosen alpha comes first, and the version is passed as a text",
+        swap("releases", "(0.2, alpha)", "[alpha, 0.2]"),
+        swap("decide", "number = version.version", "number = str(version.version)"),
+    ),
+    right(
+        "the gate is an argument with a default",
+        swap("promote", "(client, version)", "(client, version, limit=gate)"),
+        swap("promote", ">= gate", ">= limit"),
+    ),
 )
-def test_the_champion_deserves_it(versions, client, namespace):
-    'only what passed the gate has the alias "champion", and no version of this try is better'
-    if "gate" in namespace:
-        _judge_gate(namespace)
-    rows = _decisions(versions, client)
-    assert all(decision for _, _, decision in rows), (
-        "not all versions of this try have been decided about, so none of them can be the "
-        "champion yet: call `promote` for each, in the loop."
-    )
-    aliases = client.get_registered_model(NAME).aliases
-    if ALIAS not in aliases and all(
-        value >= GATE and decision == REFUSED for _, value, decision in rows
-    ):
-        return  # On this table nothing passes: then nobody is the champion, and that is right.
-    assert ALIAS in aliases, (
-        f'no version has the alias "{ALIAS}"'
-        + (f', but "{min(aliases)}" is there' if aliases else "")
-        + ": in `promote`, for a version that passes, call "
-        f'client.set_registered_model_alias(registered_name, "{ALIAS}", version).'
-    )
-    champion = client.get_model_version(NAME, str(aliases[ALIAS]))
-    mine = {str(version.version): decision for version, _, decision in rows}
-    number = str(champion.version)
-    assert mine.get(number, PROMOTED) == PROMOTED, (
-        f'version {number} has the alias, and its run the tag "{mine.get(number)}": only what '
-        f'promote answers "{PROMOTED}" to may have the alias. Set it in `promote`, as its last '
-        "step, and tag what it answered."
-    )
-    rmse = _rmse(client, champion)
-    assert rmse is not None and rmse < GATE, (
-        f"version {number} has the alias, and an RMSE of {rmse}, which is not below the gate: take "
-        f'the alias away, client.delete_registered_model_alias(registered_name, "{ALIAS}"), and '
-        "run the cells from the top."
-    )
-    better = [str(version.version) for version, value, _ in rows if value < rmse]
-    assert not better, (
-        f"version {number} has the alias, and version {', '.join(better)} has a smaller RMSE: "
-        "promote compares with the champion, and a smaller RMSE wins."
-    )
