@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import before, catches, put, skip, swap, twice
+from winelab.checks.authoring import before, catches, put, right, skip, split, swap, twice
+from winelab.checks.comparing import expect_tags, kind, same_path
 from winelab.checks.looking import local_path
 
 NAME = "wine-linear"
@@ -16,45 +17,50 @@ def _mine(namespace, client):
     """
     mine = namespace.get("experiment")
     number = getattr(mine, "experiment_id", None)
-    if number is None:
+    if not isinstance(number, str):
         assert not isinstance(mine, str), (
-            "`experiment` is only an id: that is what create_experiment answers. Below the `if`, "
-            f'end with experiment = mlflow.set_experiment("{NAME}").'
+            "`experiment` is only an id: that is what create_experiment returns. Below the `if`, "
+            f'end with `experiment = mlflow.set_experiment("{NAME}")`.'
         )
-        assert client.get_experiment_by_name(NAME) is None, (
+        assert client.get_experiment_by_name(NAME) is None or mine is not None, (
             f'"{NAME}" is in the store, but your cell did not get as far as `experiment`: '
             '"already exists" means that it was created a second time. Look it up with '
-            "mlflow.get_experiment_by_name, and create it only where the answer is None."
+            "`mlflow.get_experiment_by_name`, and create it only if the answer is None."
         )
-        numbers = [v for v in _dictionary(namespace).values() if not isinstance(v, str)]
+        numbers = [value for value in _tags(namespace).values() if not isinstance(value, str)]
         assert not numbers, (
             f"a tag's value is a text, and {numbers[0]!r} is none: put it in quotes, or write "
-            f"str({numbers[0]!r})."
+            f"`str({numbers[0]!r})`."
         )
         assert not isinstance(namespace.get("location"), Path), (
-            "the place is given as a text, and `location` is a path: write `.as_uri()` behind it."
+            "the artifact location is given as a text, and `location` is a path: add `.as_uri()`."
         )
         raise AssertionError(
-            '`experiment` is no experiment: end with experiment = mlflow.set_experiment("'
-            f'{NAME}"), below the `if`.'
+            f"`experiment` is {kind(mine)}, not an experiment: below the `if`, end with "
+            f'`experiment = mlflow.set_experiment("{NAME}")`.'
         )
     found = client.get_experiment(number)
     assert found.lifecycle_stage == "active", (
         f'"{found.name}" is deleted, and its name stays taken: bring it back with '
-        f'mlflow.MlflowClient().restore_experiment("{number}"), then run all cells.'
+        f'`mlflow.MlflowClient().restore_experiment("{number}")`, then run all cells.'
     )
     return found
 
 
-def _dictionary(namespace):
+def _tags(namespace):
     """The variable `tags`, where the student has one."""
     tags = namespace.get("tags")
     return tags if isinstance(tags, dict) else {}
 
 
-def _folder(place):
-    """The folder that a path, or an address such as file:///home/me, stands for."""
-    return local_path(str(place)).resolve()
+def _wanted(namespace):
+    """Where the experiment's files belong. A `course` that is no path is a sentence."""
+    folder = namespace["course"]
+    assert hasattr(folder, "resolve"), (
+        f"`course` is {kind(folder)}, not the path of the course's folder: run the settings cell "
+        "again, and give nothing else this name."
+    )
+    return (folder / "mlruns" / NAME).resolve()
 
 
 @catches(
@@ -65,7 +71,7 @@ def _folder(place):
         "if True:",
     ),
     before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")'),
-    hint="create it only where the answer is None",
+    hint="create it only if the answer is None",
     error="already exists",
 )
 @catches(
@@ -104,7 +110,7 @@ def test_the_experiment_is_wine_linear(namespace, client):
 @catches(
     "set_experiment alone, which creates it without tags",
     put("experiment", 'experiment = mlflow.set_experiment("wine-linear")'),
-    hint="the tag data is None",
+    hint="data and models are not on it as a tag",
 )
 @catches(
     "a tag was misspelt when the experiment was created",
@@ -118,19 +124,17 @@ def test_it_has_its_tags(namespace, client):
         f'"{NAME}" must carry the tags: mlflow.create_experiment takes '
         'tags={"data": "red wine", "models": "linear"}.'
     )
-    for name, value in TAGS.items():
-        found = mine.tags.get(name)
-        assert found == value, (
-            f'the tag {name} is {found!r}, not "{value}": mend it in create_experiment, for the '
-            "next time. This experiment is there already, so mend it in the store too, once: "
-            f'mlflow.set_experiment_tags({{"{name}": "{value}"}}).'
-        )
+    advice = (
+        "Mend it in create_experiment, for the next time. This experiment is there already, so "
+        f"mend it in the store too, once: `mlflow.set_experiment_tags({TAGS})`."
+    )
+    expect_tags(mine, TAGS, missing=advice, wrong=advice)
 
 
 @catches(
     "the place is a path, not a text",
     swap("experiment", ".as_uri()", ""),
-    hint="write `.as_uri()` behind it",
+    hint="add `.as_uri()`",
     error="has no attribute 'startswith'",
 )
 @catches(
@@ -150,10 +154,9 @@ def test_it_keeps_its_files_there(namespace, client):
         "mlflow.create_experiment takes the place as artifact_location=location, where location "
         f'is (course / "mlruns" / "{NAME}").as_uri().'
     )
-    wanted = _folder(namespace["course"] / "mlruns" / NAME)
-    place = _folder(mine.artifact_location)
-    assert place == wanted, (
-        f"its files go to {place}, not to {wanted}: give create_experiment "
+    wanted = _wanted(namespace)
+    assert same_path(mine.artifact_location, wanted), (
+        f"its files go to {mine.artifact_location}, not to {wanted}: give create_experiment "
         "artifact_location=location, an address that begins at `course`. The place is chosen "
         "once, so let your cell create a new one: rename this one first, with "
         f'mlflow.MlflowClient().rename_experiment("{mine.experiment_id}", '
@@ -165,7 +168,7 @@ def test_it_keeps_its_files_there(namespace, client):
     "created without looking first, and the cell was run twice",
     swap("experiment", "if experiment is None:", "if True:"),
     twice("store"),
-    hint="look the experiment up first",
+    hint="has made no run since it started",
     error="already exists",
 )
 @catches(
@@ -177,17 +180,11 @@ def test_it_keeps_its_files_there(namespace, client):
     ),
     hint="the newest run went to another experiment",
 )
-def test_a_run_is_in_it(runs, namespace, client):
-    "the cells run through, and the newest run is in it"
+def test_a_run_is_in_it(run, namespace, client):
+    "the newest run is in it"
     mine = _mine(namespace, client)
-    finished = [run for run in runs if run.info.status == "FINISHED"]
-    assert finished, (
-        "no run of this notebook has finished. If an error above says "
-        '"already exists", the cell was run a second time: look the experiment up first, and '
-        "create it only where the answer is None. Then run all cells."
-    )
-    assert mine.name == NAME and finished[0].info.experiment_id == mine.experiment_id, (
-        f'the newest run went to another experiment: call mlflow.set_experiment("{NAME}"), which '
+    assert mine.name == NAME and run.info.experiment_id == mine.experiment_id, (
+        f'the newest run went to another experiment: call `mlflow.set_experiment("{NAME}")`, which '
         "makes it the active one, then train."
     )
 
@@ -205,9 +202,49 @@ def test_a_run_is_in_it(runs, namespace, client):
 )
 def test_its_files_go_there_too(run, namespace):
     "the newest run has a folder of its own in that place"
-    folder = _folder(run.info.artifact_uri)
-    wanted = _folder(namespace["course"] / "mlruns" / NAME)
-    assert folder.is_relative_to(wanted), (
+    folder = local_path(run.info.artifact_uri).resolve()
+    assert folder.is_relative_to(_wanted(namespace)), (
         f"the newest run would keep its files in {folder}: a run keeps them in the place of its "
         f'experiment, so train while "{NAME}" is the active one.'
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "a client looks it up and creates it",
+        put(
+            "experiment",
+            "client = mlflow.MlflowClient()\n"
+            'if client.get_experiment_by_name("wine-linear") is None:\n'
+            "    client.create_experiment(\n"
+            '        "wine-linear",\n'
+            '        (course / "mlruns" / "wine-linear").as_uri(),\n'
+            '        {"data": "red wine", "models": "linear"},\n'
+            "    )\n"
+            'experiment = mlflow.set_experiment("wine-linear")',
+        ),
+    ),
+    right(
+        "the error is caught where it is there already",
+        put(
+            "experiment",
+            "from mlflow.exceptions import MlflowException\n\n"
+            'location = str(course / "mlruns" / "wine-linear")\n'
+            "try:\n"
+            '    mlflow.create_experiment("wine-linear", location)\n'
+            "except MlflowException:\n"
+            "    pass\n"
+            'experiment = mlflow.set_experiment("wine-linear")\n'
+            'mlflow.set_experiment_tags({"data": "red wine", "models": "linear"})',
+        ),
+    ),
+    right(
+        "the place is written another way, and the work is split over two cells",
+        swap(
+            "experiment",
+            '(course / "mlruns" / "wine-linear").as_uri()',
+            '(course / "labs" / ".." / "mlruns" / "wine-linear").resolve().as_uri()',
+        ),
+        split("store", 'experiment = mlflow.set_experiment("wine-linear")'),
+    ),
+)

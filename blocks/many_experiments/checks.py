@@ -1,47 +1,74 @@
-"""Three models, a run each, in three experiments, and one table that compares them."""
+"""Three families of linear models, an experiment each, and one table that compares them."""
 
-from winelab.checks.authoring import catches, given, put, remove, skip_all, swap, twice
-from winelab.checks.comparing import close, regression_metrics
-from winelab.checks.looking import newest_try
+from winelab.checks.authoring import catches, put, remove, right, skip, split, swap, twice
+from winelab.checks.comparing import close, expect_params, kind, listed, plural, short
+from winelab.checks.looking import found_ids
 
 CLASSES = {"elasticnet": "ElasticNet", "ridge": "Ridge", "lasso": "Lasso"}
-METRICS = ("rmse", "mae", "r2")
+CELL = 'the cell "6. Three kinds of linear models"'
 
 
-def _run_of(name, attempt, client):
-    """The finished run of the newest try with this model's name, in its experiment, or None."""
+def _families(namespace):
+    """The student's three models by name."""
+    families = namespace["families"]
+    assert isinstance(families, dict) and set(families) == set(CLASSES), (
+        f"`families` is {kind(families)}"
+        + (f" with the keys {listed(map(str, families))}" if isinstance(families, dict) else "")
+        + '. It must be a dictionary with the keys "elasticnet", "ridge" and "lasso".'
+    )
+    for name, class_name in CLASSES.items():
+        found = type(families[name]).__name__
+        assert found == class_name, f'families["{name}"] is a {found}: make it a {class_name}.'
+    return families
+
+
+def _run_of(name, runs, client):
+    """The newest run with a family's name, in its own experiment."""
     place = client.get_experiment_by_name(f"wine-{name}")
-    for run in attempt:
-        here = place is not None and run.info.experiment_id == place.experiment_id
-        if here and run.info.status == "FINISHED" and run.info.run_name == name:
-            return run
-    return None
-
-
-@catches("no cell has been run yet", skip_all(), hint="there is no run yet")
-@given
-def test_there_is_a_run(runs):
-    "this notebook or script has made a run"
-    assert runs, "there is no run yet: run the cells above, from the top."
+    assert place is None or place.lifecycle_stage == "active", (
+        f'the experiment "wine-{name}" is deleted, and its name stays taken: bring it back with '
+        f'`mlflow.MlflowClient().restore_experiment("{place.experiment_id}")`.'
+    )
+    there = [run for run in runs if place and run.info.experiment_id == place.experiment_id]
+    if not there:
+        # The cell "4. Train" makes a run "elasticnet" too; that one has an rmse.
+        called = [
+            one for one in runs if one.info.run_name == name and "rmse" not in one.data.metrics
+        ]
+        where = client.get_experiment(called[0].info.experiment_id).name if called else ""
+        assert not called, (
+            f'the run "{name}" went to "{where}": a run stays in the experiment in which it was '
+            'opened. Call `mlflow.set_experiment(f"wine-{name}")` in the loop, above the `with`.'
+        )
+        raise AssertionError(f'"wine-{name}" has no run of this notebook: run {CELL}.')
+    assert there[0].info.run_name == name, (
+        f'the run in "wine-{name}" is called "{there[0].info.run_name}": say run_name=name.'
+    )
+    return there[0]
 
 
 @catches(
     "one model was left at its default alpha",
-    swap("models", "Lasso(alpha=alpha, ", "Lasso("),
-    hint='models["lasso"] has alpha = 1.0',
+    swap("families", "Lasso(alpha=alpha, ", "Lasso("),
+    hint='families["lasso"] has alpha 1, and the chosen one is 0.01',
 )
-def test_three_models(namespace):
-    "`models` holds an ElasticNet, a Ridge and a Lasso, all with this alpha"
-    models = namespace["models"]
-    assert isinstance(models, dict) and set(models) == set(CLASSES), (
-        'models must be a dictionary with the keys "elasticnet", "ridge" and "lasso".'
-    )
-    for name, class_name in CLASSES.items():
-        found = type(models[name]).__name__
-        assert found == class_name, f'models["{name}"] is a {found}: it must be a {class_name}.'
-        alpha = models[name].get_params()["alpha"]
-        assert alpha == namespace["alpha"], (
-            f'models["{name}"] has alpha = {alpha}, and the setting says {namespace["alpha"]}: '
+@catches(
+    "the models stand in a list",
+    put("families", "families = [ElasticNet(alpha=alpha), Ridge(alpha=alpha), Lasso(alpha=alpha)]"),
+    hint="`families` is a list",
+    error="'list' object has no attribute 'items'",
+)
+@catches(
+    "two names were exchanged",
+    swap("families", '"ridge": Ridge', '"ridge": Lasso'),
+    hint='families["ridge"] is a Lasso',
+)
+def test_three_families(namespace):
+    "`families` holds an ElasticNet, a Ridge and a Lasso, all with the chosen alpha"
+    for name, model in _families(namespace).items():
+        found, chosen = model.get_params()["alpha"], namespace["alpha"]
+        assert isinstance(chosen, int | float) and close(found, chosen), (
+            f'families["{name}"] has alpha {short(found)}, and the chosen one is {short(chosen)}: '
             "make each model with alpha=alpha."
         )
 
@@ -49,14 +76,14 @@ def test_three_models(namespace):
 @catches(
     "set_experiment stands inside the run: no error, and each run is one too far back",
     remove("set-experiment"),
-    swap("log-data", "dataset = ", 'mlflow.set_experiment(f"wine-{name}")\ndataset = '),
-    hint='the run "elasticnet" went to "Default"',
+    swap("log-family", "pipeline = ", 'mlflow.set_experiment(f"wine-{name}")\npipeline = '),
+    hint='the run "elasticnet" went to "wine-linear"',
 )
 @catches(
     "no experiment was set",
     remove("set-experiment"),
     hint="in the loop, above the `with`",
-    error="KeyError: 'metrics.rmse'",
+    error="metrics.cv_rmse",
 )
 @catches(
     "one experiment for all, set before the loop",
@@ -64,124 +91,106 @@ def test_three_models(namespace):
     hint='the run "ridge" went to "wine-elasticnet"',
 )
 @catches(
-    "two models in one run",
-    put("families", 'mlflow.start_run(run_name="all")\nfor name, model in models.items():'),
-    put("run", "if True:"),
-    hint="open a run for each model in a `with` line, inside the loop",
+    "one run for all three",
+    put("compare", 'mlflow.start_run(run_name="all")\nfor name, family in families.items():'),
+    put("family-run", "if True:"),
+    hint="a run is still open",
     error="Changing param values is not allowed",
 )
-def test_an_experiment_each(runs, client):
-    "each model has a finished run in an experiment of its own"
-    assert runs, "there is no run yet: run the cells above, from the top."
-    newest = newest_try(runs)
-    for run in newest:
-        assert run.info.status != "RUNNING", (
-            f'the run "{run.info.run_name}" is still open: call mlflow.end_run(). Then open a run '
-            "for each model in a `with` line, inside the loop, which closes it by itself."
-        )
-        assert run.info.status == "FINISHED", (
-            f'an error came in the run "{run.info.run_name}": mend it, and run the cell again. '
-            'After "Changing param values", open a run for each model, inside the loop.'
-        )
-    ids = {}
+@catches(
+    "all runs have the same name",
+    swap("family-run", "run_name=name", 'run_name="name"'),
+    hint="say run_name=name",
+)
+@catches("the new cell was not run", skip("families"), hint="has no run of this notebook")
+def test_an_experiment_each(run, runs, client):
+    "each family has a run in an experiment of its own"
     for name in CLASSES:
-        found = client.get_experiment_by_name(f"wine-{name}")
-        assert found is None or found.lifecycle_stage == "active", (
-            f'the experiment "wine-{name}" is deleted, and its name stays taken: bring it back '
-            f'with mlflow.MlflowClient().restore_experiment("{found.experiment_id}").'
-        )
-        ids[name] = found.experiment_id if found else None
-    for run in reversed(newest):
-        name, place = run.info.run_name, run.info.experiment_id
-        where = client.get_experiment(place).name
-        assert ids.get(name, place) == place, (
-            f'the run "{name}" went to "{where}": a run stays in the experiment in which it was '
-            'opened. Call mlflow.set_experiment(f"wine-{name}") in the loop, above the `with`.'
-        )
-    for name in CLASSES:
-        there = [run for run in newest if run.info.experiment_id == ids[name]]
-        assert there, (
-            f'this try made no run in "wine-{name}": in the loop over the models, set the '
-            "experiment, and then open the run."
-        )
-        assert len(there) == 1, (
-            f'"wine-{name}" got {len(there)} runs in one go: one for each model is enough.'
-        )
-        assert there[0].info.run_name == name, (
-            f'the run in "wine-{name}" is called "{there[0].info.run_name}": say run_name=name.'
+        # `run` is asked for to see that the newest one has finished.
+        assert _run_of(name, runs, client).info.status == "FINISHED" == run.info.status, (
+            f'the run "{name}" did not finish: mend the error, and run {CELL} again.'
         )
 
 
+@catches(
+    "the same settings were logged for all",
+    swap("log-family", "family.get_params()", '{"alpha": alpha, "l1_ratio": l1_ratio}'),
+    hint="random_state",
+)
 @catches(
     "an l1_ratio was logged for models that have none",
-    put("log-params", 'mlflow.log_params({**model.get_params(), "l1_ratio": l1_ratio})'),
+    swap("log-family", "family.get_params()", '{**family.get_params(), "l1_ratio": l1_ratio}'),
     hint="Ridge has no such setting",
 )
-def test_the_params_are_the_models_own(attempt, client, namespace):
-    "the params of each run are the settings of its model"
-    for name in CLASSES:
-        run = _run_of(name, attempt, client)
-        assert run, f'there is no finished run "{name}" in "wine-{name}" to look at yet.'
-        logged = run.data.params
-        real = {key: str(value) for key, value in namespace["models"][name].get_params().items()}
-        for key in sorted(set(logged) - set(real)):
-            raise AssertionError(
-                f'the run "{name}" says {key} = {logged[key]}, and {CLASSES[name]} has no such '
-                "setting: log model.get_params()."
-            )
-        for key in sorted(real):
-            assert key in logged, (
-                f'the run "{name}" does not say {key}: log all that model.get_params() names.'
-            )
-            assert logged[key] == real[key], (
-                f'the run "{name}" says {key} = {logged[key]}, the model has {real[key]}: log the '
-                "settings of the model of the loop."
-            )
+def test_the_params_are_the_families_own(runs, client, namespace):
+    "the params of each run are the settings of its family"
+    for name, model in _families(namespace).items():
+        found, real = _run_of(name, runs, client), model.get_params()
+        advice = "Log what `family.get_params()` returns."
+        expect_params(found, real, missing=advice, wrong=advice, source=f'families["{name}"] has')
+        more = sorted(set(found.data.params) - set(real))
+        assert not more, (
+            f'the run "{name}" has the param {more[0]}, and {CLASSES[name]} has no such setting. '
+            f"{advice}"
+        )
 
 
 @catches(
-    "the line that makes an ElasticNet is still in the loop",
-    swap(
-        "fit",
-        "model.fit(X_train, y_train)",
-        "model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)\n"
-        "model.fit(X_train, y_train)",
-    ),
-    hint="delete the line that makes one",
+    "the families were cross-validated without a scaler",
+    swap("log-family", "make_pipeline(StandardScaler(), family)", "family"),
+    hint="make_pipeline(StandardScaler(), family)",
 )
-def test_the_metrics_are_the_models_own(attempt, client, namespace):
-    "the metrics of each run are those of its model"
-    for name in CLASSES:
-        run = _run_of(name, attempt, client)
-        assert run, f'there is no finished run "{name}" in "wine-{name}" to look at yet.'
-        model = namespace["models"][name]
-        assert hasattr(model, "coef_"), (
-            f'models["{name}"] has learned nothing: its run trained another model. The loop brings '
-            "`model`; delete the line that makes one."
+@catches(
+    "the same model was cross-validated three times",
+    swap("log-family", "make_pipeline(StandardScaler(), family)", "make_model(alpha, l1_ratio)"),
+    hint="make_pipeline(StandardScaler(), family)",
+)
+@catches(
+    "the sign of the scores was kept",
+    swap("log-family", "-scores.mean()", "scores.mean()"),
+    hint="the scores are negative RMSEs",
+)
+def test_the_metric_is_the_families_own(runs, client, namespace):
+    "cv_rmse is that of the family behind a scaler, on the training wines"
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    for name, model in _families(namespace).items():
+        found = _run_of(name, runs, client).data.metrics.get("cv_rmse")
+        assert found is not None, (
+            f'the run "{name}" has no metric cv_rmse: log it inside the `with`, as -scores.mean().'
         )
-        missing = [key for key in METRICS if key not in run.data.metrics]
-        assert not missing, (
-            f'{", ".join(missing)} not on the run "{name}": log the metrics inside its `with`.'
+        assert found >= 0, (
+            f'cv_rmse of "{name}" is {short(found)}: the scores are negative RMSEs, so log '
+            "-scores.mean()."
         )
-        true = regression_metrics(namespace["y_test"], model.predict(namespace["X_test"]))
-        for key in METRICS:
-            assert close(run.data.metrics[key], true[key]), (
-                f'the run "{name}" says {key} = {run.data.metrics[key]:.4f}, its model gives '
-                f"{true[key]:.4f}: fit and evaluate inside the loop, and run all cells again."
-            )
+        scores = cross_val_score(
+            make_pipeline(StandardScaler(), model),
+            namespace["X_train"],
+            namespace["y_train"],
+            cv=5,
+            scoring="neg_root_mean_squared_error",
+        )
+        right_one = -scores.mean()
+        assert close(found, right_one, 1e-6), (
+            f'cv_rmse of "{name}" is {short(found, right_one)}, and should be '
+            f"{short(right_one, found)}: cross-validate make_pipeline(StandardScaler(), family) on "
+            "X_train and y_train, in five folds."
+        )
 
 
 @catches(
-    "the training was run twice, and the older runs are compared too",
-    swap("search", '.drop_duplicates("experiment_id")', ""),
-    twice("train"),
+    "the cell was run twice, and the older runs are compared too",
+    swap("comparison", '.drop_duplicates("experiment_id")', ""),
+    twice("families"),
     hint="keeps the newest of each experiment",
 )
 @catches(
     "the search looked into the active experiment only, the last one",
     swap(
-        "search",
-        'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in models])',
+        "comparison",
+        'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in families])',
         "mlflow.search_runs()",
     ),
     hint="with experiment_names",
@@ -189,37 +198,69 @@ def test_the_metrics_are_the_models_own(attempt, client, namespace):
 @catches(
     "the table was sorted, and the sorted one thrown away",
     swap(
-        "search",
-        'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.rmse")',
+        "comparison",
+        'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.cv_rmse")',
         'comparison = runs.drop_duplicates("experiment_id")\n'
-        'comparison.sort_values("metrics.rmse")',
+        'comparison.sort_values("metrics.cv_rmse")',
     ),
     hint="keep that one",
 )
-def test_one_table_compares_them(attempt, client, namespace):
-    "`comparison` has these three runs, the lowest rmse first"
-    table = namespace.get("comparison")
-    made = [_run_of(name, attempt, client) for name in CLASSES]
-    assert all(made), "not all three experiments have a run of this try yet."
-    assert hasattr(table, "columns") and "run_id" in table.columns, (
-        "`comparison` is not there, or no table: make it from what mlflow.search_runs gives, with "
-        "drop_duplicates and sort_values."
-    )
-    found = list(table["run_id"])
-    rmse = {run.info.run_id: run.data.metrics.get("rmse", float("nan")) for run in made}
-    assert not set(rmse).isdisjoint(found), (
-        "`comparison` holds none of the newest runs: run the last cell again, after the training."
-    )
-    assert set(rmse) <= set(found), (
+def test_one_table_compares_them(runs, client, namespace):
+    "`comparison` has these three runs, the lowest cv_rmse first"
+    made = [_run_of(name, runs, client) for name in CLASSES]
+    score = {run.info.run_id: run.data.metrics.get("cv_rmse", 9.0) for run in made}
+    advice = "Make it from what mlflow.search_runs returns, and keep it under this name."
+    found = found_ids(namespace, "comparison", advice)
+    assert set(score) <= set(found), (
         "`comparison` lacks one of the newest runs: search all three experiments, with "
-        "experiment_names, and call drop_duplicates before sort_values. It keeps the first row "
-        "of each experiment, and the newest stands first only until you sort."
+        "experiment_names, and drop the duplicates before you sort."
     )
-    assert len(found) == len(rmse), (
-        f"`comparison` has {len(found)} rows, some of them older tries: "
-        'drop_duplicates("experiment_id") keeps the newest of each experiment.'
+    assert len(found) == len(score), (
+        f"`comparison` has {plural(len(found), 'row')}, some of older tries: "
+        '`drop_duplicates("experiment_id")` keeps the newest of each experiment.'
     )
-    assert [rmse[one] for one in found] == sorted(rmse.values()), (
-        'the rows are not in the order of their rmse: sort_values("metrics.rmse") puts the lowest '
-        "one first. It gives a new table, so keep that one."
+    assert [score[one] for one in found] == sorted(score.values()), (
+        'the rows are not in the order of their cv_rmse: `sort_values("metrics.cv_rmse")` puts the '
+        "lowest one first. It returns a new table, so keep that one."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "the runs are made by a client's experiment ids",
+        put("set-experiment", 'place = mlflow.set_experiment(f"wine-{name}").experiment_id'),
+        put("family-run", "with mlflow.start_run(experiment_id=place, run_name=name):"),
+    ),
+    right(
+        "three calls of a helper",
+        put("compare", "def compare(name, family):"),
+        swap(
+            "comparison",
+            "runs = ",
+            'compare("elasticnet", families["elasticnet"])\n'
+            'compare("ridge", families["ridge"])\n'
+            'compare("lasso", families["lasso"])\n'
+            "runs = ",
+        ),
+    ),
+    right(
+        "the search stands in a cell of its own, and sorts in the store",
+        put(
+            "comparison",
+            "comparison = mlflow.search_runs(\n"
+            '    experiment_names=["wine-ridge", "wine-lasso", "wine-elasticnet"],\n'
+            '    order_by=["metrics.cv_rmse ASC"],\n'
+            ")\n"
+            "print(comparison)",
+        ),
+        split("families", "comparison ="),
+    ),
+    right(
+        "each param is logged by a call of its own",
+        swap(
+            "log-family",
+            "mlflow.log_params(family.get_params())",
+            "for key, value in family.get_params().items():\n    mlflow.log_param(key, value)",
+        ),
+    ),
+)

@@ -194,13 +194,10 @@ def test_the_candidates_are_pipelines(runs, namespace):
 )
 def test_the_final_model_is_the_chosen_pipeline(run, runs, namespace):
     "`model` is the pipeline with the chosen alpha, and its run has its rmse"
-    tried = {
-        alpha: one.data.metrics.get("cv_rmse", 9.0) for alpha, one in _candidates(runs).items()
-    }
-    best = min(tried, key=tried.get)
-    expected = _pipeline(best, _l1_ratio(candidates[best])).fit(
-        namespace["X_train"], namespace["y_train"]
-    )
+    candidates = _candidates(runs)
+    best = min(candidates, key=lambda alpha: candidates[alpha].data.metrics.get("cv_rmse", 9.0))
+    expected = _pipeline(best, _l1_ratio(candidates[best]))
+    expected.fit(namespace["X_train"], namespace["y_train"])
     answers = expected.predict(namespace["X_test"])
     assert same_column(namespace["predictions"], answers, 1e-6), (
         f"`predictions` are not those of the pipeline with alpha {best}, which has the lowest "

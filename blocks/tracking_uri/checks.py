@@ -2,16 +2,34 @@
 
 from pathlib import PurePosixPath, PureWindowsPath
 
-from winelab.checks.authoring import after, catches, put, remove, swap
+from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.comparing import kind, same_path
 from winelab.tracking.store import environment, sqlite_file
 
 
-def _address_in_the_code():
-    """Where MLflow writes if nobody has set the variable that `make lab` sets."""
+def _address_in_the_code(namespace):
+    """Where MLflow writes if nobody has set the variable that `make lab` sets.
+
+    Code may name the store by that variable too. Then it stands in the student's own `os`.
+    """
     import mlflow
 
     with environment(MLFLOW_TRACKING_URI=None):
-        return mlflow.get_tracking_uri()
+        named = mlflow.get_tracking_uri()
+    address = mlflow.get_tracking_uri()
+    if "os" in namespace and address != named and namespace.get("tracking_uri") == address:
+        return address
+    return named
+
+
+def _course(namespace):
+    """The course's folder. A name that holds something else is a sentence."""
+    folder = namespace["course"]
+    assert hasattr(folder, "resolve"), (
+        f"`course` is {kind(folder)}, not the path of the course's folder: run the settings cell "
+        "again, and give nothing else this name."
+    )
+    return folder
 
 
 @catches(
@@ -28,15 +46,15 @@ def test_the_code_names_the_store(namespace):
     "the code itself names the store, not the program that started it"
     import mlflow
 
-    assert mlflow.get_tracking_uri() == _address_in_the_code(), (
+    address = _address_in_the_code(namespace)
+    assert mlflow.get_tracking_uri() == address, (
         "the store is only named by the environment in which Jupyter was started: started "
-        "elsewhere, this code would write elsewhere. Call mlflow.set_tracking_uri(...)."
+        "elsewhere, this code would write elsewhere. Call `mlflow.set_tracking_uri(...)`."
     )
-    expected = (namespace["course"] / "mlflow.db").resolve()
-    file = sqlite_file(_address_in_the_code())
-    assert file is not None and file.resolve() == expected, (
-        f"the address in the code is {_address_in_the_code()}: it must be the file mlflow.db in "
-        "the course's folder, named before the experiment is set."
+    file = sqlite_file(address)
+    assert file is not None and same_path(file, _course(namespace) / "mlflow.db"), (
+        f"the address in the code is {address}. It must be the file mlflow.db in the course's "
+        "folder, set before the experiment is."
     )
 
 
@@ -56,12 +74,12 @@ def test_the_code_names_the_store(namespace):
     after(
         'store = (course / "mlflow.db").as_posix()\nmlflow.set_tracking_uri(f"sqlite:///{store}")'
     ),
-    hint="name the store first",
+    hint="set the tracking URI first",
     environment={"MLFLOW_TRACKING_URI": ""},
 )
 def test_the_address_is_absolute(namespace):
     "the address is absolute: the same in every folder"
-    address = _address_in_the_code()
+    address = _address_in_the_code(namespace)
     assert address.startswith("sqlite:///"), (
         f"{address} is no SQLite address: write sqlite:/// (three slashes) and the file."
     )
@@ -72,7 +90,7 @@ def test_the_address_is_absolute(namespace):
         'as in course / "mlflow.db".'
     )
     assert namespace["tracking_uri"] == address, (
-        "`tracking_uri` was asked for before the store was named: name the store first."
+        "`tracking_uri` was asked for before the store was named: set the tracking URI first."
     )
 
 
@@ -84,11 +102,42 @@ def test_the_address_is_absolute(namespace):
 )
 def test_the_run_is_in_that_store(run, client, namespace):
     "the newest run is in that store, with its params and metrics"
-    address = _address_in_the_code()
+    address = _address_in_the_code(namespace)
     assert address == namespace["tracking_uri"], (
-        "the run went to the store that was set before: name the store above set_experiment, "
-        "then run all cells again."
+        "the run went to the store that was set before: set the tracking URI above "
+        "`mlflow.set_experiment`, then run all cells again."
     )
     assert run.data.params and run.data.metrics, (
         "the newest run is empty: run all cells again, from the top."
     )
+
+
+RIGHT_WAYS = (
+    right(
+        "the address is set by the environment variable, in the code",
+        put(
+            "tracking-uri",
+            "import os\n\n"
+            'store = (course / "mlflow.db").as_posix()\n'
+            'os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"',
+        ),
+    ),
+    right(
+        "the path is resolved, and has another name",
+        put(
+            "tracking-uri",
+            'database = (Path.cwd() / ".." / "mlflow.db").resolve()\n'
+            'mlflow.set_tracking_uri("sqlite:///" + str(database))',
+        ),
+    ),
+    right(
+        "the store is named in a cell of its own, by a helper",
+        swap(
+            "tracking-uri",
+            'store = (course / "mlflow.db").as_posix()',
+            "def address_of(file):\n    return file.as_posix()\n\n\n"
+            'store = address_of(course / "mlflow.db")',
+        ),
+        split("store", "tracking_uri ="),
+    ),
+)
