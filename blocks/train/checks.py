@@ -108,7 +108,7 @@ def test_the_table_is_read(namespace):
         "X_train, X_test = train_test_split(X, test_size=0.25, random_state=42)\n"
         "y_train, y_test = train_test_split(y, test_size=0.25, random_state=1)",
     ),
-    hint="not the qualities of the wines in `X_train`",
+    hint="`y_test` is not the quality of the wines in `X_test`",
 )
 def test_a_quarter_is_kept_for_the_test(namespace):
     "a quarter of the wines is set aside for the test, without their quality"
@@ -136,14 +136,17 @@ def test_a_quarter_is_kept_for_the_test(namespace):
             f"{'a quarter' if name == 'X_test' else 'the rest'} is {len(rows)}: drop the copies, "
             "say test_size=0.25, and split once."
         )
+        same_wines = same_column(namespace.get(f"y{name[1:]}"), y.iloc[rows])
+        assert same_table(found, X.iloc[rows]) or not same_wines, (
+            f'`{name}` has the right wines and other columns: X is wine.drop(columns="quality").'
+        )
         assert same_table(found, X.iloc[rows]), (
             f"`{name}` holds other wines than the course's: say random_state=42 in "
             "train_test_split(...), and split the table as you have read it."
         )
-    for name, rows in (("y_train", train), ("y_test", test)):
-        assert same_column(namespace[name], y.iloc[rows]), (
-            f"`{name}` is {kind(namespace[name])}, and not the qualities of the wines in "
-            f"`X{name[1:]}`: split X and y in one call of train_test_split(X, y, ...)."
+        assert same_wines, (
+            f'`y{name[1:]}` is not the quality of the wines in `{name}`: y is `wine["quality"]`, '
+            "and one call of train_test_split(X, y, ...) splits both."
         )
 
 
@@ -190,8 +193,8 @@ def test_it_is_trained_on_the_training_wines(model, namespace):
     X = wine.drop(columns="quality").to_numpy()
     quality = wine["quality"].to_numpy()
     assert hasattr(model, "coef_") and model.coef_.size == X.shape[1], (
-        f"`model` is {kind(model)} that has not learned from eleven measurements: call "
-        "model.fit(X_train, y_train)."
+        f"`model` is {kind(model)}, and should be an ElasticNet that has learned from eleven "
+        "measurements: call model.fit(X_train, y_train)."
     )
     fitted = X @ model.coef_.ravel() + model.intercept_
 
@@ -239,8 +242,7 @@ RIGHT_WAYS = (
         "the quality is taken out of the table with pop",
         put(
             "split",
-            "y = wine.pop('quality')\nX = wine\n"
-            + (f"{SPLIT} = train_test_split(X, y, random_state=42)"),
+            f"y = wine.pop('quality')\nX = wine\n{SPLIT} = train_test_split(X, y, random_state=42)",
         ),
     ),
     right(

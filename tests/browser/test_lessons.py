@@ -148,7 +148,7 @@ def untouched_then_solved(lab: Lab, whole: Course, block: Block, mistake: str) -
         (check.__doc__ or "").strip().partition("\n")[0].replace("`", "") for check in checks.lines
     ]
     given = ["ok" if getattr(check, "given", False) else "TODO" for check in checks.lines]
-    if block.number == FIRST_RUN:
+    if block.slug == FIRST_RUN:
         # There is no run yet, so none has finished.
         given[0] = "TODO"
 
