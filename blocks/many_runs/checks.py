@@ -22,6 +22,9 @@ SCORES = "scores = cross_val_score(candidate, X_train, y_train, cv=5, scoring=sc
 def _alphas(namespace):
     """The student's candidates, as numbers."""
     found = [float(alpha) for alpha in as_column(namespace["alphas"], "`alphas`")]
+    assert not any(isinstance(alpha, str) for alpha in namespace["alphas"]), (
+        "`alphas` holds texts: write its numbers without quotes."
+    )
     # A script takes others on its command line.
     wanted = () if "arguments" in namespace else (0.2, 0.5, 1.0)
     absent = [short(alpha) for alpha in wanted if alpha not in found]
@@ -107,7 +110,8 @@ def test_a_child_for_each_alpha(runs, namespace):
             wrong="Log the variables that the candidate is made with.",
             source="the loop has",
         )
-        assert child.info.run_name == f"alpha {alpha}", (
+        word, _, number = str(child.info.run_name).partition(" ")
+        assert word == "alpha" and same_value(number, alpha), (
             f'the child of alpha {alpha} is called "{child.info.run_name}": write '
             '`run_name=f"alpha {alpha}"`, with the f before the quotes.'
         )
@@ -117,12 +121,12 @@ def _rmse(model, X, y):
     return float(((y - model.predict(X)) ** 2).mean() ** 0.5)
 
 
-def _cross_validated(X, y, model, score=_rmse):
-    """The mean score of five folds, as scikit-learn cuts them, without what makes it slow."""
+def _cross_validated(X, y, model, score=_rmse, folds=5):
+    """The mean score of the folds, cut as scikit-learn does, without what makes it slow."""
     import numpy as np
 
     scores = []
-    for held in np.array_split(np.arange(len(y)), 5):
+    for held in np.array_split(np.arange(len(y)), folds):
         model.fit(np.delete(X, held, axis=0), np.delete(y, held))
         scores.append(score(model, X[held], y[held]))
     return float(np.mean(scores))
@@ -143,14 +147,24 @@ def _true_and_wrong(namespace, alphas):
         return ElasticNet(alpha=alpha, l1_ratio=float(namespace["l1_ratio"]), random_state=42)
 
     def wrong(alpha):
-        fitted = candidate(alpha).fit(*wines("_train"))
-        squared = _cross_validated(*wines("_train"), candidate(alpha), lambda *it: _rmse(*it) ** 2)
+        train, test = wines("_train"), wines("_test")
         return {
-            "the RMSE of the test wines, which must not choose": _rmse(fitted, *wines("_test")),
+            "the RMSE of the test wines, which must not choose": _rmse(
+                candidate(alpha).fit(*train), *test
+            ),
+            "that of folds of the test wines, which must not choose": _cross_validated(
+                *test, candidate(alpha)
+            ),
             "that of all wines, the test wines among them": _cross_validated(
                 *wines(""), candidate(alpha)
             ),
-            "the mean squared error": squared,
+            "the mean squared error": _cross_validated(
+                *train, candidate(alpha), lambda *it: _rmse(*it) ** 2
+            ),
+            **{
+                f"that of {n} folds": _cross_validated(*train, candidate(alpha), folds=n)
+                for n in (3, 4, 10)
+            },
             **{f"that of alpha {other}": true[other] for other in alphas if other != alpha},
         }
 
@@ -177,6 +191,21 @@ def _true_and_wrong(namespace, alphas):
     "the candidates were cross-validated on all wines",
     swap("cross-validate", "X_train, y_train", "X, y"),
     hint="that of all wines, the test wines among them",
+)
+@catches(
+    "the test wines were cut into folds",
+    swap("cross-validate", "X_train, y_train", "X_test, y_test"),
+    hint="that of folds of the test wines, which must not choose",
+)
+@catches(
+    "cv_rmse was rounded",
+    swap("log-candidate", "-scores.mean()", "round(-scores.mean(), 2)"),
+    hint="0.68 (rounded?), five folds give 0.684",
+)
+@catches(
+    "three folds in place of five",
+    swap("cross-validate", "cv=5", "cv=3"),
+    hint="that of 3 folds",
 )
 @catches(
     "the squared error was taken for the RMSE",
@@ -215,6 +244,9 @@ def test_each_child_is_cross_validated(runs, namespace):
             assert not close(found, value), (
                 f"{shown}, {words}. Call `{SCORES}` with this child's candidate."
             )
+        assert all(found != round(expected, digits) for digits in range(6)), (
+            f"{shown} (rounded?), five folds give {short(expected, found)}: log it as it is."
+        )
         # Other folds, such as shuffled ones, are as good, and give nearly the same.
         assert close(found, expected, 0.02), (
             f"{shown}, five folds give {short(expected, found)}. Call `{SCORES}`, and log "
@@ -300,8 +332,10 @@ def test_the_search_finds_the_children(runs, namespace):
 def test_the_final_model_has_the_chosen_alpha(runs, namespace):
     "`alpha` is the best candidate's, and the newest run elasticnet is trained with it"
     children, alpha = _children(runs), namespace["alpha"]
-    scored = [one for one in children if {"cv_rmse"} <= one.data.metrics.keys()]
-    assert scored, "no child has the metric cv_rmse yet: log it inside the child."
+    scored = [
+        one for one in children if {"cv_rmse", "alpha"} <= {*one.data.metrics, *one.data.params}
+    ]
+    assert scored, "no child has the param alpha and the metric cv_rmse yet: log both inside it."
     best = float(min(scored, key=lambda one: one.data.metrics["cv_rmse"]).data.params["alpha"])
     assert not isinstance(alpha, str), (
         f"`alpha` is a text, {short(alpha)}: params come back as texts. Make a number of it with "
