@@ -39,30 +39,19 @@ def _wines(namespace):
 def _advice(problem):
     """What to do about an error of the model's file."""
     said = " ".join(problem.split())[-200:]
-    if "set_model" in problem:
-        return (
-            "the file sets no model, and MLflow took the one that an earlier version had set in "
-            "this kernel: end the file with `mlflow.models.set_model(WineModel())`."
-        )
-    if "KeyError" in problem:
-        return (
-            f"the file asks for an artifact that the model doesn't have ({said}): the name is "
-            '"pipeline", in `context.artifacts[...]` and in `artifacts={...}`.'
-        )
-    if "FileNotFoundError" in problem:
-        return (
-            f"the file looks for something that only your notebook's folder has ({said}): load "
-            '`context.artifacts["pipeline"]`.'
-        )
-    if "has no attribute" in problem:
-        return (
-            f"`predict` finds nothing that was loaded ({said}): `load_context`, spelt like this, "
-            "must set what `predict` uses, `self.pipeline = joblib.load(...)`."
-        )
-    return (
-        f"in a fresh process the model fails ({said}): the file must import all that it uses, and "
-        "can't see the notebook's variables."
-    )
+    known = {
+        "set_model": "the file sets no model, and MLflow took the one that an earlier version had "
+        "set in this kernel: end the file with `mlflow.models.set_model(WineModel())`.",
+        "KeyError": f"the file asks for an artifact that the model doesn't have ({said}): the name "
+        'is "pipeline", in `context.artifacts[...]` and in `artifacts={...}`.',
+        "FileNotFoundError": f"the file looks for something that only your notebook's folder has "
+        f'({said}): load `context.artifacts["pipeline"]`.',
+        "has no attribute": f"`predict` finds nothing that was loaded ({said}): `load_context`, "
+        "spelt like this, must set what `predict` uses, `self.pipeline = joblib.load(...)`.",
+        "": f"in a fresh process the model fails ({said}): the file must import all that it uses, "
+        "and can't see the notebook's variables.",
+    }
+    return next(advice for words, advice in known.items() if words in problem)
 
 
 @catches(
@@ -78,12 +67,9 @@ def _advice(problem):
     "an object was passed instead of the file, as older courses do: it's pickled",
     swap("log-model", 'python_model=output / "wine_model.py"', "python_model=WineModel()"),
     before(
-        "import joblib\nimport mlflow\nimport pandas as pd\n"
-        "class WineModel(mlflow.pyfunc.PythonModel):\n"
-        "    def load_context(self, context):\n"
-        '        self.pipeline = joblib.load(context.artifacts["pipeline"])\n'
-        "    def predict(self, context, model_input: pd.DataFrame, params=None):\n"
-        "        return self.pipeline.predict(model_input)\n"
+        "import mlflow\nclass WineModel(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
+        "        return model_input['alcohol']"
     ),
     hint="was stored as a pickle",
 )
@@ -92,12 +78,6 @@ def _advice(problem):
     swap("model-code", SET_MODEL, ""),
     hint="ended as FAILED",
     error="ensure the model is set using mlflow.models.set_model()",
-)
-@catches(
-    "one space is missing in the file",
-    swap("model-code", "    def predict", "   def predict"),
-    hint="ended as FAILED",
-    error="unindent does not match any outer indentation level",
 )
 @catches(
     "set_model was given the class, without brackets",
@@ -124,12 +104,6 @@ def test_its_code_is_a_file(logged_model):
     remove("save-model"),
     hint="ended as FAILED",
     error="No such artifact",
-)
-@catches(
-    "the artifact's path is no text",
-    swap("log-model", 'str(output / "pipeline.joblib")', 'output / "pipeline.joblib"'),
-    hint="ended as FAILED",
-    error="object has no attribute 'startswith'",
 )
 @catches(
     "the file reads the joblib file of this machine, not the artifact",
@@ -202,19 +176,9 @@ def _ask(model, table, **params):
     hint="only rounds when",
 )
 @catches(
-    "predict clips to another scale",
-    swap("model-code", "clip(0, 10)", "clip(1, 5)"),
-    hint="differs from `model`",
-)
-@catches(
     "predict doesn't clip",
     swap("model-code", ".clip(0, 10)", ""),
     hint="off the scale",
-)
-@catches(
-    "the file uses the variable `model` of the notebook",
-    swap("model-code", "self.pipeline.predict(", "model.predict("),
-    hint="can't see the notebook's variables",
 )
 @catches(
     "load_context is misspelt, so that nobody calls it",
@@ -273,16 +237,6 @@ def test_it_predicts_as_yours_on_the_scale(logged_model, model, namespace, fresh
     swap("signature", '"round"', '"rounded"'),
     hint="it knows rounded",
 )
-@catches(
-    "the model rounds unless told not to",
-    swap("signature", "False", "True"),
-    hint="is True unless somebody sets it",
-)
-@catches(
-    "signature and example went with the old call",
-    swap("log-model", "    signature=signature,\n    input_example=X_train.head(5),", ""),
-    hint="the model has no signature",
-)
 def test_the_signature_knows_the_param(logged_model):
     'its signature knows the param "round", which is False by default; its example is still there'
     described, _ = _described(logged_model)
@@ -310,11 +264,6 @@ def test_the_signature_knows_the_param(logged_model):
     swap("model-code", 'quality.round() if params and params["round"] else quality', "quality"),
     hint="asked for whole grades",
 )
-@catches(
-    "predict rounds down",
-    swap("model-code", "quality.round() if", "quality // 1 if"),
-    hint="asked for whole grades",
-)
 def test_it_rounds_when_asked(logged_model, model, namespace):
     'it rounds to whole grades when asked, with params={"round": True}'
     import numpy as np
@@ -337,11 +286,6 @@ def test_it_rounds_when_asked(logged_model, model, namespace):
     )
 
 
-@catches(
-    "the requirements are still those of the scikit-learn model",
-    swap("requirements", '"joblib", "pandas", "scikit-learn"', '"scikit-learn", "skops"'),
-    hint="name skops",
-)
 @catches(
     "pandas was left out, which the file imports",
     swap("requirements", '"joblib", "pandas", ', '"joblib", '),
@@ -390,26 +334,5 @@ RIGHT_WAYS = (
             'python_model="../output/wine_model.py"',
         ),
         split("train", "mlflow.sklearn.autolog(disable"),
-    ),
-    right(
-        "other files: Python writes the code, and the artifact is a pickle",
-        put(
-            "model-file",
-            "import pickle\n"
-            "CODE = '''import pickle\nfrom pathlib import Path\n"
-            "import mlflow\nimport pandas as pd\n"
-            "class WineModel(mlflow.pyfunc.PythonModel):\n"
-            "    def load_context(self, context):\n"
-            '        self.inner = pickle.loads(Path(context.artifacts["pipeline"]).read_bytes())\n'
-            "    def predict(self, context, model_input: pd.DataFrame, params=None):\n"
-            "        grades = self.inner.predict(model_input).clip(0, 10)\n"
-            '        return grades.round() if params["round"] else grades\n'
-            "mlflow.models.set_model(WineModel())\n'''\n"
-            '(output / "my_model.py").write_text(CODE)',
-        ),
-        remove("model-code"),
-        put("save-model", '(output / "my.pkl").write_bytes(pickle.dumps(model))'),
-        swap("log-model", "wine_model.py", "my_model.py"),
-        swap("log-model", "pipeline.joblib", "my.pkl"),
     ),
 )
