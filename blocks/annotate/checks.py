@@ -1,299 +1,247 @@
-"""A version says what its own run has measured, and the gate that it met."""
+"""A version's description says what its own tags say, and a tag when it was written."""
 
 import re
-from unittest.mock import patch
+from datetime import date
 
-from winelab.checks.authoring import before, catches, given, put, remove, skip_all, swap
-from winelab.checks.scratch import scratch_store
-from winelab.core.console import shortened
+from winelab.checks.authoring import after, before, catches, put, remove, right, skip_all, swap
+from winelab.checks.comparing import short
+from winelab.checks.fixtures import REGISTERED
+from winelab.checks.scratch import call, scratch_store, student_function
 
-TASK = 'in the cell "What a version says of itself"'
+CALL = "client.update_model_version(registered_name, version, description=words)"
+TAG = (
+    'client.set_model_version_tag(registered_name, version, "annotated", date.today().isoformat())'
+)
+FROM_TAGS = (
+    'rmse, upper, mean = (float(tags[name]) for name in ("rmse", "rmse_upper", "baseline_rmse"))'
+)
+NUMBERS = {
+    "rmse": "the RMSE",
+    "rmse_upper": "its upper end",
+    "baseline_rmse": "the baseline's RMSE",
+}
 
 
-def _annotate(namespace):
-    """The student's function."""
-    assert callable(namespace.get("annotate")), (
-        f"there is no function `annotate` yet: write annotate(client, version) {TASK}."
+def _expect_words(version, which, source):
+    """Let a check pass only where the description has this version's numbers and its decision."""
+    words = version.description
+    assert words, (
+        f"{which} has no description: call client.update_model_version in `annotate`, with the "
+        "name, the version and description=, and call `annotate` for this version."
     )
-    return namespace["annotate"]
-
-
-def _rmse(run):
-    return run.data.metrics["rmse"]
-
-
-def _says(text, figure):
-    """Whether `text` has this figure, and not as a part of a longer one."""
-    return bool(re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text or ""))
-
-
-def _judge_tag(version, run, whose):
-    found, right = version.tags.get("rmse"), f"{_rmse(run):.6f}"
-    assert found is not None, (
-        f'{whose} has no tag "rmse": call client.set_model_version_tag with the name, the version, '
-        '"rmse" and the figure as a text.'
-    )
-    train = run.data.metrics.get("training_root_mean_squared_error")
-    assert train is None or found != f"{train:.6f}", (
-        f'the tag "rmse" of {whose} is {found}, the RMSE of the training wines: take the metric '
-        "`rmse`, which the test wines gave."
-    )
-    digits = found.partition(".")[2]
-    assert not (found != right and len(digits) != 6 and right.startswith(found[:4])), (
-        f'the tag "rmse" of {whose} is {found!r}: write six decimals, with :.6f in an f-string.'
-    )
-    assert found == right, (
-        f'the tag "rmse" of {whose} is {found}, and its own run has measured {right}: read it from '
-        "run_of(client, version), for each version anew."
-    )
-
-
-def _judge_description(version, run, whose):
-    right = f"{_rmse(run):.3f}"
-    assert version.description, (
-        f"{whose} has no description: call client.update_model_version with the name, the version "
-        "and description=."
-    )
-    assert _says(version.description, right), (
-        f'the description of {whose} is "{version.description}", and its own run has an RMSE of '
-        f"{right}: write the figure of the version's own run into it, with :.3f."
-    )
-
-
-def _judge_gate(version, gate, whose):
-    found = version.tags.get("gate")
-    assert found is not None, (
-        f'{whose} has no tag "gate": set it like "rmse", with the value of `gate` as a text.'
-    )
-    assert re.fullmatch(r"[\d.]+", found) and float(found) == float(gate), (
-        f'the tag "gate" of {whose} is {found}, and `gate` is {gate}: write the variable, not '
-        "a figure of your own."
-    )
-
-
-def _three_versions(client, name, like):
-    """A registry with three versions, each of a run that logged what `like` did, other figures.
-
-    Returns the runs, by version.
-    """
-    from mlflow.entities import Metric, Param
-
-    client.create_registered_model(name)
-    runs = {}
-    for number in (1, 2, 3):
-        made = client.create_run("0").info.run_id
-        names = sorted({"rmse", "dummy_rmse", *like.data.metrics})
-        figures = {metric: (100 * number + at) / 123 for at, metric in enumerate(names)}
-        params = {**like.data.params, "alpha": f"{number}.5"}
-        client.log_batch(
-            made,
-            metrics=[Metric(metric, value, 0, 0) for metric, value in figures.items()],
-            params=[Param(param, value) for param, value in params.items()],
+    for name, meaning in NUMBERS.items():
+        number = f"{float(version.tags[name]):.3f}"
+        assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", words), (
+            f'the description of {which} is "{words}": {meaning} is missing, which {source} is '
+            f"{number}. Read it from the tags of this very version, and write it with :.3f."
         )
-        client.create_model_version(name, source="nowhere", run_id=made)
-        runs[number] = client.get_run(made)
-    return runs
-
-
-TAG = 'client.set_model_version_tag(registered_name, version, "rmse", f"{rmse:.6f}")'
-GATE = 'client.set_model_version_tag(registered_name, version, "gate", f"{gate}")'
-DESCRIBE = "client.update_model_version(registered_name, version, description=words)"
-OWN = "run_of(client, version).data"
-
-OLDER_CHAMPION = """
-import mlflow
-mlflow.set_experiment("wine-quality")
-older = mlflow.MlflowClient()
-older.create_registered_model("wine-quality-elasticnet")
-with mlflow.start_run(run_name="older"):
-    mlflow.log_metrics({"rmse": 0.1, "dummy_rmse": 0.8})
-    mlflow.log_param("alpha", 0.001)
-    import pandas as pd
-    from mlflow.models import infer_signature
-    from sklearn.linear_model import LinearRegression
-    wine = pd.read_csv("../data/red-wine-quality.csv", sep=";").astype("float64")
-    X = wine.drop(columns="quality")
-    mlflow.sklearn.log_model(
-        LinearRegression().fit(X, wine["quality"]),
-        name="model",
-        signature=infer_signature(X),
-        pip_requirements=["scikit-learn"],
-        registered_model_name="wine-quality-elasticnet",
+    decision = version.tags["decision"]
+    assert decision.casefold() in words.casefold(), (
+        f'the description of {which} is "{words}": its decision is missing, "{decision}".'
     )
-older.set_registered_model_alias("wine-quality-elasticnet", "champion", "1")
-"""
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_the_candidates_are_registered(versions):
-    "this program's candidates are versions of the registered model"
+def _expect_day(version, which, days=()):
+    """Let a check pass only where the tag "annotated" is a day such as 2030-01-31, of these."""
+    found = version.tags.get("annotated")
+    assert found is not None, (
+        f'{which} has no tag "annotated": call client.set_model_version_tag with the name, the '
+        'version, "annotated" and the day.'
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", found) and (not days or found in days), (
+        f'the tag "annotated" of {which} is {short(found)}, and should be today, as in 2030-01-31: '
+        "date.today().isoformat()."
+    )
+
+
+def _versions(client):
+    """Versions 1 to 3 of a registry of the check's own, which no variable knows."""
+    client.create_registered_model(REGISTERED)
+    for number, decision in enumerate(("promoted", "failed the gate", "kept the champion"), 1):
+        tags = {name: str(number + at / 7) for at, name in enumerate((*NUMBERS, "mae"))}
+        tags |= {"decision": decision, "validation": "passed", "test_digest": "made up"}
+        client.create_model_version(REGISTERED, "file:///scratch", tags=tags)
 
 
 @catches(
-    "the function was written, and never called",
-    remove("note"),
-    remove("note-champion"),
-    hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
+    "the numbers come from variables of the notebook",
+    swap("annotate", FROM_TAGS, 'mean = float(tags["baseline_rmse"])'),
+    hint="Read it from the tags of this very version",
 )
 @catches(
-    "only the champion was annotated",
-    remove("note"),
-    hint="nothing stands on version 1 yet: call annotate(client, version) in the loop",
+    "the newest version was described, whichever is meant",
+    swap("annotate", CALL, CALL.replace(", version,", ", newest_version(client),")),
+    hint="has no description",
 )
 @catches(
-    "the champion of an older run was forgotten",
-    remove("note-champion"),
-    before(OLDER_CHAMPION),
-    hint="call annotate(client, champion.version)",
+    "the decision was left out",
+    swap("annotate", """ Decision: {tags['decision']}.""", ""),
+    hint="its decision is missing",
 )
 @catches(
-    "so the champion got the figures of the last candidate",
-    swap("annotate", OWN, "client.get_run(model_info.run_id).data"),
-    hint="its own run has measured",
+    "the numbers have two decimals",
+    swap("annotate", "RMSE {rmse:.3f}", "RMSE {rmse:.2f}"),
+    hint="write it with :.3f",
 )
 @catches(
-    "the description was written once, by hand",
-    swap("annotate", "description=words", 'description="RMSE 0.638, our best"'),
-    hint='the description of version 1 is "RMSE 0.638, our best", and its own run has',
+    "the words were returned, and not written",
+    swap("annotate", CALL, "return words"),
+    hint="has no description",
 )
 @catches(
-    "the RMSE of the training wines was taken",
-    swap("annotate", 'data.metrics["rmse"]', 'data.metrics["training_root_mean_squared_error"]'),
-    hint="the RMSE of the training wines",
+    "a number was formatted before it was one",
+    swap("annotate", "(float(tags[name]) for", "(tags[name] for"),
+    hint="annotate stops in its line",
+    error="Unknown format code 'f'",
+)
+def test_annotate_describes_any_version(namespace):
+    "annotate describes any version from its own tags, an older one too"
+    annotate = student_function(namespace, "annotate", "What a version says about itself")
+    with scratch_store() as client:
+        _versions(client)
+        # The newest stays as it is: it is nobody's business.
+        for number in (2, 1):
+            call(
+                annotate,
+                client,
+                number,
+                on_error="It takes the client and the version's number. Tags are texts: float(...) "
+                "makes numbers of them.",
+            )
+        found = {number: client.get_model_version(REGISTERED, number) for number in (1, 2, 3)}
+    for number in (2, 1):
+        _expect_words(found[number], f"version {number} of a registry of the check's own", "there")
+    assert not found[3].description and "annotated" not in found[3].tags, (
+        "asked about versions 2 and 1, annotate has changed version 3: write on the version that "
+        "it is given."
+    )
+
+
+@catches(
+    "the tag was set to the word today",
+    swap("annotate", "date.today().isoformat()", '"today"'),
+    hint='is "today"',
 )
 @catches(
-    "the RMSE was rounded to three decimals in the tag too",
-    swap("annotate", "{rmse:.6f}", "{rmse:.3f}"),
-    hint="write six decimals",
+    "the date was written in another form",
+    swap("annotate", "date.today().isoformat()", 'date.today().strftime("%d.%m.%Y")'),
+    hint="as in 2030-01-31",
 )
+@catches("the tag was forgotten", swap("annotate", TAG, "pass"), hint='has no tag "annotated"')
 @catches(
-    "all the decimals were written",
-    swap("annotate", 'f"{rmse:.6f}"', "rmse"),
-    hint="write six decimals",
-)
-@catches(
-    "the tag with the gate was forgotten", swap("annotate", GATE, ""), hint='has no tag "gate"'
-)
-@catches(
-    "the tags were set on the run",
+    "the tag was set on the registered model",
     swap(
         "annotate",
         TAG,
-        'client.set_tag(run_of(client, version).info.run_id, "rmse", f"{rmse:.6f}")',
+        TAG.replace("model_version_tag", "registered_model_tag").replace(" version,", ""),
     ),
-    hint='has no tag "rmse"',
+    hint='has no tag "annotated"',
+)
+def test_annotate_says_when(namespace):
+    'annotate sets the tag "annotated" to today'
+    annotate = student_function(namespace, "annotate", "What a version says about itself")
+    with scratch_store() as client:
+        _versions(client)
+        days = {date.today().isoformat()}
+        call(annotate, client, 2, on_error="It takes the client and the version's number.")
+        days.add(date.today().isoformat())
+        found = client.get_model_version(REGISTERED, 2)
+    _expect_day(found, "version 2 of a registry of the check's own", days)
+
+
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
+@catches(
+    "annotate was written, and never called in the loop",
+    remove("note"),
+    hint="has no description",
 )
 @catches(
-    "the tags were set on the registered model, which has one for all versions",
+    "annotate was called before the decision was known",
     swap(
-        "annotate", TAG, 'client.set_registered_model_tag(registered_name, "rmse", f"{rmse:.6f}")'
+        "decide", "number = version.version", "number = version.version\nannotate(client, number)"
     ),
-    hint='has no tag "rmse"',
+    hint='has no tag "decision"',
+    error="KeyError: 'decision'",
 )
-@catches(
-    "the registered model was described, not the version",
-    swap(
-        "annotate", DESCRIBE, "client.update_registered_model(registered_name, description=words)"
-    ),
-    hint="version 1 has no description",
-)
-def test_each_version_is_annotated(client, versions, namespace):
-    "each version that this program made has its tags and a description, and so has the champion"
-    name = namespace["registered_name"]
-    _annotate(namespace)
-    there = client.get_registered_model(name).aliases.get("champion")
-    asked = {f"version {version.version}": version for version in versions}
-    if there is not None and f"version {there}" not in asked:
-        asked[f"the champion, version {there}, which an older run made,"] = there
-    for whose, version in asked.items():
-        number = getattr(version, "version", version)
-        found = client.get_model_version(name, number)
-        run = client.get_run(found.run_id)
-        assert found.tags or found.description, f"nothing stands on {whose} yet: call " + (
-            'annotate(client, version) in the loop of the cell "5. Train the candidates".'
-            if version is not there
-            else 'annotate(client, champion.version) in the cell "6. Find the champion".'
+def test_each_new_version_is_described(versions, client):
+    "each version that this notebook made has its description and the day"
+    for version in versions:
+        which = f"version {version.version}"
+        assert "decision" in version.tags, (
+            f'{which} has no tag "decision": decide about it first, then call `annotate`.'
         )
-        _judge_tag(found, run, whose)
-        _judge_gate(found, namespace["gate"], whose)
-        _judge_description(found, run, whose)
+        _expect_words(version, which, "in its tags")
+        _expect_day(version, which)
+
+
+# Another table has made it, so that it stays the champion.
+OLDER = f"""
+import mlflow
+from sklearn.dummy import DummyRegressor
+mlflow.sklearn.log_model(
+    DummyRegressor().fit([[0.0]], [5.0]),
+    name="model",
+    pip_requirements=["scikit-learn"],
+    registered_model_name="{REGISTERED}",
+)
+older = mlflow.MlflowClient()
+tags = dict(rmse="0.6", rmse_upper="0.65", baseline_rmse="0.9", validation="passed")
+for name, value in {{**tags, "test_digest": "older", "decision": "promoted"}}.items():
+    older.set_model_version_tag("{REGISTERED}", 1, name, value)
+older.set_registered_model_alias("{REGISTERED}", "champion", 1)
+"""
 
 
 @catches(
-    "the champion was not annotated, as the loop had just made it",
+    "the champion of an earlier notebook was forgotten",
+    before(OLDER),
     remove("note-champion"),
-    hint="call annotate(client, champion.version)",
+    hint="the champion, has no description",
 )
-@catches(
-    "annotate was given the champion, and not its number",
-    put("note-champion", "annotate(client, champion)"),
-    hint="call annotate(client, champion.version)",
-    error="not 'ModelVersion'",
-)
-def test_the_champion_was_annotated_last(client, versions, namespace):
-    "the champion was annotated after the loop, whoever made it"
-    name = namespace["registered_name"]
-    _annotate(namespace)
-    number = client.get_registered_model(name).aliases.get("champion")
+def test_the_champion_is_described(client, versions):
+    "the champion has its description, also if an earlier notebook has made it"
+    number = client.get_registered_model(REGISTERED).aliases.get("champion")
     if number is None:
-        return  # Nothing passed the gate: there is nobody to write on.
-    champion = client.get_model_version(name, str(number))
-    assert champion.last_updated_timestamp > max(one.creation_timestamp for one in versions), (
-        f"nothing was written on the champion, version {number}, since the last candidate was "
-        "registered: call annotate(client, champion.version) in the cell "
-        '"6. Find the champion", even if the loop has made it, and run that cell.'
+        return  # Nothing has passed the gate, and the cell has said so.
+    champion = client.get_model_version(REGISTERED, number)
+    which = f"version {number}, the champion,"
+    missing = [name for name in (*NUMBERS, "decision") if name not in champion.tags]
+    assert not missing, (
+        f"{which} has no tag {missing[0]}, so nobody can describe it: take the alias off, "
+        'client.delete_registered_model_alias(registered_name, "champion"), and run all cells.'
     )
+    _expect_words(champion, which, "in its tags")
+    _expect_day(champion, which)
 
 
-@catches(
-    "always the newest version was annotated",
-    swap("annotate", "    data =", "    version = newest_version(client)\n    data ="),
-    hint="wrote on version 3: pass `version` on",
+RIGHT_WAYS = (
+    right("an earlier notebook has made the champion", before(OLDER)),
+    right(
+        "the words are others, and the tag is set first",
+        put(
+            "annotate",
+            "def annotate(client, version):\n"
+            "    found = client.get_model_version(registered_name, version)\n"
+            "    day = f'{date.today():%Y-%m-%d}'\n"
+            "    client.set_model_version_tag(registered_name, version, 'annotated', day)\n"
+            "    numbers = {name: f'{float(found.tags[name]):.3f}' for name in found.tags\n"
+            "               if name.endswith('rmse') or name == 'rmse_upper'}\n"
+            "    words = f'{found.tags[\"decision\"].upper()}! {numbers}'\n"
+            "    found = client.update_model_version(registered_name, str(version), words)\n"
+            "    return found.description",
+        ),
+    ),
+    right(
+        "the day comes from another module",
+        swap("annotate", "date.today().isoformat()", "str(pd.Timestamp.now().date())"),
+    ),
+    right(
+        "all versions are described after the loop, in a cell of its own",
+        remove("note"),
+        after(
+            "for one in client.search_model_versions(f\"name='{registered_name}'\"):\n"
+            "    annotate(client, one.version)"
+        ),
+        remove("note-champion"),
+    ),
 )
-@catches(
-    "the tags went to the newest version, the description to this one",
-    swap("annotate", TAG, TAG.replace("version,", "newest_version(client),")),
-    hint="wrote on version 3: pass `version` on",
-)
-@catches(
-    "the figures come from the last run of the notebook, through a variable",
-    swap("annotate", OWN, "client.get_run(model_info.run_id).data"),
-    hint="Read everything from run_of(client, version)",
-)
-@catches(
-    "the gate was written down",
-    swap("annotate", 'f"{gate}"', '"0.7"'),
-    hint="and `gate` is 0.65: write the variable",
-)
-def test_a_version_gets_the_figures_of_its_own_run(namespace, run):
-    "annotate(client, version) writes on this version, from the run that made it"
-    from mlflow import MlflowException
-
-    name, annotate = namespace["registered_name"], _annotate(namespace)
-    with (
-        scratch_store() as client,
-        patch.dict(getattr(annotate, "__globals__", {}), gate=0.65),
-    ):
-        runs = _three_versions(client, name, run)
-        for number in (2, 1):
-            try:
-                annotate(client, str(number))
-            except (MlflowException, KeyError, AttributeError, NameError, TypeError) as error:
-                raise AssertionError(
-                    f"in another registry, annotate(client, version) stopped with "
-                    f"{type(error).__name__}: {shortened(str(error), 80)}. Read everything from "
-                    "run_of(client, version): run_of knows which run made the version."
-                ) from None
-            others = {other for other in runs if other < number or other == 3}
-            for other in others:
-                found = client.get_model_version(name, str(other))
-                assert not found.tags and not found.description, (
-                    f"annotate(client, {number}) wrote on version {other}: pass `version` on to "
-                    "each call, and nothing else."
-                )
-            found = client.get_model_version(name, str(number))
-            whose = f"version {number} of another registry"
-            _judge_tag(found, runs[number], whose)
-            _judge_gate(found, 0.65, whose)
-            _judge_description(found, runs[number], whose)
