@@ -3,119 +3,116 @@
 import json
 from pathlib import Path
 
-from winelab.checks.authoring import catches, given, put, swap
-from winelab.checks.comparing import close
+from winelab.checks.authoring import before, catches, put, right, skip_all, split, swap
+from winelab.checks.comparing import as_column, kind, plural, same_column
 from winelab.checks.looking import model_folder
 
 PACKAGES = ("mlflow", "scikit-learn", "cloudpickle", "joblib", "pandas")
 
+# Pieces of the solution that the mistakes change.
+PYTHON = 'f"python={platform.python_version()}"'
+PINS = 'packages = [f"{name}=={metadata.version(name)}" for name in names]'
+ASK = 'model_info.model_uri, input_data=three_wines, env_manager="local", output_path=answer'
+
 
 def _dependencies(environment):
     """A conda environment's dependencies: those of conda itself, and those of pip."""
-    found = environment.get("dependencies")
-    found = found if isinstance(found, list) else []
-    of_pip = [x for d in found if isinstance(d, dict) for x in d.get("pip") or []]
-    return {d for d in found if isinstance(d, str)}, set(of_pip)
-
-
-def _of_the_model(name, run, namespace):
-    """The text of a file of the model that the newest run logged."""
-    info = namespace["model_info"]
-    assert info.run_id == run.info.run_id, (
-        "`model_info` is not of your newest run: run all cells again, from the top."
-    )
-    return (model_folder(info.model_uri) / name).read_text(encoding="utf-8")
-
-
-PINS = 'packages = [f"{name}=={version(name)}" for name in names]'
+    found = environment.get("dependencies") if isinstance(environment, dict) else None
+    found = found if isinstance(found, list | tuple) else []
+    of_pip = [one for d in found if isinstance(d, dict) for one in d.get("pip") or []]
+    return {d for d in found if isinstance(d, str)}, {one for one in of_pip if isinstance(one, str)}
 
 
 @catches(
-    "both ways to say it were given",
-    swap(
-        "requirements", "conda_env=conda_env,", 'conda_env=conda_env, pip_requirements=["joblib"],'
-    ),
-    hint="ended as FAILED",
-    error="Only one of `conda_env`, `pip_requirements`",
-)
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
-@catches(
-    "scikit-learn was asked for under the name that is imported",
+    "scikit-learn has the name that is imported",
     swap("conda-env", '"scikit-learn"', '"sklearn"'),
-    hint="scikit-learn, not sklearn",
+    hint="scikit-learn, and not sklearn",
     error="No package metadata was found for sklearn",
 )
 @catches(
-    "the version of Python was typed by hand",
-    swap("conda-env", 'f"python={platform.python_version()}"', '"python=3.8"'),
-    hint="ask platform.python_version() for it",
+    "the version of Python was typed",
+    swap("conda-env", PYTHON, '"python=3.8"'),
+    hint="`conda_env` asks for python=3.8",
+)
+@catches(
+    "the function that knows Python's version was not called",
+    swap("conda-env", "python_version()", "python_version"),
+    hint="Call `platform.python_version()`, with its brackets",
 )
 @catches(
     "Python was forgotten",
-    swap("conda-env", 'f"python={platform.python_version()}", ', ""),
+    swap("conda-env", f"{PYTHON}, ", ""),
     hint="names no Python",
 )
 def test_conda_env_names_this_python(namespace):
-    "`conda_env` names the Python that runs here"
+    "`conda_env` names the Python that is running"
     from platform import python_version
 
     environment = namespace.get("conda_env")
+    assert environment is not None, (
+        'there is no `conda_env` yet: write the dictionary in the cell "What the model needs to '
+        'run". `metadata.version` wants the names that pip knows: scikit-learn, and not sklearn.'
+    )
     assert isinstance(environment, dict), (
-        "there is no dictionary `conda_env` yet: write it in the cell above the training, with "
-        '"name", "channels" and "dependencies". `version` wants the names that pip knows: '
-        "scikit-learn, not sklearn."
+        f"`conda_env` is {kind(environment)}: make it a dictionary with the keys "
+        '"name", "channels" and "dependencies".'
     )
-    of_conda, _ = _dependencies(environment)
-    named = [x for x in of_conda if x.split("=")[0].strip() == "python"]
-    assert named, (
-        "`conda_env` names no Python: the first of its dependencies is "
-        'f"python={platform.python_version()}".'
-    )
-    wanted = named[0].split("=")[-1].strip()
-    assert wanted == python_version(), (
-        f"`conda_env` asks for {named[0]}, and Python {python_version()} runs here: do not type "
-        "the version, ask platform.python_version() for it."
+    named = [one for one in _dependencies(environment)[0] if one.split("=")[0].strip() == "python"]
+    assert named, f"`conda_env` names no Python: the first of its dependencies is `{PYTHON}`."
+    assert named[0].split("=")[-1].strip() == python_version(), (
+        f"`conda_env` asks for {named[0]}, and Python {python_version()} is running. Call "
+        "`platform.python_version()`, with its brackets, and type no version."
     )
 
 
+@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
+@catches(
+    "the environment was given beside the short form",
+    swap("requirements", "conda_env=conda_env,", "conda_env=conda_env, pip_requirements=[],"),
+    hint="ended as FAILED",
+    error="Only one of `conda_env`, `pip_requirements`",
+)
 @catches(
     "the environment was written down, and never given to the model",
-    swap(
-        "requirements",
-        "conda_env=conda_env",
-        'pip_requirements=["joblib", "pandas", "scikit-learn"]',
-    ),
-    hint="put conda_env=conda_env in place of pip_requirements",
+    swap("requirements", "conda_env=conda_env", 'pip_requirements=["joblib", "pandas"]'),
+    hint="put `conda_env=conda_env` in place of `pip_requirements`",
 )
-def test_conda_yaml_is_conda_env(run, namespace):
+@catches(
+    "the dictionary was changed after the model was logged",
+    swap("try-environment", "answer = output", "packages.append('numpy')\nanswer = output"),
+    hint="numpy is only in one of them",
+)
+def test_conda_yaml_is_conda_env(logged_model, namespace):
     "the model's conda.yaml is your `conda_env`"
     import yaml
 
-    logged = yaml.safe_load(_of_the_model("conda.yaml", run, namespace))
-    of_conda, of_pip = _dependencies(logged)
-    mine = namespace.get("conda_env")
-    my_conda, my_pip = _dependencies(mine if isinstance(mine, dict) else {})
+    text = (model_folder(logged_model.model_uri) / "conda.yaml").read_text(encoding="utf-8")
+    logged, mine = (_dependencies(one) for one in (yaml.safe_load(text), namespace["conda_env"]))
     # MLflow adds itself where it is not named.
-    differing = [x for x in of_pip ^ my_pip if not x.startswith("mlflow")]
-    assert of_conda == my_conda and not differing, (
-        f'the model\'s conda.yaml ("{logged.get("name")}") is not your `conda_env`: in log_model, '
-        "put conda_env=conda_env in place of pip_requirements, then run all cells again."
+    differing = logged[0] ^ mine[0] | {
+        one for one in logged[1] ^ mine[1] if not one.startswith("mlflow")
+    }
+    assert not differing, (
+        f"the model's conda.yaml isn't your `conda_env`: {min(differing)} is only in one of them. "
+        "In `log_model`, put `conda_env=conda_env` in place of `pip_requirements`, then run all "
+        "cells again."
     )
 
 
 @catches(
-    "a version was typed by hand, and is not the one installed",
+    "a version was typed, and is not the one installed",
     swap("conda-env", PINS, f'{PINS}\npackages[1] = "scikit-learn==1.0"'),
-    hint='ask version("scikit-learn") for it',
+    hint="the model asks for scikit-learn==1.0",
 )
 @catches(
     "a package was named without a version",
     swap("conda-env", PINS, f'{PINS}\npackages[4] = "pandas"'),
-    hint="asks for pandas of any version",
+    hint="asks for pandas in any version",
+)
+@catches(
+    "the oldest version that will do was named",
+    swap("conda-env", "{name}==", "{name}>="),
+    hint="asks for mlflow in any version",
 )
 @catches(
     "sklearn was typed into the list",
@@ -125,7 +122,7 @@ def test_conda_yaml_is_conda_env(run, namespace):
 @catches(
     "a package was forgotten",
     swap("conda-env", '"joblib", ', ""),
-    hint="joblib is not in the model's requirements.txt",
+    hint="joblib isn't in the model's requirements.txt",
 )
 @catches(
     "the packages stand beside the list for pip, not in it",
@@ -135,70 +132,155 @@ def test_conda_yaml_is_conda_env(run, namespace):
 @catches(
     "nothing was given, so that MLflow worked the list out itself",
     swap("requirements", "    conda_env=conda_env,\n", ""),
-    hint="joblib is not in the model's requirements.txt",
+    hint="isn't in the model's requirements.txt",
 )
-def test_requirements_txt_pins_what_is_installed(run, namespace):
-    "the model's requirements.txt pins the five packages to the versions installed here"
+def test_requirements_txt_pins_what_is_installed(logged_model):
+    "the model's requirements.txt pins the five packages to the installed versions"
     from importlib.metadata import version
 
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    lines = _of_the_model("requirements.txt", run, namespace).splitlines()
-    wanted = {canonicalize_name(r.name): r for r in map(Requirement, filter(None, lines))}
+    file = model_folder(logged_model.model_uri) / "requirements.txt"
+    wanted = {}
+    for line in filter(None, file.read_text(encoding="utf-8").splitlines()):
+        try:
+            wanted[canonicalize_name(Requirement(line).name)] = Requirement(line)
+        except InvalidRequirement:
+            raise AssertionError(
+                f"pip wouldn't understand {line}: a pin is a name, two equal signs, and a version."
+            ) from None
     assert "sklearn" not in wanted, (
-        "the model asks for sklearn: that is the name for `import`. The package that gets "
-        "installed is called scikit-learn."
+        "the model asks for sklearn, the name for `import`. The package that gets installed is "
+        "called scikit-learn."
     )
     for name in PACKAGES:
         assert name in wanted, (
-            f'{name} is not in the model\'s requirements.txt: name it in the list under "pip".'
+            f"{name} isn't in the model's requirements.txt: name it in the list under \"pip\"."
         )
         pins = {pin.version for pin in wanted[name].specifier if pin.operator == "=="}
         assert pins, (
-            f'the model asks for {name} of any version: write f"{{name}}=={{version(name)}}" for '
-            "each of the five, and give log_model the whole as conda_env."
+            f'the model asks for {name} in any version: write `f"{{name}}=={{metadata.version(name)'
+            '}}"` for each of the five.'
         )
         assert pins == {version(name)}, (
-            f"the model asks for {wanted[name]}, and {version(name)} is installed here: do not "
-            f'type the version, ask version("{name}") for it.'
+            f"the model asks for {wanted[name]}, and {version(name)} is installed here: type no "
+            f'version, call `metadata.version("{name}")`.'
         )
 
 
 @catches(
-    "the model was asked about the wines that it had learned from",
+    "the model was asked about wines from its training",
     swap("try-environment", "X_test.head(3)", "X_train.head(3)"),
-    hint="input_data=X_test.head(3)",
+    hint="isn't the model's answer for the first three test wines",
 )
 @catches(
-    "the answer was printed, and went into no file",
+    "the model was asked about five wines",
+    swap("try-environment", "head(3)", "head()"),
+    hint="has 5 predictions",
+)
+@catches(
+    "the answer was printed, and the file is an older one",
     put(
         "try-environment",
-        "mlflow.models.predict(\n"
-        '    model_info.model_uri, input_data=X_test.head(3), env_manager="local"\n'
-        ")",
+        f"mlflow.models.predict({ASK.replace(', output_path=answer', '')})".replace(
+            "three_wines", "X_test.head(3)"
+        ),
     ),
-    hint="there is no output/answer.json",
+    before(
+        "from pathlib import Path\n"
+        'Path("../output").mkdir(exist_ok=True)\n'
+        'Path("../output/answer.json").write_text("{}", encoding="utf-8")'
+    ),
+    hint="answer.json is older than your newest run",
+)
+@catches(
+    "the file has another name",
+    swap("try-environment", "answer.json", "answers.json"),
+    hint="there is no file answer.json",
+)
+@catches(
+    "the notebook's own predictions were written into the file",
+    put("try-environment", 'pd.Series(predictions[:3]).to_json(output / "answer.json")'),
+    hint="holds no predictions as a server gives them",
 )
 def test_the_model_answered_as_on_a_server(run, namespace):
     "the logged model answered for the first three test wines, in output/answer.json"
-    file = Path(namespace["output"]) / "answer.json"
-    again = (
-        'in the cell "4. Look at the result", call '
-        "mlflow.models.predict(model_info.model_uri, ...) with output_path= that file."
+    output = namespace["output"]
+    assert isinstance(output, str | Path), (
+        f"`output` is {kind(output)}, not the course's folder: run the cells again from the top."
     )
-    assert file.is_file(), f"there is no output/answer.json: {again}"
+    file = Path(output) / "answer.json"
+    again = (
+        'In the cell "5. Look at the result", call `mlflow.models.predict` with '
+        '`input_data=X_test.head(3)` and `output_path=output / "answer.json"`.'
+    )
+    assert file.is_file(), f"there is no file answer.json in the folder output. {again}"
     # A file of yesterday proves nothing about this model.
     assert file.stat().st_mtime * 1000 >= run.info.start_time, (
-        f"output/answer.json is older than your newest run: {again}"
+        f"output/answer.json is older than your newest run. {again}"
     )
     try:
         answer = json.loads(file.read_text(encoding="utf-8"))["predictions"]
     except (ValueError, KeyError, TypeError):
         answer = None
-    assert isinstance(answer, list), f"output/answer.json holds no predictions: {again}"
-    true = namespace["predictions"][:3]
-    assert len(answer) == 3 and all(map(close, answer, true)), (
-        "output/answer.json does not hold the predictions of the first three test wines: give "
-        "mlflow.models.predict input_data=X_test.head(3)."
+    assert isinstance(answer, list), (
+        f"output/answer.json holds no predictions as a server gives them. {again}"
     )
+    count = plural(len(answer), "prediction")
+    assert len(answer) == 3, f"output/answer.json has {count}, and should have 3. {again}"
+    assert same_column(answer, as_column(namespace["predictions"], "`predictions`")[:3]), (
+        f"what stands in output/answer.json isn't the model's answer for the first three test "
+        f"wines. {again}"
+    )
+
+
+RIGHT_WAYS = (
+    right(
+        "the packages say their versions themselves, and Python's is from sys",
+        put(
+            "conda-env",
+            "import sys\n\nimport cloudpickle\nimport sklearn\n\n"
+            "modules = (mlflow, cloudpickle, joblib, pd)\n"
+            'pins = [f"{one.__name__}=={one.__version__}" for one in modules]\n'
+            'pins.append(f"scikit_learn == {sklearn.__version__}")\n'
+            'python = "python==" + ".".join(map(str, sys.version_info[:3]))\n'
+            "conda_env = dict(\n"
+            '    name="wine", channels=[], dependencies=[python, "pip>24", {"pip": pins}]\n'
+            ")",
+        ),
+    ),
+    right(
+        "the model gets the environment as a file",
+        swap("conda-env", "names = (", "import json\n\nnames = ("),
+        swap(
+            "conda-env",
+            '{"pip": packages}],\n}',
+            '{"pip": packages}],\n}\n'
+            '(output / "conda.json").write_text(json.dumps(conda_env), encoding="utf-8")',
+        ),
+        swap(
+            "requirements",
+            "conda_env=conda_env",
+            'conda_env=str(output / "conda.json")',
+        ),
+    ),
+    right(
+        "a sixth package is pinned, in a cell of its own",
+        swap("conda-env", '"pandas")', '"pandas", "numpy")'),
+        split("environment", "conda_env = {"),
+    ),
+    right(
+        "the model is asked by its run, with a file",
+        put(
+            "try-environment",
+            'answer, question = str(output / "answer.json"), output / "question.csv"\n'
+            "X_test[:3].to_csv(question, index=False)\n"
+            "mlflow.models.predict(\n"
+            '    f"runs:/{model_info.run_id}/model", env_manager="local",\n'
+            '    input_path=str(question), content_type="csv", output_path=answer,\n'
+            ")\n"
+            "print(pd.read_json(answer))",
+        ),
+    ),
+)

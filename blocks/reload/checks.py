@@ -1,53 +1,66 @@
-"""The logged model, loaded again, says what the fitted one said."""
+"""The logged model, loaded again, predicts what the fitted one predicted."""
 
-from winelab.checks.authoring import before, catches, given, skip_all, swap
-from winelab.checks.comparing import close, regression_metrics
+from winelab.checks.authoring import before, catches, put, right, skip_all, split, swap
+from winelab.checks.comparing import (
+    as_column,
+    close,
+    kind,
+    plural,
+    regression_metrics,
+    same_column,
+    short,
+)
 
-METRICS = ("rmse", "mae", "r2")
-ROUNDING = 1e-12
+TOLERANCE = 1e-12
+# The names of our metrics, and what autolog calls the same ones of the training wines.
+METRICS = {
+    "rmse": "training_root_mean_squared_error",
+    "mae": "training_mean_absolute_error",
+    "r2": "training_r2_score",
+}
+
+# Pieces of the solution that the mistakes change.
+LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
+PREDICT = "reloaded.predict(X_test)"
+EVALUATE = "eval_metrics(y_test, reloaded_predictions)"
+GRADES = 'reloaded.predict(X_test, params={"round": True})'
 
 
-def _reloaded_predictions(namespace):
-    """The student's predictions of the loaded model: a figure for each test wine."""
-    import numpy as np
-
-    found = namespace.get("reloaded_predictions")
-    assert found is not None, (
-        'there are no `reloaded_predictions` yet: in the cell "5. Load the model", let `reloaded` '
-        "predict for X_test."
-    )
-    found = np.ravel(np.asarray(found, dtype=float))
-    wines = len(namespace["y_test"])
+def _column(namespace, name, advice):
+    """The student's numbers `name`, one for each test wine."""
+    found = namespace.get(name)
+    assert found is not None, f"there are no `{name}` yet. {advice}"
+    found, wines = as_column(found, f"`{name}`"), len(as_column(namespace["y_test"], "`y_test`"))
     assert len(found) == wines, (
-        f"`reloaded_predictions` has {len(found)} figures, and there are {wines} test wines: "
-        "predict for X_test."
+        f"`{name}` has {plural(len(found), 'prediction')}, and there are {wines} test wines. "
+        f"{advice}"
     )
     return found
 
 
-def _apart(namespace):
-    """How far the loaded model's predictions are from the fitted one's, at most."""
+def _predictions(namespace):
+    """The predictions of the loaded model."""
+    return _column(
+        namespace,
+        "reloaded_predictions",
+        f'In the cell "6. Load the model, as another program would", call `{PREDICT}`.',
+    )
+
+
+def _apart(one, other):
+    """How far two columns are apart, at most; infinite where one holds no number."""
     import numpy as np
 
-    fitted = np.asarray(namespace["predictions"], dtype=float)
-    return float(np.abs(_reloaded_predictions(namespace) - fitted).max())
-
-
-LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
-PREDICT = "reloaded.predict(X_test)"
-EVALUATE = "eval_metrics(y_test, reloaded_predictions)"
+    apart = np.abs(one - other)
+    return float(apart.max()) if np.isfinite(apart).all() else float("inf")
 
 
 @catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
 @catches(
     "the model was not loaded: the fitted one got a second name",
     swap("reload", LOAD, "model"),
-    hint="was not loaded with MLflow",
+    swap("reload", GRADES, "reloaded.predict(X_test).round()"),
+    hint="`reloaded` is a Pipeline",
 )
 @catches(
     "the model was looked for under the run, as in older courses",
@@ -72,29 +85,24 @@ def test_a_run_finished(run):
 @catches(
     "the model was loaded as a scikit-learn model",
     swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model"),
-    hint="call mlflow.pyfunc.load_model(model_info.model_uri)",
+    hint=f"call `{LOAD}`",
     error='Model does not have the "sklearn" flavor',
 )
-def test_reloaded_comes_from_the_store(run, runs, namespace):
+def test_reloaded_comes_from_the_store(run, namespace):
     "`reloaded` was loaded from the store, and is the model of your newest run"
     from mlflow.pyfunc import PyFuncModel
 
     reloaded = namespace.get("reloaded")
-    # get_artifact_uri outside of a run opens one, and the next training would stumble over it.
-    still_open = any(r.info.status == "RUNNING" for r in runs)
     assert reloaded is not None, (
-        'there is no `reloaded` yet: in the cell "5. Load the model", call '
-        "mlflow.pyfunc.load_model(model_info.model_uri). The URI stands in what log_model "
-        "answered, not in the run's own folder."
-        + (" A run was opened on the way: end it with mlflow.end_run()." if still_open else "")
+        'there is no `reloaded` yet: in the cell "6. Load the model, as another program would", '
+        f"call `{LOAD}`."
     )
     assert isinstance(reloaded, PyFuncModel), (
-        f"`reloaded` is of the kind {type(reloaded).__name__}, so it was not loaded with MLflow: "
-        "call mlflow.pyfunc.load_model(model_info.model_uri)."
+        f"`reloaded` is {kind(reloaded)}, and wasn't loaded with `mlflow.pyfunc`: call `{LOAD}`."
     )
     assert reloaded.metadata.run_id == run.info.run_id, (
-        "`reloaded` is the model of another run than your newest: take the URI from "
-        "`model_info`, never a written one, and run all cells again."
+        "`reloaded` is the model of another run than your newest: take the URI from `model_info`, "
+        "and run all cells again."
     )
 
 
@@ -104,9 +112,9 @@ def test_reloaded_comes_from_the_store(run, runs, namespace):
     hint="under a second name",
 )
 @catches(
-    "the model predicted for the training part",
+    "the model predicted for the training wines",
     swap("reload", PREDICT, "reloaded.predict(X_train)"),
-    hint="has 1199 figures, and there are 400 test wines",
+    hint="and there are 340 test wines",
     error="inconsistent numbers of samples",
 )
 @catches(
@@ -115,31 +123,31 @@ def test_reloaded_comes_from_the_store(run, runs, namespace):
     hint="round nothing",
 )
 @catches(
-    "the measurements were made whole numbers, which the signature refuses",
+    "the measurements were made integers, which the signature refuses",
     swap("reload", PREDICT, 'reloaded.predict(X_test.astype("int64"))'),
-    hint="let `reloaded` predict for X_test",
+    hint=f"call `{PREDICT}`",
     error="Can not safely convert int64 to float64",
 )
 def test_it_predicts_what_the_fitted_model_did(namespace):
     "`reloaded_predictions` equal `predictions` to 1e-12"
     import numpy as np
 
-    new, old = _reloaded_predictions(namespace), namespace["predictions"]
-    assert not np.shares_memory(new, np.asarray(old)), (
-        "`reloaded_predictions` are the old `predictions` under a second name: ask `reloaded` "
-        "for them, with reloaded.predict(X_test)."
+    new = _predictions(namespace)
+    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    assert not np.shares_memory(new, old), (
+        f"`reloaded_predictions` are the old `predictions` under a second name: call `{PREDICT}`."
     )
-    apart = _apart(namespace)
-    assert apart <= ROUNDING, (
-        f"`reloaded_predictions` are up to {apart:.1g} away from `predictions`: load this run's "
-        "model, let it predict for X_test, and round nothing."
+    apart = _apart(new, old)
+    assert apart <= TOLERANCE, (
+        f"`reloaded_predictions` differ from `predictions` by up to {short(apart)}: load this "
+        "run's model, let it predict for `X_test`, and round nothing."
     )
 
 
 @catches(
-    "the metrics are those of the training part",
+    "the metrics are those of the training wines",
     swap("reload", EVALUATE, "eval_metrics(y_train, reloaded.predict(X_train))"),
-    hint="figures of the training part",
+    hint="of the training wines",
 )
 @catches(
     "predictions and truth changed places",
@@ -151,50 +159,149 @@ def test_it_predicts_what_the_fitted_model_did(namespace):
     swap("reload", EVALUATE, f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}"),
     hint="round nothing",
 )
+@catches(
+    "the metrics are those of the whole grades",
+    put(
+        "reload",
+        f"reloaded = {LOAD}\nreloaded_predictions = {PREDICT}\ngrades = {GRADES}\n"
+        "reloaded_metrics = eval_metrics(y_test, grades)",
+    ),
+    hint="and the run says",
+)
 def test_the_metrics_came_out_again(run, namespace):
-    "`reloaded_metrics` are the three metrics that stand on the run"
-    import numpy as np
-
+    "`reloaded_metrics` are the three metrics on the run"
     found = namespace.get("reloaded_metrics")
-    assert isinstance(found, dict) and set(METRICS) <= set(found), (
-        'there are no `reloaded_metrics` yet: in the cell "5. Load the model", call eval_metrics '
-        "with the true values and `reloaded_predictions`."
+    assert found is not None, f"there are no `reloaded_metrics` yet: call `{EVALUATE}`."
+    assert isinstance(found, dict) and METRICS.keys() <= found.keys(), (
+        f"`reloaded_metrics` is {kind(found)}, and should be a dictionary with rmse, mae and r2: "
+        f"call `{EVALUATE}`."
     )
-    train = regression_metrics(
-        namespace["y_train"], namespace["model"].predict(namespace["X_train"])
-    )
-    assert not all(close(found[name], train[name]) for name in METRICS), (
-        "`reloaded_metrics` are figures of the training part, which the model knows: take y_test "
-        "and `reloaded_predictions`."
-    )
-    true = regression_metrics(namespace["y_test"], _reloaded_predictions(namespace))
-    for name in METRICS:
-        assert name in run.data.metrics, f"{name} is not on the run: run all cells from the top."
-        logged = run.data.metrics[name]
-        for right in (true[name], logged):
-            assert np.isfinite(found[name]) and close(found[name], right, ROUNDING), (
-                f"`reloaded_metrics` says {name} = {found[name]:.6g}, and the run says "
-                f"{logged:.6g}: call eval_metrics(y_test, reloaded_predictions), the true values "
-                "first, and round nothing."
+    own, on_run = regression_metrics(namespace["y_test"], _predictions(namespace)), run.data.metrics
+    for name, training in METRICS.items():
+        assert name in on_run, f"{name} is not on the run: run all cells again, from the top."
+        value = as_column([found[name]], f"{name} in `reloaded_metrics`")[0]
+        assert training not in on_run or not close(value, on_run[training]), (
+            f"`reloaded_metrics` has the {name} of the training wines, which the model knows: "
+            f"call `{EVALUATE}`."
+        )
+        for wanted in (on_run[name], own[name]):
+            assert close(value, wanted), (
+                f"`reloaded_metrics` says {name} = {short(value, wanted)}, and the run says "
+                f"{short(on_run[name], value)}: call `{EVALUATE}`, the true values first, and "
+                "round nothing."
             )
 
 
 @catches(
-    "the model's code reads a file of the notebook's folder, and not the artifact",
-    swap("model-code", 'context.artifacts["sklearn_model"]', '"../output/sklearn_model.joblib"'),
-    hint="a fresh process could not use the model",
+    "a param that the signature doesn't know, which is ignored",
+    swap("reload", '{"round": True}', '{"rounded": True}'),
+    hint="The signature names the param `round`",
 )
-def test_a_fresh_process_says_the_same(fresh, namespace):
-    "a process that knows nothing of this notebook loads the model, and says the same"
+@catches(
+    "the param is False",
+    swap("reload", '{"round": True}', '{"round": False}'),
+    hint="aren't whole",
+)
+@catches(
+    "the decimals were cut off",
+    swap("reload", GRADES, "reloaded.predict(X_test).astype(int)"),
+    hint="with the decimals cut off",
+)
+@catches(
+    "the grades are of the training wines",
+    swap("reload", "X_test, params", "X_train, params"),
+    hint="and there are 340 test wines",
+)
+@catches(
+    "one answer got the whole grades, and is compared with the fitted model's",
+    swap("reload", PREDICT, 'reloaded.predict(X_test, params={"round": True})'),
+    swap("reload", f"grades = {GRADES}", "grades = reloaded_predictions + 1"),
+    hint="aren't those of the model",
+)
+def test_the_model_gives_whole_grades(namespace):
+    '`grades` are whole grades for the test wines, by the param "round"'
     import numpy as np
 
-    mine = _reloaded_predictions(namespace)
-    assert _apart(namespace) <= ROUNDING, (
-        "mend `reloaded_predictions` first: they are not those of the fitted model."
+    grades = _column(namespace, "grades", f"Call `{GRADES}`.")
+    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    assert same_column(grades, np.round(grades)), (
+        f"`grades` aren't whole; the first is {short(float(grades[0]))}. The signature names the "
+        f"param `round`: call `{GRADES}`."
     )
-    there = fresh(namespace["model_info"].model_uri, namespace["X_test"])
-    apart = float(np.abs(mine - np.asarray(there)).max())
-    assert apart <= ROUNDING, (
-        f"in a fresh process the model's answers are up to {apart:.1g} away: the model must bring "
-        "all that it needs, as artifacts."
+    assert not same_column(grades, np.floor(old)), (
+        f"`grades` are predictions with the decimals cut off: call `{GRADES}`."
     )
+    assert same_column(grades, np.round(old)), (
+        f"`grades` aren't those of the model for the test wines: call `{GRADES}`."
+    )
+
+
+@catches(
+    "the model's code reads a file of the notebook's folder, and not the artifact",
+    swap("model-code", 'context.artifacts["pipeline"]', '"../output/pipeline.joblib"'),
+    hint="a fresh process could not use the model",
+)
+def test_a_fresh_process_predicts_the_same(logged_model, fresh, namespace):
+    "a process that knows nothing of this notebook loads the model, and predicts the same"
+    mine, wines = _predictions(namespace), namespace["X_test"]
+    assert hasattr(wines, "to_pickle"), (
+        f"`X_test` is {kind(wines)}, not a table: run the cells again from the top."
+    )
+    there = as_column(fresh(logged_model.model_uri, wines))
+    apart = _apart(mine, there) if len(there) == len(mine) else float("inf")
+    assert apart <= TOLERANCE, (
+        f"in a fresh process the model's predictions differ by up to {short(apart)} from "
+        "`reloaded_predictions`: mend these first. The model itself must bring all that it needs, "
+        "as artifacts."
+    )
+
+
+RIGHT_WAYS = (
+    right(
+        "the model is found by its run, in a cell of its own",
+        swap("reload", "model_info.model_uri", 'f"runs:/{model_info.run_id}/model"'),
+        split("reload", "reloaded_predictions"),
+    ),
+    right(
+        "a client knows the model's URI, and it is asked for one wine after the other",
+        swap(
+            "reload",
+            LOAD,
+            "mlflow.pyfunc.load_model(\n"
+            "    mlflow.MlflowClient().get_logged_model(model_info.model_id).model_uri\n)",
+        ),
+        swap(
+            "reload",
+            PREDICT,
+            "np.concatenate([reloaded.predict(X_test[i : i + 1]) for i in range(len(X_test))])",
+        ),
+        swap("import-pandas", "import pandas", "import numpy as np\nimport pandas"),
+    ),
+    right(
+        "the metrics are computed with numpy's functions, and the grades are integers",
+        put(
+            "reload",
+            f"reloaded = {LOAD}\n"
+            "reloaded_predictions = pd.Series(reloaded.predict(X_test), index=X_test.index)\n"
+            "error = y_test - reloaded_predictions\n"
+            "reloaded_metrics = {\n"
+            '    "rmse": (error**2).mean() ** 0.5,\n'
+            '    "mae": error.abs().mean(),\n'
+            '    "r2": 1 - (error**2).sum() / ((y_test - y_test.mean()) ** 2).sum(),\n'
+            "}\n"
+            f"grades = {GRADES}.astype(int).tolist()",
+        ),
+    ),
+    right(
+        "a function loads the model and asks it",
+        put(
+            "reload",
+            "def ask(table, **params):\n"
+            "    loaded = mlflow.pyfunc.load_model(model_info.model_uri)\n"
+            "    return loaded, loaded.predict(table, params=params)\n\n\n"
+            "reloaded, reloaded_predictions = ask(X_test)\n"
+            f"reloaded_metrics = dict({EVALUATE}, wines=len(X_test))\n"
+            "grades = ask(X_test, round=True)[1]",
+        ),
+    ),
+)

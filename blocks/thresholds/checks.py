@@ -1,432 +1,328 @@
-"""Block 22: two demands on the model, and what MLflow says to each."""
+"""Two thresholds, and on the model's run what MLflow says to them."""
 
 import re
 
-from winelab.checks.authoring import (
-    after,
-    catches,
-    given,
-    put,
-    remove,
-    right,
-    skip_all,
-    split,
-    swap,
-)
-from winelab.checks.comparing import (
-    as_column,
-    close,
-    expect_metrics,
-    kind,
-    regression_metrics,
-    same_value,
-    short,
-)
-from winelab.checks.looking import newest_finished, run_named
+from winelab.checks.authoring import after, catches, put, remove, right, skip_all, swap
+from winelab.checks.comparing import expect_tags, kind, same_value, short
+from winelab.checks.looking import newest_finished
 
 RMSE = "root_mean_squared_error"
-# What evaluate calls the metrics that the course has computed by hand.
-NAMES = {RMSE: "rmse", "mean_absolute_error": "mae", "r2_score": "r2"}
 
 # Pieces of the solution that the mistakes change.
-EVALUATE_BASELINE = (
-    "baseline_evaluation = mlflow.models.evaluate(\n"
-    '    data=guesses, predictions="prediction", targets="quality", model_type="regressor",\n'
-    '    evaluator_config={"log_model_explainability": False},\n'
-    ")"
-)
-RELATIVE = "min_relative_change=0.05, greater_is_better=False"
-ABSOLUTE = "min_absolute_change=0.1, greater_is_better=False"
-THRESHOLDS = f'{{"{RMSE}": threshold}}'
-
-
-def _metrics(namespace):
-    """The metrics of the model and of the mean on the test wines, as evaluate calls them."""
-    import numpy as np
-
-    actual = as_column(namespace["y_test"], "`y_test`")
-    mean = np.full(len(actual), as_column(namespace["y_train"], "`y_train`").mean())
-    ours = (regression_metrics(actual, namespace["predictions"]), regression_metrics(actual, mean))
-    return tuple({name: of[short_name] for name, short_name in NAMES.items()} for of in ours)
+BY_RMSE = "MetricThreshold(min_absolute_change=0.1, greater_is_better=False)"
+BY_SHARE = "MetricThreshold(threshold=0.5, greater_is_better=True)"
+FAILED = 'f"failed: {failure}"'
+RESULTS = "evaluation, baseline_evaluation"
+VALIDATE = f"mlflow.validate_evaluation_results(thresholds, {RESULTS})"
+SET_TAG = 'mlflow.set_tag("validation", verdict)'
+SHOW = 'print("validation:", verdict)'
+WEAK = swap("model-settings", "alphas = [0.01, 0.1, 0.2, 0.5, 1.0]", "alphas = [1.0]")
 
 
 def _model_run(runs):
-    """The newest run that logged a model."""
+    """The newest run, which has finished and logged a model."""
     assert not runs or runs[0].info.status != "FAILED", (
-        "the run did not finish: an error inside the `with` ended it, and its message stands above "
-        "the check. A refusal is an error too: put the validation between `try:` and "
-        "`except ModelValidationFailedException as refusal:`."
+        "an error inside the `with` ended your newest run as FAILED, and the message stands above "
+        "the check. A model that fails raises an exception too: validate between `try:` and "
+        "`except ModelValidationFailedException as failure:`. Then restart the kernel, and run all "
+        "cells."
     )
     newest_finished(runs)
-    found = [run for run in runs if run.outputs.model_outputs]
-    assert found, "no run has a model yet: keep mlflow.pyfunc.log_model(...) inside the `with`."
-    return found[0]
-
-
-def _expect_verdict(demand, asks, runs, namespace):
-    """Let the tag `demand` be what the metrics deserve, and about the right two models.
-
-    Args:
-        demand: the name of a demand, and of the tag.
-        asks: a function of the mean's RMSE: the largest one that meets the demand.
-        runs: of the block.
-        namespace: the student's variables.
-    """
-    words = _model_run(runs).data.tags.get(demand, "")
-    model, mean = (metrics[RMSE] for metrics in _metrics(namespace))
-    meets = model <= asks(mean)
-    figures = f"your model's RMSE is {short(model, mean)}, and the mean's {short(mean, model)}"
-    _expect_words(demand, words)
-    if words == "passed":
-        assert meets, (
-            f'the model does not meet "{demand}" ({figures}), and the tag says "passed": write '
-            '"passed" on the line below the validation, inside the `try`, and look at the '
-            "threshold."
-        )
-        return
-    said = dict(re.findall(rf"(candidate|baseline) model {RMSE} = ([\d.e+-]*\d)", words))
-    for who, other, right_one in (("candidate", mean, model), ("baseline", model, mean)):
-        assert who in said, (
-            f'the tag "{demand}" does not say the RMSE of the {who}: keep all of MLflow\'s '
-            'message, f"refused: {refusal}".'
-        )
-        assert close(other, right_one) or not same_value(said[who], other), (
-            f'"{demand}" was asked of the wrong one: the model\'s `evaluation` is the '
-            "candidate_result, `baseline_evaluation` the baseline_result."
-        )
-        assert same_value(said[who], right_one), (
-            f'the tag "{demand}" says that the {who} has an RMSE of '
-            f"{short(float(said[who]), right_one)}, and {figures}: keep the message of this try's "
-            "validation as it is."
-        )
-    assert not meets, (
-        f'the model meets "{demand}" ({figures}), and the tag says that it was refused: look at '
-        "the kind and the size of the change in `demands`. A smaller RMSE is better, so "
-        "greater_is_better=False."
-    )
-
-
-def _expect_words(demand, words):
-    """Let the tag be "passed", or MLflow's words about the RMSE."""
-    assert words, (
-        f'the run has no tag "{demand}": inside the `with`, after the evaluation, validate for '
-        "each demand, keep the verdict under the demand's name, and call "
-        "mlflow.set_tags(verdicts)."
-    )
-    if words == "passed":
-        return
-    assert f"metric {RMSE} was missing from the evaluation result of the baseline" not in words, (
-        f'"{demand}" was refused because there is nothing to compare with: pass '
-        "baseline_result=baseline_evaluation too."
-    )
-    missing = re.search(r"metric (\w+) was missing", words)
-    assert not missing, (
-        f'"{demand}" was refused because evaluate knows no metric "{missing and missing[1]}": the '
-        f'key in validation_thresholds is the metric\'s full name, "{RMSE}".'
-    )
-    assert words != "None", (
-        f'the tag "{demand}" says "None": validate_evaluation_results returns nothing when the '
-        'model passes. Write verdicts[name] = "passed" on the line below it, inside the `try`.'
-    )
-    assert "check failed" in words, (
-        f'the tag "{demand}" says neither "passed" nor why the model was refused: keep MLflow\'s '
-        'message, f"refused: {refusal}". If it has the words of another error, mend that one, and '
-        "catch ModelValidationFailedException alone."
-    )
-    assert RMSE in words, (
-        f'"{demand}" was asked of another metric: the demands are about the RMSE, so the key in '
-        f'validation_thresholds is "{RMSE}".'
-    )
+    found = next((run for run in runs if run.outputs.model_outputs), None)
+    assert found, "no run has a model: run all cells again, from the top."
+    return found
 
 
 @catches(
-    "greater_is_better the wrong way round: a refusal that looks right",
-    swap("demands", ABSOLUTE, ABSOLUTE.replace("False", "True")),
-    hint="the one with the smaller RMSE is better",
+    "the RMSE should grow: greater_is_better the wrong way round",
+    swap("thresholds", BY_RMSE, BY_RMSE.replace("False", "True")),
+    hint="A smaller RMSE is better: say `greater_is_better=False`",
 )
 @catches(
-    "the threshold is one of numpy's numbers",
-    swap("demands", ABSOLUTE, "threshold=pd.Series([0.6, 0.8]).mean(), " + ABSOLUTE),
-    hint="needs float(...)",
+    "the share should shrink: greater_is_better the wrong way round",
+    swap("thresholds", BY_SHARE, BY_SHARE.replace("True", "False")),
+    hint="A greater share is better: say `greater_is_better=True`",
+)
+@catches(
+    "the share is a bare number",
+    swap("thresholds", BY_SHARE, "0.5"),
+    hint="`within_half` in `thresholds` is a number",
+    error="must be a dictionary that maps strings to MetricThreshold objects",
+)
+@catches(
+    "the change was asked for as a relative one",
+    swap("thresholds", "min_absolute_change", "min_relative_change"),
+    hint="says `min_relative_change=0.1`",
+)
+@catches(
+    "the change was asked for as a fixed value",
+    swap("thresholds", "min_absolute_change", "threshold"),
+    hint="says `threshold=0.1`",
+)
+@catches(
+    "the share is one of numpy's numbers",
+    swap("thresholds", "threshold=0.5", "threshold=np.float64(0.5)"),
+    hint="Write `float(...)` around it",
     error="`threshold` parameter must be a number",
 )
 @catches(
-    "the five percent were written as 5",
-    swap("demands", RELATIVE, RELATIVE.replace("0.05", "5")),
-    hint="a float between 0 and 1",
-    error="`min_relative_change` parameter must be a floating point number",
+    "the thresholds stand in a list",
+    put("thresholds", f"thresholds = [{BY_RMSE}, {BY_SHARE}]"),
+    hint="`thresholds` is a list",
+    error="must be a dictionary that maps strings to MetricThreshold objects",
 )
-@catches(
-    "the relative change was asked for as an absolute one",
-    swap("demands", RELATIVE, RELATIVE.replace("relative", "absolute")),
-    hint='"five_percent_better" is relative',
-)
-@catches(
-    "both changes were asked for in one demand",
-    swap("demands", ABSOLUTE, f"min_relative_change=0.05, {ABSOLUTE}"),
-    hint="asks for more than its one change",
-)
-@catches(
-    "a demand was misspelt",
-    swap("demands", '"a_tenth_better"', '"one_tenth_better"'),
-    hint='has no entry "a_tenth_better"',
-)
-@catches(
-    "the demands stand in a list",
-    put("demands", f"demands = [MetricThreshold({RELATIVE}), MetricThreshold({ABSOLUTE})]"),
-    hint="is a list: make it a dictionary",
-    error="'list' object has no attribute 'items'",
-)
-def test_the_demands_are_written_down(namespace):
-    "`demands` asks for an RMSE 5 % smaller, and for one smaller by 0.1"
+def test_the_thresholds_are_written_down(namespace):
+    "`thresholds` asks for an RMSE 0.1 below the baseline's, and for a share of 0.5"
     from mlflow.models import MetricThreshold
 
-    demands = namespace.get("demands")
-    names = ("five_percent_better", "a_tenth_better")
-    assert demands is not None, (
-        'there are no `demands` yet: in the cell "1. Settings", make a dictionary with the keys '
-        '"five_percent_better" and "a_tenth_better". If MetricThreshold refused your number: a '
-        "relative change is a float between 0 and 1, and one of numpy's numbers needs float(...)."
+    found = namespace.get("thresholds")
+    assert found is not None, (
+        'there is no `thresholds` yet: write the dictionary in the cell "1. Settings". If '
+        "`MetricThreshold` refused your number, it may be one of numpy's. Write `float(...)` "
+        "around it."
     )
-    assert isinstance(demands, dict), (
-        f"`demands` is {kind(demands)}: make it a dictionary, "
-        '{"five_percent_better": MetricThreshold(...), "a_tenth_better": MetricThreshold(...)}.'
+    assert isinstance(found, dict), (
+        f"`thresholds` is {kind(found)}: make it a dictionary of metrics' names and thresholds."
     )
-    missing = [name for name in names if name not in demands]
-    assert not missing, (
-        f'`demands` has no entry "{missing and missing[0]}": mind the spelling. Its keys are the '
-        "names of the demands; the metric's name comes later, in validation_thresholds."
-    )
-    assert all(isinstance(demands[name], MetricThreshold) for name in names), (
-        "each of `demands` must be a MetricThreshold(...), not a bare number."
-    )
-    relative, absolute = (demands[name] for name in names)
-    assert same_value(relative.min_relative_change, 0.05), (
-        '"five_percent_better" is relative: MetricThreshold(min_relative_change=0.05, ...).'
-    )
-    assert same_value(absolute.min_absolute_change, 0.1), (
-        '"a_tenth_better" is absolute: MetricThreshold(min_absolute_change=0.1, ...).'
-    )
-    more = (relative.threshold, relative.min_absolute_change)
-    more += (absolute.threshold, absolute.min_relative_change)
-    assert not any(more), (
-        "one of the two demands asks for more than its one change: take the other limits out of "
-        "its MetricThreshold."
-    )
-    assert not (relative.greater_is_better or absolute.greater_is_better), (
-        "of two models the one with the smaller RMSE is better: say greater_is_better=False in "
-        "both."
-    )
-
-
-@catches(
-    "the baseline was evaluated outside of a run",
-    remove("evaluate-baseline"),
-    swap("baseline-run", '\nwith mlflow.start_run(run_name="baseline"):', f"\n{EVALUATE_BASELINE}"),
-    hint='with mlflow.start_run(run_name="baseline")',
-)
-@catches(
-    "the model's predictions were evaluated as the baseline's",
-    swap(
-        "baseline-run",
-        "baseline.predict(X_test)",
-        "ElasticNet(alpha=alpha).fit(X_train, y_train).predict(X_test)",
-    ),
-    hint="the mean gives 0.7",
-)
-def test_the_baseline_has_a_run_of_its_own(run, runs, namespace):
-    'the run "baseline" has the metrics that evaluate computes for the mean'
-    expect_metrics(
-        run_named(
-            "baseline",
-            runs,
-            missing="Above the line that turns autolog on, evaluate the baseline's predictions "
-            'inside `with mlflow.start_run(run_name="baseline"):`.',
-        ),
-        _metrics(namespace)[1],
-        missing="Call mlflow.models.evaluate(...) inside the `with` of this run.",
-        wrong="Evaluate the test table with baseline.predict(X_test) as its column "
-        '"prediction", against targets="quality".',
-        source="the mean gives",
-    )
+    wanted = {
+        RMSE: ({"min_absolute_change": 0.1}, False, "A smaller RMSE is better"),
+        "within_half": ({"threshold": 0.5}, True, "A greater share is better"),
+    }
+    for name, (limits, greater, why) in wanted.items():
+        assert name in found, (
+            f"`thresholds` has no entry {name}: its keys are the metrics' full names, as "
+            "`evaluate` prints them."
+        )
+        assert isinstance(found[name], MetricThreshold), (
+            f"`{name}` in `thresholds` is {kind(found[name])}: make it a `MetricThreshold(...)`."
+        )
+        kinds = ("threshold", "min_absolute_change", "min_relative_change")
+        has = {one: value for one in kinds if (value := getattr(found[name], one)) is not None}
+        expected, says = (
+            ", ".join(f"{one}={value}" for one, value in of.items()) for of in (limits, has)
+        )
+        assert has.keys() == limits.keys() and all(
+            same_value(has[one], value) for one, value in limits.items()
+        ), f"the threshold of {name} says `{says}`, and should say `{expected}` alone."
+        assert found[name].greater_is_better is greater, (
+            f"{why}: say `greater_is_better={greater}` for {name}."
+        )
+    more = [name for name in found if name not in wanted]
+    assert not more, f"`thresholds` has a third entry, {more[0]}: the task has two. Take it out."
 
 
 @catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
 @catches(
-    "the baseline was evaluated in the model's run, whose metrics it replaces",
-    put("baseline-run", "guesses = test.assign(prediction=baseline.predict(X_test))"),
-    remove("evaluate-baseline"),
-    swap("verdicts", "verdicts = {}", f"{EVALUATE_BASELINE}\nverdicts = {{}}"),
-    hint="its metrics replaced the model's",
-)
-@given
-def test_the_model_keeps_its_own_metrics(runs, namespace):
-    "the run with the model has the metrics that evaluate computes for the model"
-    found = _model_run(runs)
-    model, mean = _metrics(namespace)
-    logged = found.data.metrics.get(RMSE)
-    assert not same_value(logged, mean[RMSE]) or close(model[RMSE], mean[RMSE]), (
-        "the baseline was evaluated in the model's run, and its metrics replaced the model's: give "
-        "the baseline a run of its own, above the other one."
-    )
-    expect_metrics(
-        found,
-        model,
-        missing="Keep mlflow.models.evaluate(model_info.model_uri, ...) inside the `with`.",
-        wrong="Evaluate the model of this run, on the test table.",
-    )
-
-
-@catches(
-    "the metric has the short name of block [[params_metrics]]: a refusal for the wrong reason",
-    swap("verdicts", RMSE, "rmse"),
-    hint='evaluate knows no metric "rmse"',
+    "the result was not put on the run",
+    swap("validate", SET_TAG, ""),
+    hint=f"call `{SET_TAG}`",
 )
 @catches(
-    "the arguments of older courses, which evaluate no longer has",
-    swap("extras", "extra_metrics=", "validation_thresholds=demands,\n    extra_metrics="),
-    hint="an error inside the `with` ended it, and its message stands above",
-    error="got an unexpected keyword argument 'validation_thresholds'",
-)
-@catches(
-    "greater_is_better the wrong way round: a good model is refused",
-    swap("demands", RELATIVE, RELATIVE.replace("False", "True")),
-    hint="A smaller RMSE is better",
-)
-@catches(
-    "what the validation returns was kept as the verdict",
-    swap("verdicts", '"passed"', "None"),
-    hint="returns nothing when the model passes",
-)
-@catches(
-    "any error was caught, also one in the program",
-    swap(
-        "verdicts",
-        "candidate_result=evaluation,\n            "
-        "baseline_result=baseline_evaluation,\n        )\n"
-        '        verdicts[name] = "passed"\n'
-        "    except ModelValidationFailedException",
-        "candidate_result=metrics,\n            "
-        "baseline_result=baseline_metrics,\n        )\n"
-        '        verdicts[name] = "passed"\n'
-        "    except Exception",
-    ),
-    hint="has the words of another error",
-)
-@catches(
-    "the baseline's evaluation was not passed",
-    swap("verdicts", "baseline_result=baseline_evaluation,", ""),
-    hint="nothing to compare with",
-)
-@catches(
-    "the verdicts were not put on the run",
-    swap("verdicts", "mlflow.set_tags(verdicts)", ""),
-    hint="call mlflow.set_tags(verdicts)",
-)
-def test_the_five_percent_verdict(runs, namespace):
-    'the tag "five_percent_better" says what the metrics say'
-    _expect_verdict("five_percent_better", lambda mean: mean * 0.95, runs, namespace)
-
-
-@catches(
-    "the demands were passed as they are, with their own names for metrics",
-    swap("verdicts", THRESHOLDS, "demands"),
-    hint='evaluate knows no metric "five_percent_better"',
-)
-@catches(
-    "the refusal was not caught",
-    put(
-        "verdicts",
-        "for threshold in demands.values():\n"
-        "    mlflow.validate_evaluation_results(\n"
-        f"        {THRESHOLDS}, evaluation, baseline_evaluation\n"
-        "    )",
-    ),
-    hint="A refusal is an error too",
-    error="minimum absolute change check failed: candidate model root_mean_squared_error",
-)
-@catches(
-    "the demands were made on another error, where the verdicts happen to be the same",
-    swap("verdicts", RMSE, "mean_absolute_error"),
-    hint="was asked of another metric",
-)
-@catches(
-    "candidate and baseline changed places",
-    swap(
-        "verdicts",
-        "candidate_result=evaluation,\n            baseline_result=baseline_evaluation,",
-        "candidate_result=baseline_evaluation,\n            baseline_result=evaluation,",
-    ),
-    hint="was asked of the wrong one",
-)
-@catches(
-    "each demand is noted as passed, whatever MLflow says",
-    swap("verdicts", 'f"refused: {refusal}"', '"passed"'),
-    hint='write "passed" on the line below the validation',
-)
-@catches(
-    "the words of the refusal were thrown away",
-    swap("verdicts", 'f"refused: {refusal}"', '"refused"'),
-    hint="keep MLflow's message",
-)
-@catches(
-    "the tags were set after the run, which opens another one",
-    swap("verdicts", "mlflow.set_tags(verdicts)", ""),
-    after("mlflow.set_tags(verdicts)"),
+    "the tag was set below the `with`, which opens another run",
+    swap("validate", SET_TAG, ""),
+    after(SET_TAG),
     hint="Call mlflow.end_run() once",
 )
 @catches(
-    "the verdicts were typed",
-    put(
-        "verdicts",
-        'verdicts = {"five_percent_better": "passed", "a_tenth_better": "refused: '
-        f'{RMSE} minimum absolute change check failed"}}\nmlflow.set_tags(verdicts)',
-    ),
-    hint="does not say the RMSE of the candidate",
+    "the tag has another name",
+    swap("validate", '"validation"', '"Validation"'),
+    hint="mind the spelling",
 )
 @catches(
-    "a refusal was typed, with the model's and the mean's RMSE as they are printed",
-    put(
-        "verdicts",
-        'verdicts = {"five_percent_better": "passed", "a_tenth_better": "check failed: candidate '
-        f'model {RMSE} = 0.747, baseline model {RMSE} = 0.786"}}\nmlflow.set_tags(verdicts)',
-    ),
-    hint="keep the message of this try's validation",
+    "a param was logged in place of the tag",
+    swap("validate", "set_tag", "log_param"),
+    hint="it is there as a param",
 )
-def test_the_tenth_verdict(runs, namespace):
-    'the tag "a_tenth_better" says what the metrics say, in MLflow\'s words where it refused'
-    _expect_verdict("a_tenth_better", lambda mean: mean - 0.1, runs, namespace)
+@catches(
+    "the model failed, and nobody caught the exception",
+    WEAK,
+    put("validate", f'{VALIDATE}\nverdict = "passed"\n{SET_TAG}'),
+    hint="A model that fails raises an exception too",
+    error="minimum absolute change check failed: candidate model root_mean_squared_error",
+)
+@catches(
+    "the argument of older courses, which evaluate no longer has",
+    swap("extras", "extra_metrics=", "validation_thresholds=thresholds,\n    extra_metrics="),
+    hint="ended your newest run as FAILED, and the message stands above",
+    error="got an unexpected keyword argument 'validation_thresholds'",
+)
+def test_the_result_is_on_the_run(runs):
+    'the run with the model has the tag "validation"'
+    tags = _model_run(runs).data.tags
+    # Whatever it says: the next check reads it.
+    expected = {"validation": tags.get("validation", "")}
+    missing = f"At the end of the `with`, after the validation, call `{SET_TAG}`."
+    expect_tags(_model_run(runs), expected, missing=missing)
+
+
+@catches(
+    "what the validation returns was kept",
+    put("validate", f'mlflow.set_tag("validation", {VALIDATE})\nverdict = None'),
+    hint="returns nothing if the model passes",
+)
+@catches(
+    "the baseline's evaluation was not passed",
+    swap("validate", RESULTS, "evaluation"),
+    hint="Pass `baseline_evaluation`",
+)
+@catches(
+    "candidate and baseline changed places",
+    swap("validate", RESULTS, "baseline_evaluation, evaluation"),
+    hint="the two evaluations changed places",
+)
+@catches(
+    "the metric has the short name of our own function",
+    swap("thresholds", f'"{RMSE}"', '"rmse"'),
+    hint="no metric rmse",
+)
+@catches(
+    "any error was caught, also one of the program's own",
+    swap("validate", RESULTS, "metrics, baseline_evaluation"),
+    swap("validate", "ModelValidationFailedException", "Exception"),
+    hint="the words of another error",
+)
+@catches(
+    'the model failed, and "passed" was written all the same',
+    WEAK,
+    swap("validate", FAILED, '"passed"'),
+    hint='Write "passed" on the line below the validation',
+)
+@catches(
+    "the model failed, and the message is no f-string",
+    WEAK,
+    swap("validate", FAILED, FAILED[1:]),
+    hint="MLflow's whole message",
+)
+@catches(
+    "the model failed, and its message was typed with what is printed",
+    WEAK,
+    swap(
+        "validate",
+        FAILED,
+        f'"failed: candidate model {RMSE} = 0.76, baseline model {RMSE} = 0.800, '
+        'candidate model within_half = 0.4"',
+    ),
+    hint="Keep the message of this validation",
+)
+def test_the_tag_says_what_the_metrics_say(runs):
+    'the tag says "passed" or "failed", as the metrics on the run say'
+    found = _model_run(runs)
+    words, on_run = found.data.tags.get("validation", "").strip(), found.data.metrics
+    assert words, 'there is no tag "validation" yet: see the line above.'
+    missing = [name for name in (RMSE, "within_half", "baseline_rmse") if name not in on_run]
+    assert not missing, f"the run has no metric {missing[0]}: run all cells again, from the top."
+    model, share, baseline = on_run[RMSE], on_run["within_half"], on_run["baseline_rmse"]
+    # What MLflow's message names of each threshold that is not met.
+    expected = {}
+    if model > baseline - 0.1:
+        expected |= {f"candidate model {RMSE}": model, f"baseline model {RMSE}": baseline}
+    if share < 0.5:
+        expected |= {"candidate model within_half": share}
+    facts = (
+        f"the RMSE is {short(model, baseline)}, the baseline's {short(baseline, model)}, and "
+        f"within_half {short(share)}"
+    )
+    if words == "passed":
+        assert not expected, (
+            f'the model fails ({facts}), and the tag says "passed". Write "passed" on the line '
+            "below the validation, inside the `try`."
+        )
+        return
+    assert words != "None", (
+        'the tag says "None": `validate_evaluation_results` returns nothing if the model passes. '
+        'Write `verdict = "passed"` on the line below it, inside the `try`.'
+    )
+    assert f"{RMSE} was missing from the evaluation result of the baseline" not in words, (
+        "the validation had no baseline to compare with. Pass `baseline_evaluation` as its third "
+        "argument."
+    )
+    unknown = re.search(r"metric (\w+) was missing", words)
+    assert not unknown, (
+        f"`evaluate` knows no metric {unknown and unknown[1]}: the keys of `thresholds` are the "
+        f'full names "{RMSE}" and "within_half".'
+    )
+    said = dict(re.findall(r"((?:candidate|baseline) model \w+) = ([\d.e+-]*\d)", words))
+    changed = same_value(said.get(f"candidate model {RMSE}"), baseline)
+    assert not changed or same_value(model, baseline), (
+        "the two evaluations changed places: `evaluation` comes first, then `baseline_evaluation`."
+    )
+    assert said, (
+        "the tag says neither \"passed\" nor MLflow's reason. Set MLflow's whole message, "
+        f"`{FAILED}`. If the tag has the words of another error, mend that one, and catch "
+        "`ModelValidationFailedException` alone."
+    )
+    assert expected, (
+        f"the model passes ({facts}), and the tag says that it failed. Look at `thresholds`, and "
+        "run all cells again."
+    )
+    for name, value in expected.items():
+        assert name in said and same_value(said[name], value), (
+            f"the tag doesn't say that {name} = {short(value)}. Keep the message of this "
+            f"validation as it is: `{FAILED}`."
+        )
 
 
 RIGHT_WAYS = (
     right(
-        "the baseline was evaluated in a cell of its own",
-        split("train", "mlflow.sklearn.autolog(log"),
-    ),
-    right(
-        "the validation takes its arguments by place, and the refusal is caught as any of MLflow's",
-        swap("verdicts", "validation_thresholds=", ""),
-        swap("verdicts", "candidate_result=", ""),
-        swap("verdicts", "baseline_result=", ""),
-        swap("verdicts", "except ModelValidationFailed", "except mlflow.exceptions.Mlflow"),
+        "the model fails, any of MLflow's exceptions is caught, and its message says why",
+        WEAK,
         remove("import-refusal"),
+        swap("validate", "ModelValidationFailedException", "mlflow.MlflowException"),
+        swap("validate", FAILED, '"failed: " + failure.message'),
     ),
     right(
-        "each verdict is a tag at once, and a refusal is MLflow's words alone",
-        swap("verdicts", 'f"refused: {refusal}"', "str(refusal)"),
-        swap("verdicts", "mlflow.set_tags(verdicts)", "    mlflow.set_tag(name, verdicts[name])"),
-    ),
-    right(
-        "the demands are made one after the other",
-        put(
-            "demands",
-            "demands = dict()\n"
-            f'demands["a_tenth_better"] = MetricThreshold({ABSOLUTE})\n'
-            f'demands["five_percent_better"] = MetricThreshold({RELATIVE})',
+        "a client sets the tag after the run, in another cell",
+        swap("validate", SET_TAG, ""),
+        swap(
+            "show-verdict",
+            SHOW,
+            "client = mlflow.MlflowClient()\n"
+            'client.set_tag(model_info.run_id, "validation", verdict)',
         ),
     ),
     right(
-        "the model is so good that it meets both demands",
-        swap("model-settings", "alpha = 0.5", "alpha = 0.01"),
+        "the run is opened again by its id, and validated in another cell",
+        put("validate", "pass"),
+        swap(
+            "show-verdict",
+            SHOW,
+            "with mlflow.start_run(run_id=model_info.run_id):\n"
+            '    result = {"validation": "passed"}\n'
+            "    try:\n"
+            "        mlflow.validate_evaluation_results(\n"
+            "            validation_thresholds=thresholds,\n"
+            "            candidate_result=evaluation,\n"
+            "            baseline_result=baseline_evaluation,\n"
+            "        )\n"
+            "    except ModelValidationFailedException as failure:\n"
+            '        result["validation"] = str(failure)\n'
+            "    mlflow.set_tags(result)",
+        ),
+    ),
+    right(
+        "the thresholds are made one after the other, with further names",
+        swap("import-mlflow-models", "MetricThreshold, ", ""),
+        put(
+            "thresholds",
+            "thresholds = dict(\n"
+            "    within_half=mlflow.models.MetricThreshold(0.5, greater_is_better=True)\n"
+            ")\n"
+            "smaller = mlflow.models.MetricThreshold(None, 1 / 10, None, False)\n"
+            f'thresholds["{RMSE}"] = smaller',
+        ),
+    ),
+    right(
+        "a function validates, and returns the words",
+        put(
+            "validate",
+            "def validated():\n"
+            "    try:\n"
+            f"        {VALIDATE}\n"
+            "    except ModelValidationFailedException as failure:\n"
+            '        return "failed:\\n" + str(failure)\n'
+            '    return "passed"\n\n\n'
+            "verdict = validated()\n"
+            f"{SET_TAG}",
+        ),
     ),
 )
