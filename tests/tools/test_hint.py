@@ -54,7 +54,7 @@ def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
 ) -> None:
     call = f"{comment}mlflow.sklearn.autolog(log_models=False)\n"
     block = course().block("autolog")
-    text = unsolved_script(course(), block.number).replace("# 3. Train\n", f"# 3. Train\n{call}")
+    text = unsolved_script(course(), block.number).replace("# 4. Train\n", f"# 4. Train\n{call}")
     failing = [check.__name__ for check in checks_of(block.folder).functions]
     found = hint.open_tasks(course(), block, text, "script", failing)
     sections = [task.section for task in found]
@@ -63,8 +63,8 @@ def test_a_task_that_is_done_gets_no_hint_and_the_next_one_its_own(
 
 
 def test_a_task_that_was_done_in_another_way_is_left_out_by_its_checks() -> None:
-    block = course().block(14)
-    text = unsolved_script(course(), 14)
+    block = course().block("autolog")
+    text = unsolved_script(course(), block.number)
     found = hint.open_tasks(course(), block, text, "script", ["test_autolog_is_off_again"])
     sections = [task.section for task in found]
     assert "autolog-off" in sections and "autolog" not in sections
@@ -72,9 +72,11 @@ def test_a_task_that_was_done_in_another_way_is_left_out_by_its_checks() -> None
 
 # --- the judge ---------------------------------------------------------------------------------
 
+RUN = course().block("run")
+NEXT = f"Block {RUN.number + 1}"
 OTHER_WORDS = (
     'handle = mlflow.start_run(run_name="elasticnet")\n'
-    "try:\n    model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)\n"
+    "try:\n    model = ElasticNet(alpha=0.5, l1_ratio=0.3, random_state=42)\n"
     "    model.fit(X_train, y_train)\n    predictions = model.predict(X_test)\n"
     "finally:\n    mlflow.end_run()\n"
 )
@@ -104,22 +106,26 @@ def hinted(number: int, root: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_an_untouched_lab_begins_with_the_first_check_that_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lab(tmp_path, 3)
-    said = hinted(3, tmp_path, capsys)
-    checks = checks_of(course().block(3).folder).functions
+    lab(tmp_path, RUN.number)
+    said = hinted(RUN.number, tmp_path, capsys)
+    checks = checks_of(RUN.folder).functions
     first = next(check for check in checks if not getattr(check, "given", False))
-    assert said.index("Running labs/03_run.ipynb") < said.index(f"TODO {first.__doc__}")
-    assert said.index("hint: ") < said.index("nudge: ") and "Block 4" not in said
+    assert said.index(f"Running labs/{RUN.name}.ipynb") < said.index(f"TODO {first.__doc__}")
+    assert said.index("hint: ") < said.index("nudge: ") and NEXT not in said
 
 
 def test_a_lab_that_the_check_passes_is_done_whatever_its_wording(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lab(tmp_path, 3, lambda source: f"# TODO: still here\n%matplotlib inline\n{OTHER_WORDS}")
-    lab(tmp_path, 4)
-    said = hinted(3, tmp_path, capsys)
-    assert said.index("Done: every check is ok.") < said.index("Block 4 -")
-    assert "nudge" not in said[: said.index("Block 4 -")] and "nudge: " in said
+    lab(
+        tmp_path,
+        RUN.number,
+        lambda source: f"# TODO: still here\n%matplotlib inline\n{OTHER_WORDS}",
+    )
+    lab(tmp_path, RUN.number + 1)
+    said = hinted(RUN.number, tmp_path, capsys)
+    assert said.index("Done: every check is ok.") < said.index(f"{NEXT} -")
+    assert "nudge" not in said[: said.index(f"{NEXT} -")] and "nudge: " in said
     # Nothing of it reached a store of the student's.
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -130,15 +136,15 @@ def test_a_block_that_the_store_shows_as_done_is_not_run_again(
     monkeypatch.setattr(os, "environ", dict(os.environ))
     furnish(tmp_path / "wine-lab")
     root = tmp_path / "wine-lab"
-    lab(root, 3)
-    store.mark(mlflow.MlflowClient(store_uri(root)), 3)
-    said = hinted(3, root, capsys)
-    assert "Running labs/03_run.ipynb" not in said and "Block 4 -" in said
+    lab(root, RUN.number)
+    store.mark(mlflow.MlflowClient(store_uri(root)), RUN.number)
+    said = hinted(RUN.number, root, capsys)
+    assert f"Running labs/{RUN.name}.ipynb" not in said and f"{NEXT} -" in said
 
 
 def test_an_error_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lab(tmp_path, 3, lambda source: "startrun()")
-    said = hinted(3, tmp_path, capsys)
+    lab(tmp_path, RUN.number, lambda source: "startrun()")
+    said = hinted(RUN.number, tmp_path, capsys)
     assert "It ends in an error: NameError: name 'startrun' is not defined" in said
     assert said.index("NameError") < said.index("hint: ")
 
@@ -147,19 +153,17 @@ def test_a_script_that_never_ends_still_gets_its_hints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hint, "TIME_LIMIT", 3.0)
-    student_files.begin_script(course(), course().block(3), tmp_path)
-    script = student_files.script_path(course().block(3), tmp_path)
+    student_files.begin_script(course(), RUN, tmp_path)
+    script = student_files.script_path(RUN, tmp_path)
     script.write_text("while True:\n    pass\n", encoding="utf-8")
-    said = hinted(3, tmp_path, capsys)
+    said = hinted(RUN.number, tmp_path, capsys)
     assert "The run was ended after 3 s." in said and "nudge: " in said
 
 
 def test_lines_of_code_in_a_hint_stand_below_each_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    todo = replace(
-        course().block(3).tasks[0], hints=("Look.", "Say\n\n    if a:\n        b\n\nand c.")
-    )
+    todo = replace(RUN.tasks[0], hints=("Look.", "Say\n\n    if a:\n        b\n\nand c."))
     hint.show([(todo, (hint.CALL,))], [todo], Console())
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     at = lines.index("  the call: Say")

@@ -57,7 +57,7 @@ def code(slide: Slide) -> list[tuple[str, str]]:
         pytest.param(
             "::: change run",
             ["removed"] * 3 + ["added"] * 4,
-            "model = ElasticNet(alpha=0.5, l1_ratio=0.5, random_state=42)",
+            "model = ElasticNet(alpha=0.5, l1_ratio=0.3, random_state=42)",
             id="what goes away, and all that changed",
         ),
         pytest.param(

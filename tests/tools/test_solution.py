@@ -68,7 +68,11 @@ def test_a_small_block_is_a_small_change_and_each_change_names_its_part() -> Non
         for line in unified_diff(course(), course().block("autolog").number)
         if line.startswith("@@")
     ]
-    assert heads[2].endswith("@@ MLflow, and where it writes")
+    assert [head.rpartition("@@ ")[2] for head in heads] == [
+        "MLflow, and where it writes",
+        "3. Choose alpha by cross-validation, on the training wines",
+        "4. Train",
+    ]
 
 
 def test_block_0_is_the_whole_script_and_can_be_piped(capsys: pytest.CaptureFixture[str]) -> None:
