@@ -29,18 +29,15 @@ def _run_of(name, runs, client):
         f'the experiment "wine-{name}" is deleted, and its name stays taken: bring it back with '
         f'`mlflow.MlflowClient().restore_experiment("{place.experiment_id}")`.'
     )
+    # The cell "4. Train" makes a run "elasticnet" too; that one has an rmse.
+    called = [one for one in runs if one.info.run_name == name and "rmse" not in one.data.metrics]
+    where = client.get_experiment(called[0].info.experiment_id).name if called else f"wine-{name}"
+    assert where == f"wine-{name}", (
+        f'the run "{name}" went to "{where}": a run stays in the experiment in which it was '
+        'opened. Call `mlflow.set_experiment(f"wine-{name}")` in the loop, above the `with`.'
+    )
     there = [run for run in runs if place and run.info.experiment_id == place.experiment_id]
-    if not there:
-        # The cell "4. Train" makes a run "elasticnet" too; that one has an rmse.
-        called = [
-            one for one in runs if one.info.run_name == name and "rmse" not in one.data.metrics
-        ]
-        where = client.get_experiment(called[0].info.experiment_id).name if called else ""
-        assert not called, (
-            f'the run "{name}" went to "{where}": a run stays in the experiment in which it was '
-            'opened. Call `mlflow.set_experiment(f"wine-{name}")` in the loop, above the `with`.'
-        )
-        raise AssertionError(f'"wine-{name}" has no run of this notebook: run {CELL}.')
+    assert there, f'"wine-{name}" has no run of this notebook: run {CELL}.'
     assert there[0].info.run_name == name, (
         f'the run in "wine-{name}" is called "{there[0].info.run_name}": say run_name=name.'
     )
