@@ -38,10 +38,10 @@ def _run_of(name, runs, client):
     )
     there = [run for run in runs if place and run.info.experiment_id == place.experiment_id]
     assert there, f'"wine-{name}" has no run of this notebook: run {CELL}.'
-    assert there[0].info.run_name == name, (
+    assert called, (
         f'the run in "wine-{name}" is called "{there[0].info.run_name}": say run_name=name.'
     )
-    return there[0]
+    return called[0]
 
 
 @catches(
