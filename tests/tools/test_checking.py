@@ -497,7 +497,9 @@ def test_a_run_is_found_in_any_experiment_and_in_a_full_store(workspace: Path, m
     mine = made()
     with closing(sqlite3.connect(workspace / STORE.name)) as database:
         names = [row[1] for row in database.execute("PRAGMA table_info(runs)")]
-        columns = ", ".join("printf('%032x', i)" if n == "run_uuid" else n for n in names)
+        # Of yesterday, in milliseconds.
+        copied = {"run_uuid": "printf('%032x', i)", "start_time": "start_time - 86400000"}
+        columns = ", ".join(copied.get(n, n) for n in names)
         database.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
             f"INSERT INTO runs SELECT {columns} FROM runs, n WHERE run_uuid = ?",

@@ -135,19 +135,18 @@ def runs(context: CheckContext) -> list[Run]:
     client = context.get("client")
     # In milliseconds. The system rounds the start of a process to a second or so.
     since = int((psutil.Process().create_time() - 2) * 1000)
-    made = client.search_runs(
-        [experiment.experiment_id for experiment in client.search_experiments()],
-        filter_string=f"attributes.start_time > {since}",
-        order_by=["attributes.start_time DESC"],
-        max_results=1000,
-    )
-    mine, slug = f"{session()}/", context.block.slug
-    return [
-        r
-        for r in made
-        if r.data.tags.get(TRY_TAG, mine).startswith(mine)
-        and r.data.tags.get(BLOCK_TAG, slug) == slug
-    ]
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+
+    def search(filter_string: str) -> list[Run]:
+        order = ["attributes.start_time DESC"]
+        return list(client.search_runs(everywhere, filter_string, order_by=order, max_results=1000))
+
+    tagged = search(f"tags.`{TRY_TAG}` LIKE '{session()}/%'")
+    recent = search(f"attributes.start_time > {since}")
+    made = [*tagged, *(r for r in recent if TRY_TAG not in r.data.tags)]
+    made.sort(key=lambda r: r.info.start_time, reverse=True)
+    slug = context.block.slug
+    return [r for r in made if r.data.tags.get(BLOCK_TAG, slug) == slug]
 
 
 def run(context: CheckContext) -> Run:
