@@ -29,7 +29,8 @@ from winelab.checks.comparing import (
     same_value,
     short,
 )
-from winelab.checks.looking import newest_try, run_named
+from winelab.checks.fixtures import Namespace
+from winelab.checks.looking import found_ids, newest_try, run_named
 from winelab.tracking.run_tags import TRY_TAG
 
 RMSE = 0.7467266525068422
@@ -255,3 +256,24 @@ def test_a_run_is_found_by_its_name_the_newest_first() -> None:
     assert (
         refusal(lambda: run_named("tree", runs, "Make it.")) == 'there is no run "tree". Make it.'
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "ids"),
+    [
+        (pd.DataFrame({"run_id": ["b", "a"], "status": "FINISHED"}), ["b", "a"]),
+        ([SimpleNamespace(info=SimpleNamespace(run_id=one)) for one in "ba"], ["b", "a"]),
+        (pd.DataFrame(), []),
+    ],
+)
+def test_the_ids_of_what_a_search_found_keep_its_order(found: object, ids: list[str]) -> None:
+    assert found_ids(Namespace({"found": found}), "found") == ids
+
+
+def test_what_is_no_result_of_a_search_is_refused_with_its_kind() -> None:
+    def said(**variables: object) -> str:
+        return refusal(lambda: found_ids(Namespace(variables), "found", "Search."))
+
+    assert said() == "there is no `found` yet. Search."
+    assert "`found` is a text without the runs' ids" in said(found="a")
+    assert "a table (DataFrame) without" in said(found=pd.DataFrame({"rmse": [1.0]}))
