@@ -305,8 +305,8 @@ def serving(model_uri, log):
         server = psutil.Popen(command, env={**os.environ, "PATH": path}, stdout=out, stderr=out)
     try:
         while server.poll() is None:
-            with suppress(requests.ConnectionError):  # not up yet
-                requests.get(f"http://127.0.0.1:{port}/ping", timeout=60)
+            with suppress(requests.RequestException):  # not up yet
+                requests.get(f"http://127.0.0.1:{port}/ping", timeout=5)
                 break
             time.sleep(0.2)
         else:

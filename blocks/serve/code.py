@@ -30,8 +30,8 @@ def serving(model_uri, log):
         server = psutil.Popen(command, env={**os.environ, "PATH": path}, stdout=out, stderr=out)
     try:
         while server.poll() is None:
-            with suppress(requests.ConnectionError):  # not up yet
-                requests.get(f"http://127.0.0.1:{port}/ping", timeout=60)
+            with suppress(requests.RequestException):  # not up yet
+                requests.get(f"http://127.0.0.1:{port}/ping", timeout=5)
                 break
             time.sleep(0.2)
         else:
@@ -57,12 +57,13 @@ def ask(address, body):
     return answer.status_code, answer.json()
 
 # %% serve
-#: serve the champion by its alias, and ask three things with your
-#: function: the quality of the test wines, as `status` and `answer`; the
-#: same as whole grades, as `_` and `rounded`; and a table without the
-#: column alcohol, as `refused` and `refusal`.
-#: hint: `serving` takes a model's URI and a file for the server's log, and gives its address in a
-#: `with` line. A body is a dictionary: "dataframe_split" with what `X_test.to_dict("split")` makes,
+#: serve the champion by its alias; the server's log is service.log, in
+#: the folder `output`. Ask three things with your function: the quality
+#: of the test wines, as `status` and `answer`; the same as whole grades,
+#: as `_` and `rounded`; and a table without the column alcohol, as
+#: `refused` and `refusal`.
+#: hint: `serving` takes a model's URI and the log's path, and gives the server's address in a `with`
+#: line. A body is a dictionary: "dataframe_split" with what `X_test.to_dict("split")` makes,
 #: and "params" with a dictionary of params.
 #: hint: `with serving(f"models:/{registered_name}@champion", output / "service.log") as address:`
 #: and below it `status, answer = ask(address, {"dataframe_split": X_test.to_dict("split")})`, the

@@ -1,6 +1,6 @@
 """Block 28's server on real processes: it answers, it is stopped whatever happens, none is left.
 
-`serving` and `interview` are taken from the built solution. What the lesson says of MLflow's model
+`serving` and `ask` are taken from the built solution. What the lesson says of MLflow's model
 server is seen to be true here.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from winelab.tracking.workspace import clean_workspace, workspace_environment
 BLOCK = f"{course().block('serve').name}.py"
 BEFORE = f"{course().block('annotate').name}.py"
 NAME = "wine-quality-elasticnet"
+CHAMPION = f"models:/{NAME}@champion"
 posix = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 
 # A small server with a child: the child is the one that answers, as MLflow's does.
@@ -44,8 +46,13 @@ subprocess.run([*child, "--directory", sys.argv[1]])
 DRIVER = """
 import runpy, sys, time
 from pathlib import Path
-serving = runpy.run_path(sys.argv[1])["serving"]
-with serving(sys.argv[3:], Path(sys.argv[2])) as address:
+import psutil
+_, script, log, *command = sys.argv
+start = psutil.Popen
+if command:
+    psutil.Popen = lambda served, **settings: start([*command, served[-1]], **settings)
+serving = runpy.run_path(script)["serving"]
+with serving("models:/wine-quality-elasticnet@champion", Path(log)) as address:
     print(address, flush=True)
     time.sleep(60)
 """
@@ -91,15 +98,20 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", python_that_forks())
 
 
-def mlflow_serve(alias: str = "champion") -> list[str]:
-    """The command of the block."""
-    words = "-m mlflow models serve --env-manager local --host 127.0.0.1 --model-uri"
-    return [sys.executable, *words.split(), f"models:/{NAME}@{alias}"]
-
-
 def family(workspace: Path) -> list[str]:
-    """The command of a small server with a child, up in an instant."""
+    """The command of a small server with a child, up in an instant, but for its port."""
     return [sys.executable, "-c", FAMILY, str(workspace / "output" / "served")]
+
+
+@pytest.fixture
+def small(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serving` starts the small server in place of MLflow's."""
+    start = psutil.Popen
+
+    def instead(command: list[str], **settings: Any) -> psutil.Popen:
+        return start([*family(workspace), command[-1]], **settings)
+
+    monkeypatch.setattr(psutil, "Popen", instead)
 
 
 # --- a server of the champion -------------------------------------------------------------------
@@ -120,45 +132,46 @@ def test_the_champion_answers_what_it_says_here(
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     client = mlflow.MlflowClient()
     champion = client.get_model_version_by_alias(NAME, "champion").version
-    here = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(wines)
+    here = mlflow.pyfunc.load_model(CHAMPION).predict(wines)
     try:
-        with script["serving"](mlflow_serve(), workspace / "output" / "real.log") as address:
+        with script["serving"](CHAMPION, workspace / "output" / "real.log") as address:
             assert os.environ["no_proxy"] == "127.0.0.1,tracking.example.org"
             client.set_registered_model_alias(NAME, "champion", "1")
-            moved = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(wines)
-            answers = script["interview"](address, wines)
+            moved = mlflow.pyfunc.load_model(CHAMPION).predict(wines)
+            ask = partial(script["ask"], address)
+            split = {"dataframe_split": wines.to_dict("split")}
+            assert ask(split) == (200, {"predictions": pytest.approx(here, abs=1e-12)})
+            grades = {"predictions": list(here.round())}
+            assert ask(split | {"params": {"round": True}}) == (200, grades)
 
-            # What the lesson says of other forms and of other content.
-            def ask(body: Any, kind: str = "application/json") -> requests.Response:
-                headers = {"Content-Type": kind} if kind else {}
-                text = json.dumps(body)
-                return requests.post(f"{address}/invocations", text, headers=headers, timeout=60)
-
+            # What the lesson says of other forms, of misspelt params, and of other content.
             one = wines.head(1)
+            first = (200, {"predictions": pytest.approx(here[:1], abs=1e-12)})
             records = {"dataframe_records": one.to_dict("records")}
             swapped = {"dataframe_split": one[one.columns[::-1]].to_dict("split")}
-            for body in (records, swapped):
-                assert ask(body).json()["predictions"] == pytest.approx(here[:1], abs=1e-12)
+            more = {"dataframe_split": one.assign(colour=1.0).to_dict("split")}
+            for body in (records, swapped, more, records | {"params": {"rounded": True}}):
+                assert ask(body) == first
             strong = {"dataframe_split": one.assign(alcohol="strong").to_dict("split")}
+            dry = {"dataframe_split": one.drop(columns="alcohol").to_dict("split")}
             for body, words in (
                 ({"data": one.to_dict("split")}, "JSON dictionary with exactly one of"),
                 (one.to_dict("split"), "JSON dictionary with exactly one of"),
                 (strong, "Failed to convert column alcohol"),
+                (dry, "Error: Model is missing inputs ['alcohol']."),
+                (split | {"params": {"round": "yes"}}, "<class 'str'>` to `DataType.boolean"),
             ):
-                reply = ask(body)
-                assert reply.status_code == 400 and words in reply.json()["message"]
-            assert ask(records, "").status_code == 500
-            assert ask(records, "application/x-www-form-urlencoded").status_code == 415
+                status, refusal = ask(body)
+                assert status == 400 and words in refusal["message"]
+            page, text = f"{address}/invocations", json.dumps(records)
+            assert requests.post(page, text, timeout=60).status_code == 500
+            assert requests.post(page, data=records, timeout=60).status_code == 415
+            assert requests.get(page, timeout=60).status_code == 405
+            assert script["ask"](f"{address}/wine", records)[0] == 404
     finally:
         client.set_registered_model_alias(NAME, "champion", champion)
         mlflow.set_tracking_uri(before)
     assert abs(here - moved).max() > 0.1, "the alias was not moved"
-    for by in ("python", "curl"):
-        assert abs(here - answers[by]).max() <= 1e-12
-    status, message = answers["malformed"]
-    assert status == 400 and "Ensure that input is a valid JSON formatted string" in message
-    status, message = answers["no alcohol"]
-    assert status == 400 and message.endswith("Error: Model is missing inputs ['alcohol'].")
 
 
 @pytest.mark.usefixtures("forked")
@@ -186,9 +199,9 @@ def test_a_server_that_cannot_start_ends_in_a_sentence_and_its_log_says_why(
         if wrong == "files":
             (workspace / "mlruns").rename(away)
         try:
-            command = mlflow_serve("nobody" if wrong == "alias" else "champion")
+            uri = f"models:/{NAME}@nobody" if wrong == "alias" else CHAMPION
             sentence = r"ended before it answered; read why in .*missing"
-            with pytest.raises(RuntimeError, match=sentence), script["serving"](command, log):
+            with pytest.raises(RuntimeError, match=sentence), script["serving"](uri, log):
                 pytest.fail("it came up all the same")
         finally:
             if away.exists():
@@ -196,17 +209,10 @@ def test_a_server_that_cannot_start_ends_in_a_sentence_and_its_log_says_why(
     assert reason in log.read_text(encoding="utf-8")
 
 
-def test_a_program_that_is_not_there(script: dict[str, Any], workspace: Path) -> None:
-    with (
-        pytest.raises(FileNotFoundError),
-        script["serving"](["no-such-program"], workspace / "output" / "none.log"),
-    ):
-        pytest.fail("nothing can have come up")
-
-
 # --- stopped, whatever happens ------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, SystemExit])
 def test_it_is_stopped_with_its_child(
     script: dict[str, Any], workspace: Path, error: type[BaseException] | None
@@ -216,7 +222,7 @@ def test_it_is_stopped_with_its_child(
     started: list[psutil.Process] = []
     with (
         pytest.raises(error) if error else nullcontext(),
-        script["serving"](family(workspace), workspace / "output" / "family.log") as address,
+        script["serving"](CHAMPION, workspace / "output" / "family.log") as address,
     ):
         assert requests.get(f"{address}/ping", timeout=5).ok
         started.extend(started_here())
@@ -227,10 +233,11 @@ def test_it_is_stopped_with_its_child(
     assert len(started) == 2
 
 
+@pytest.mark.usefixtures("small")
 def test_one_that_has_ended_by_itself_is_no_trouble(
     script: dict[str, Any], workspace: Path
 ) -> None:
-    with script["serving"](family(workspace), workspace / "output" / "ended.log"):
+    with script["serving"](CHAMPION, workspace / "output" / "ended.log"):
         end(started_here())
 
 
@@ -245,7 +252,7 @@ def test_a_script_that_is_interrupted_while_it_serves(workspace: Path, reached: 
     log = workspace / "output" / "driver.log"
     driver = workspace / "output" / "driver.py"
     driver.write_text(DRIVER, encoding="utf-8")
-    served = mlflow_serve() if everyone else family(workspace)
+    served = [] if everyone else family(workspace)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", driver, workspace / "solutions" / BLOCK, log, *served],
         stdout=subprocess.PIPE,
