@@ -16,11 +16,6 @@ NOT_YET: dict[str, set[str]] = {
     # By the name of a case, the blocks whose checks are not fair yet. This only gets shorter.
     "names of another kind": {"poster"},
     "functions that do harm": {"poster"},
-    "functions that do harm": {
-        "plot",
-    "names of another kind": {"poster"},
-    "functions that do harm": {"poster"},
-    },
 }
 
 
