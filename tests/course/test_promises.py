@@ -20,7 +20,6 @@ from winelab.course.source import Block, Course
 from winelab.proof.examples import examples
 from winelab.proof.minutes import estimate
 from winelab.proof.new_calls import calls
-from winelab.proof.run_code import without_writefile
 
 
 def code_cells(path: Path) -> list[Any]:
@@ -182,7 +181,7 @@ def _solution(block: Block) -> list[str]:
     """The code of a block's script, and of its solved notebook without the check."""
     cells = code_cells(SOLUTIONS / f"{block.name}.ipynb")[:-1]
     script = (SOLUTIONS / f"{block.name}.py").read_text("utf-8")
-    return [script, "\n".join(without_writefile(cell.source) for cell in cells)]
+    return [script, "\n".join(re.sub(r"^%%writefile .*\n", "", cell.source) for cell in cells)]
 
 
 def _calls(block: Block) -> set[str]:
