@@ -23,9 +23,9 @@ test.to_csv(tables / "test.csv", index=False)
 
 # %% log-data
 #: inside the run, log the training table as a dataset: its name is
-#: "wine-train", its target "quality", its context "training". Then log
-#: the folder into the run's folder "tables", and the file that was read
-#: into the run's folder "data".
+#: "wine-train", its target "quality", its context "training". Then
+#: log the folder into the run's folder "tables", and the file that
+#: was read into the run's folder "data".
 #: hint: First make a dataset from the table, with `mlflow.data.from_pandas`; then log it. Of the
 #: two calls for artifacts, the one with an s takes a folder.
 #: hint: `dataset = mlflow.data.from_pandas(train, name="wine-train", targets="quality")`,
