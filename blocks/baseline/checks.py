@@ -1,252 +1,282 @@
-"""The model stands beside the mean, and beats it."""
+"""The mean of the training wines was evaluated as a model is, and the model is better."""
 
-from winelab.checks.authoring import after, before, catches, given, put, remove, skip_all, swap
-from winelab.checks.comparing import close, regression_metrics
+from winelab.checks.authoring import after, before, catches, given, put, remove, right, swap
+from winelab.checks.comparing import (
+    as_column,
+    bootstrap_rmses,
+    close,
+    evaluate_metrics,
+    expect_metrics,
+    kind,
+    same_column,
+    short,
+)
+from winelab.checks.looking import run_named
+from winelab.tracking.run_tags import same_try
 
-METRICS = ("rmse", "mae", "r2")
+FIT = 'DummyRegressor(strategy="mean").fit(X_train, y_train)'
+CELL = 'the cell "The baseline: the mean of the training wines"'
+LOG = 'mlflow.log_metric("baseline_rmse", baseline_evaluation.metrics["root_mean_squared_error"])'
+EVALUATE = (
+    "baseline_evaluation = mlflow.models.evaluate(\n"
+    '    data=guesses, predictions="prediction", targets="quality", model_type="regressor",\n'
+    '    evaluator_config={"log_model_explainability": False},\n'
+    ")\n"
+)
+NOT_THERE = (remove("baseline-run"), remove("baseline-evaluation"), remove("baseline-arguments"))
 
 
-def _of_the_mean(namespace, learned="y_train", asked="y_test"):
-    """The metrics of saying the mean of `learned` for each wine of `asked`."""
+def _expected(namespace):
+    """The metrics of predicting the mean of the training wines for each test wine."""
     import numpy as np
 
-    actual = namespace[asked]
-    return regression_metrics(actual, np.full(len(actual), namespace[learned].mean()))
+    true = as_column(namespace["y_test"], "`y_test`")
+    mean = np.full(len(true), as_column(namespace["y_train"], "`y_train`").mean())
+    return {
+        **evaluate_metrics(true, mean),
+        "within_half": float((abs(mean - true) <= 0.5).mean()),
+        "rmse_upper": float(np.quantile(bootstrap_rmses(true, mean), 0.975)),
+    }
 
 
-def _baseline(namespace):
-    """The student's baseline, which must be a model."""
-    baseline = namespace.get("baseline")
-    assert baseline is None or hasattr(baseline, "predict"), (
-        f"`baseline` is of the kind {type(baseline).__name__}, and no model: keep the model "
-        'itself, baseline = DummyRegressor(strategy="mean").fit(X_train, y_train). What it says '
-        "comes from baseline.predict(X_test)."
+def _of_the_model(run, runs):
+    """The newest run with the model's own metrics, which the baseline's cell may come after."""
+    return next((one for one in runs if "rmse" in one.data.metrics), run)
+
+
+def _of_the_baseline(runs):
+    """The newest run called "baseline"."""
+    return run_named(
+        "baseline",
+        runs,
+        f'In {CELL}, open it with `mlflow.start_run(run_name="baseline")`, and evaluate in it.',
     )
-    assert baseline is not None and not isinstance(baseline, type), (
-        "there is no model `baseline` yet: above the line that turns autolog on, write baseline = "
-        'DummyRegressor(strategy="mean").fit(X_train, y_train).'
-    )
-    return baseline
-
-
-def _dummy_metrics(run, runs):
-    """The baseline's three metrics on the run; refuse a run that lacks them."""
-    missing = [f"dummy_{name}" for name in METRICS if f"dummy_{name}" not in run.data.metrics]
-    assert not (missing and any(r.info.status == "RUNNING" for r in runs)), (
-        "a run is still open, and the baseline's metrics are not on yours: logged after the "
-        "`with`, they open a run of their own. Call mlflow.end_run(), and log them inside."
-    )
-    assert not missing, (
-        f"{', '.join(missing)} not on the run: inside the `with`, log `baseline_metrics` with "
-        '"dummy_" in front of each name.'
-    )
-    return {name: run.data.metrics[f"dummy_{name}"] for name in METRICS}
-
-
-BASELINE = (
-    'baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)\n'
-    "baseline_metrics = eval_metrics(y_test, baseline.predict(X_test))"
-)
-FIT = "fit(X_train, y_train)"
-EVALUATE = "eval_metrics(y_test, baseline.predict(X_test))"
-LOG = 'mlflow.log_metrics({f"dummy_{name}": value for name, value in baseline_metrics.items()})'
-
-
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@given
-def test_a_run_finished(run):
-    "a run finished"
-
-
-@catches(
-    "the baseline was fitted after autolog was turned on, which made a run of its own",
-    remove("baseline"),
-    swap("autolog", "log_models=False)", f"log_models=False)\n{BASELINE}"),
-    hint="the cell made 2 runs",
-)
-@catches(
-    "an earlier error had left autolog on",
-    before("import mlflow\nmlflow.sklearn.autolog(log_models=False)"),
-    hint="run the cell once more",
-)
-@catches(
-    "the baseline was fitted inside the run, before the model: its params are there too",
-    remove("baseline"),
-    swap("set-tags", "mlflow.set_tags", f"{BASELINE}\nmlflow.set_tags"),
-    hint="has the baseline's params too",
-)
-@catches(
-    "the baseline was fitted inside the run, after the model: its figures are there instead",
-    remove("baseline"),
-    swap("log-baseline", LOG, f"{BASELINE}\n{LOG}"),
-    hint="perhaps its training_ metrics",
-)
-@catches(
-    "the baseline's metrics have the names of the model's, and replace them",
-    put("log-baseline", "mlflow.log_metrics(baseline_metrics)"),
-    hint="took the place of the model's",
-)
-@catches(
-    "the baseline's metrics were put into a run of their own, inside of the model's",
-    put("log-baseline", f'with mlflow.start_run(run_name="baseline", nested=True):\n    {LOG}'),
-    hint='on a run of their own, "baseline"',
-)
-@given
-def test_the_run_tells_of_your_model_alone(run, attempt, namespace):
-    "the cell made one run, and all else on it is about your model"
-    apart = [r for r in attempt if any(name.startswith("dummy_") for name in r.data.metrics)]
-    assert not apart or any("rmse" in r.data.metrics for r in apart), (
-        f'the baseline\'s metrics are on a run of their own, "{apart and apart[0].info.run_name}": '
-        "log them in the run of the model, inside its `with`, and open no other."
-    )
-    assert len(attempt) == 1, (
-        f"the cell made {len(attempt)} runs: autolog was on when the baseline was fitted. Fit it "
-        "above `mlflow.sklearn.autolog(...)`. If it stands there already, an earlier error left "
-        "autolog on: run the cell once more."
-    )
-    assert "strategy" not in run.data.params, (
-        "the run has the baseline's params too, and perhaps its training_ metrics: fit the "
-        "baseline above `mlflow.sklearn.autolog(...)`, before the run."
-    )
-    own = regression_metrics(namespace["y_test"], namespace["predictions"])
-    for name in METRICS:
-        assert name in run.data.metrics, (
-            f"{name} is not on the run: keep mlflow.log_metrics(metrics), inside the `with`."
-        )
-        assert close(run.data.metrics[name], own[name]), (
-            f"the run says {name} = {run.data.metrics[name]:.4f}, and your predictions give "
-            f"{own[name]:.4f}: the baseline's figures took the place of the model's. Put "
-            '"dummy_" in front of their names.'
-        )
 
 
 @catches(
     "the baseline learned from the test wines",
-    swap("baseline", FIT, "fit(X_test, y_test)"),
-    hint="has learned from the test wines",
+    swap("baseline", "fit(X_train, y_train)", "fit(X_test, y_test)"),
+    hint="the mean of y_train is",
 )
 @catches(
-    "the baseline learned from the whole table",
-    swap("baseline", FIT, "fit(X, y)"),
-    hint="the test wines among them",
-)
-@catches(
-    "the baseline says the median",
+    "the baseline predicts the median",
     swap("baseline", '"mean"', '"median"'),
-    hint='take strategy="mean"',
+    hint="`baseline` predicts 6",
 )
 @catches(
-    "the model itself was taken as the baseline",
-    swap("baseline", 'DummyRegressor(strategy="mean")', "ElasticNet(alpha=1.0)"),
-    hint="different things of different wines",
+    "another model was used as the baseline",
+    swap("baseline", 'DummyRegressor(strategy="mean")', "make_model(0.1, 0.3)"),
+    hint="predicts different values for different wines",
 )
-def test_the_baseline_says_the_training_mean(namespace):
-    "`baseline` says the mean quality of the training wines, whatever the wine"
-    import numpy as np
-
-    baseline = _baseline(namespace)
-    from sklearn.exceptions import NotFittedError
-
+@catches(
+    "the predictions were kept, and not the baseline",
+    swap("baseline", "y_train)\n", "y_train).predict(X_test)\n"),
+    swap("baseline", "baseline.predict(X_test)", "baseline"),
+    hint="`baseline` is an array",
+)
+def test_the_baseline_predicts_the_training_mean(namespace):
+    "`baseline` predicts the mean of the training wines for every wine"
+    baseline = namespace["baseline"]
+    advice = f"Write `baseline = {FIT}`."
+    assert hasattr(baseline, "predict"), f"`baseline` is {kind(baseline)}, not a model. {advice}"
     try:
-        said = np.unique(baseline.predict(namespace["X_test"]))
-    except NotFittedError:
-        raise AssertionError("`baseline` is not fitted: call .fit(X_train, y_train).") from None
-    assert len(said) == 1, (
-        "`baseline` says different things of different wines: it must be "
-        'DummyRegressor(strategy="mean"), which never looks at a measurement.'
+        predicted = as_column(baseline.predict(namespace["X_test"]), "what `baseline` predicts")
+    except Exception:
+        raise AssertionError(f"`baseline` can't predict for `X_test`. {advice}") from None
+    first, mean = float(predicted[0]), float(as_column(namespace["y_train"], "`y_train`").mean())
+    assert same_column(predicted, [first] * len(predicted)), (
+        f"`baseline` predicts different values for different wines. {advice}"
     )
-    right = namespace["y_train"].mean()
-    if close(said[0], right):
-        return
-    assert not close(said[0], namespace["y_test"].mean()), (
-        "`baseline` has learned from the test wines, whose mean nobody knows beforehand: fit it "
-        "to X_train and y_train, as the model."
-    )
-    assert not close(said[0], namespace["y"].mean()), (
-        "`baseline` has learned from all wines, the test wines among them: fit it to X_train and "
-        "y_train, as the model."
-    )
-    raise AssertionError(
-        f"`baseline` says {said[0]:.4f} of every wine, and the mean of y_train is {right:.4f}: "
-        'take strategy="mean", and fit it to X_train and y_train.'
+    assert close(first, mean), (
+        f"`baseline` predicts {short(first, mean)}, and the mean of y_train is "
+        f"{short(mean, first)}. {advice}"
     )
 
 
 @catches(
-    "the baseline's metrics were never logged",
-    remove("log-baseline"),
-    hint='with "dummy_" in front',
+    "no run was opened, so that MLflow opened one with a random name",
+    put("baseline-run", "if True:"),
+    hint='there is no run "baseline"',
 )
 @catches(
-    "the baseline's metrics were logged after the run, which opens another one",
+    "the baseline was evaluated in the model's run",
+    *NOT_THERE,
+    swap("log-baseline", "mlflow.log", f"{EVALUATE}mlflow.log"),
+    hint='there is no run "baseline"',
+)
+@catches(
+    "your own metrics were not passed",
+    swap("baseline-arguments", "    extra_metrics=extra_metrics,\n", ""),
+    hint="within_half and rmse_upper are not on the run",
+)
+@catches(
+    "it was evaluated on the training wines",
+    swap("baseline", "test.assign(prediction=baseline.predict(X_test))", "train"),
+    swap(
+        "baseline",
+        "guesses",
+        "train = X_train.assign(quality=y_train, prediction=baseline.predict(X_train))\nguesses",
+    ),
+    hint="example_count is 1019",
+)
+@catches(
+    "the predictions were passed, and not the name of their column",
+    swap("baseline-arguments", '"prediction"', 'guesses["prediction"].to_numpy()'),
+    hint="ended as FAILED",
+    error="unhashable type: 'numpy.ndarray'",
+)
+def test_its_run_has_its_metrics(run, runs, namespace):
+    'the run "baseline" has its metrics on the test wines, your two among them'
+    expected = _expected(namespace)
+    found = _of_the_baseline(runs)
+    advice = f"In {CELL}, evaluate `guesses` in this run, with `extra_metrics=extra_metrics`."
+    # A bootstrap that draws otherwise comes as near as this; anything else is further away.
+    upper = {"rmse_upper": expected.pop("rmse_upper")}
+    names = {name: found.data.metrics.get(name, value) for name, value in upper.items()}
+    both = {**expected, **names}
+    expect_metrics(found, both, missing=advice, wrong=advice, source="the mean gives")
+    expect_metrics(found, upper, wrong=advice, source="the mean gives", tolerance=0.005)
+
+
+@catches(
+    "the baseline was fitted while autolog was on, which made a run of its own",
+    swap(
+        "baseline", "baseline = Dummy", "mlflow.sklearn.autolog(log_models=False)\nbaseline = Dummy"
+    ),
+    hint="has made a run of that",
+)
+@catches(
+    "an earlier error had left autolog on",
+    before("import mlflow\nmlflow.sklearn.autolog(log_models=False)"),
+    hint="Restart the kernel",
+)
+@catches(
+    "the baseline was fitted inside the model's run",
+    swap("log-baseline", "mlflow.log", f"baseline = {FIT}\nmlflow.log"),
+    hint="has the baseline's params too",
+)
+@given
+def test_the_model_has_its_run_to_itself(run, runs, attempt):
+    "no run mixes the model with the baseline"
+    model = _of_the_model(run, runs)
+    assert "strategy" not in model.data.params, (
+        "the model's run has the baseline's params too, and perhaps its training_ metrics. Fit the "
+        f"baseline in {CELL}, before autolog is turned on."
+    )
+    baseline = next((one for one in runs if one.info.run_name == "baseline"), run)
+    tries = [*attempt, *same_try(runs, baseline)]
+    assert not any("strategy" in one.data.params for one in tries), (
+        "autolog was on when the baseline was fitted, and has made a run of that. Fit it above "
+        "`mlflow.sklearn.autolog(...)`. If it stands there already, an earlier error left autolog "
+        "on: Restart the kernel and run all cells."
+    )
+
+
+@catches("the baseline's RMSE was not logged", remove("log-baseline"), hint="Inside the `with` of")
+@catches(
+    "it was logged below the `with`, which opens a run",
     remove("log-baseline"),
     after(LOG),
-    hint="Call mlflow.end_run() once",
+    hint="move that line inside the `with`",
 )
 @catches(
-    "what the baseline says was kept, and not the baseline",
-    put(
-        "baseline",
-        f'baseline = DummyRegressor(strategy="mean").{FIT}.predict(X_test)\n'
-        "baseline_metrics = eval_metrics(y_test, baseline)",
-    ),
-    hint="is of the kind ndarray, and no model",
+    "the RMSE has the name of your own",
+    swap("log-baseline", '["root_mean_squared_error"]', '["rmse"]'),
+    hint="ended as FAILED",
+    error="KeyError: 'rmse'",
 )
 @catches(
-    "the model's metrics were logged as the baseline's",
-    swap("log-baseline", "baseline_metrics", "metrics"),
-    hint="log `baseline_metrics`, not `metrics`",
+    "the model's RMSE was logged as the baseline's",
+    swap("log-baseline", "baseline_evaluation.metrics", "evaluation.metrics"),
+    hint="baseline_rmse is 0.645, the mean gives 0.8",
 )
-@catches(
-    "the baseline was judged on the training wines",
-    swap("baseline", EVALUATE, "eval_metrics(y_train, baseline.predict(X_train))"),
-    hint="is that of the training wines",
-)
-@catches(
-    "truth and predictions changed places, which only r2 shows",
-    swap("baseline", EVALUATE, "eval_metrics(baseline.predict(X_test), y_test)"),
-    hint="the true values first",
-)
-def test_its_metrics_are_on_the_run(run, runs, namespace):
-    "dummy_rmse, dummy_mae and dummy_r2 are on the run, and are those of the mean"
-    found = _dummy_metrics(run, runs)
-    said = _baseline(namespace).predict(namespace["X_test"])
-    assert abs(said - namespace["y_train"].mean()).max() < 1e-9, (
-        "the metrics are those of another baseline than the mean of y_train: mend `baseline` "
-        "first, as said above, and run the cell again."
-    )
-    right = _of_the_mean(namespace)
-    train = _of_the_mean(namespace, asked="y_train")
-    model = regression_metrics(namespace["y_test"], namespace["predictions"])
-    for name in METRICS:
-        if close(found[name], right[name]):
-            continue
-        assert not close(found[name], train[name]), (
-            f"dummy_{name} is that of the training wines: compare baseline and model on the same "
-            "wines, with eval_metrics(y_test, baseline.predict(X_test))."
-        )
-        assert not close(found[name], model[name]), (
-            f"dummy_{name} is the model's {name}: log `baseline_metrics`, not `metrics`."
-        )
-        raise AssertionError(
-            f"the run says dummy_{name} = {found[name]:.5g}, and the mean of the training wines "
-            f"gives {right[name]:.5g} on the test wines: call eval_metrics(y_test, "
-            "baseline.predict(X_test)), the true values first, and round nothing."
-        )
-
-
 @catches(
     "the penalty is so strong that all coefficients are zero",
-    swap("model-settings", "alpha = 0.5", "alpha = 20.0"),
-    hint="alpha = 20.0 is the penalty",
+    swap("model-settings", "[0.01, 0.1, 0.2, 0.5, 1.0]", "[20.0]"),
+    hint="is no better than the mean",
 )
-def test_the_model_is_better_than_the_mean(run, runs, namespace):
-    "the model's RMSE is smaller than the baseline's"
-    _dummy_metrics(run, runs)
-    model = regression_metrics(namespace["y_test"], namespace["predictions"])["rmse"]
-    mean = _of_the_mean(namespace)["rmse"]
-    assert model < mean - 1e-9, (
-        f"the model's RMSE is {model:.4f}, and the mean's is {mean:.4f}: your model has learned "
-        f"nothing of use. alpha = {namespace['alpha']} is the penalty on its coefficients: take a "
-        "smaller one (the course began with 0.5), and run all cells again."
+def test_the_model_is_better(run, runs, namespace):
+    "baseline_rmse is on the model's run, and the model's RMSE is smaller"
+    model, mean = _of_the_model(run, runs), _expected(namespace)["root_mean_squared_error"]
+    expect_metrics(
+        model,
+        {"baseline_rmse": mean},
+        missing=f"Inside the `with` of the model's run, call `{LOG}`.",
+        wrong="Take it from `baseline_evaluation.metrics`.",
+        source="the mean gives",
     )
+    own = model.data.metrics["rmse"]
+    assert own < mean - 1e-9, (
+        f"the model's RMSE is {short(own)}: it is no better than the mean, and has learned "
+        "nothing. Give `alphas` smaller penalties, and run all cells again."
+    )
+
+
+@catches(
+    "only the metrics of the result were kept",
+    swap("baseline-arguments", "\n)", "\n).metrics"),
+    hint="Keep the whole result",
+    error="'dict' object has no attribute 'metrics'",
+)
+def test_the_result_is_kept(runs, namespace):
+    "`baseline_evaluation` is the result of its evaluation"
+    from mlflow.models import EvaluationResult
+
+    found = namespace["baseline_evaluation"]
+    assert isinstance(found, EvaluationResult), (
+        f"`baseline_evaluation` is {kind(found)}. Keep the whole result of `evaluate`, without "
+        "anything behind its last bracket."
+    )
+    assert found.run_id == _of_the_baseline(runs).info.run_id, (
+        '`baseline_evaluation` belongs to another run than your newest run "baseline": run all '
+        "cells again."
+    )
+
+
+RIGHT_WAYS = (
+    right(
+        "the mean is a constant, and the table a dataset",
+        swap("baseline", 'strategy="mean"', 'strategy="constant", constant=y_train.mean()'),
+        put(
+            "baseline-arguments",
+            "    data=mlflow.data.from_pandas(\n"
+            '        guesses, name="wine-test", predictions="prediction", targets="quality"\n'
+            "    ),\n"
+            '    model_type="regressor",\n'
+            "    extra_metrics=extra_metrics,\n"
+            '    evaluator_config={"log_model_explainability": False},\n'
+            ")",
+        ),
+    ),
+    right(
+        "the baseline was logged as a model, and evaluated by its URI",
+        swap(
+            "baseline-evaluation",
+            "baseline_evaluation",
+            'info = mlflow.sklearn.log_model(baseline, pip_requirements=["scikit-learn"])\n'
+            "baseline_evaluation",
+        ),
+        swap("baseline-evaluation", "evaluate(", "evaluate(\n    info.model_uri,"),
+        swap("baseline-arguments", "data=guesses", "data=test"),
+        swap("baseline-arguments", '    predictions="prediction",\n', ""),
+    ),
+    right(
+        "start_run and end_run stand in place of the `with`, and a client logs the metric",
+        put("baseline-run", 'mlflow.start_run(run_name="baseline")\nif True:'),
+        swap("autolog", "mlflow.sk", "mlflow.end_run()\nmlflow.sk"),
+        swap(
+            "log-baseline",
+            "mlflow.log_metric(",
+            "mlflow.MlflowClient().log_metric(mlflow.active_run().info.run_id, ",
+        ),
+    ),
+    right(
+        "the baseline's cell ran once more, after the training",
+        after(
+            'with mlflow.start_run(run_name="baseline"):\n    '
+            + EVALUATE.replace('regressor",', 'regressor", extra_metrics=extra_metrics,')
+            .strip()
+            .replace("\n", "\n    ")
+        ),
+    ),
+)
