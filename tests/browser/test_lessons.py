@@ -88,7 +88,7 @@ def look_at_the_champion(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
 
 def look_at_the_server(room: Classroom, lab: Lab, mlflow: Mlflow) -> None:
     """Block serve: a server that a notebook started is gone with the notebook's kernel."""
-    asked = "    answers = interview(address, tables[1])\n"
+    asked = '    refused, refusal = ask(address, {"dataframe_split": dry})\n'
     before, _, after = lab.source("serve").partition(asked)
     assert after
     lab.write("serve", f"{before}{asked}    print('still serving')\n    time.sleep(600)\n{after}")

@@ -228,8 +228,7 @@ def test_it_is_stopped_with_its_child(
         started.extend(started_here())
         if error:
             raise error
-    # The moment that the `with` ends, not a little later.
-    assert [process for process in started if process.is_running()] == []
+    assert still_there(started) == []
     assert len(started) == 2
 
 
@@ -271,7 +270,7 @@ def test_a_script_that_is_interrupted_while_it_serves(workspace: Path, reached: 
                 process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == -signal.SIGINT
             if not everyone:
-                assert [child for child in tree if child.is_running()] == []
+                assert still_there(tree) == []
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
