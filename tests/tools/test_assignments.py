@@ -211,7 +211,7 @@ def test_no_folder_is_one_sentence() -> None:
 )
 def test_nbgrader_releases_and_grades_it(whole: Course, tmp_path: Path) -> None:
     course = tmp_path / "my course é"
-    write_course(course, whole, [3])
+    write_course(course, whole, [NUMBER])
     # nbgrader calls alembic by its name: .venv must be active.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = os.environ | {"PATH": path}
