@@ -147,7 +147,8 @@ def test_whatever_a_hand_in_says_is_text() -> None:
 
     text = page_with(EVIL)
     tags, harmless = (
-        [tag.name for tag in read(page).find_all()] for page in (text, page_with("words"))
+        [tag.name for tag in read(page).find_all()]
+        for page in (text, page_with(re.sub("[<>]", "", EVIL)))
     )
     assert tags == harmless
     assert "alert(1)" in read(text).get_text()

@@ -257,7 +257,7 @@ def test_a_copy_of_the_whole_course_counts_by_its_labs_alone(hw: Path) -> None:
     for name in ("03_run.ipynb", "14_autolog.ipynb"):
         lab = course / "labs" / name
         shutil.copy(next(LABS.glob(f"??{name[2:]}")), lab)
-    lab.write_text(lab.read_text("utf-8").replace("# 3. Train", "# 3. Train!"), encoding="utf-8")
+    lab.write_text(lab.read_text("utf-8").replace("# 4. Train", "# 4. Train!"), encoding="utf-8")
     found, remarks = search(hw)
     assert found == [("Maria", 14)]
     assert "1 untouched notebooks" in remarks
