@@ -102,8 +102,8 @@ def test_a_right_hand_in_has_all_its_marks(tmp_path: Path, slug: str, name: str)
 
 def test_a_run_left_open_costs_nothing_in_a_block_that_is_about_none(tmp_path: Path) -> None:
     """The student is told in a line on top of the report; a grade is of the block's own checks."""
-    content = notebook(*sources(0), "import mlflow\nmlflow.start_run()")
-    grade = graded(tmp_path, content, "00.ipynb", 0)
+    content = notebook(*sources("train"), "import mlflow\nmlflow.start_run()")
+    grade = graded(tmp_path, content, "00.ipynb", "train")
     assert (grade.problem, grade.score) == ("", 1.0), grade
 
 

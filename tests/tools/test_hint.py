@@ -137,7 +137,7 @@ def test_a_block_that_the_store_shows_as_done_is_not_run_again(
     furnish(tmp_path / "wine-lab")
     root = tmp_path / "wine-lab"
     lab(root, RUN.number)
-    store.mark(mlflow.MlflowClient(store_uri(root)), RUN.number)
+    store.mark(mlflow.MlflowClient(store_uri(root)), RUN.slug)
     said = hinted(RUN.number, root, capsys)
     assert f"Running labs/{RUN.name}.ipynb" not in said and f"{NEXT} -" in said
 

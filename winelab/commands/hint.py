@@ -181,7 +181,7 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     return 0
 
 
-def _done(root: Path) -> set[int]:
+def _done(root: Path) -> set[str]:
     """Return the blocks that the store shows as done."""
     if store.problem(store_uri(root)) is not None:
         return set()
