@@ -170,11 +170,11 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     done = _done(root)
     while block is not None:
         console.print(f"Block {block.number} - {block.title}", style="bold")
-        if block.number not in done and not _hinted(course, block, root, console):
+        if block.slug not in done and not _hinted(course, block, root, console):
             return 0
         console.print("Done: every check is ok.", style="green")
-        done.add(block.number)
-        left = [other for other in course.blocks if other.number not in done]
+        done.add(block.slug)
+        left = [other for other in course.blocks if other.slug not in done]
         later = [other for other in left if other.number > block.number]
         block = next(iter(later or left), None)
     console.print("All blocks are done.", style="bold green")
