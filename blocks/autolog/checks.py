@@ -40,6 +40,11 @@ def _recorded(run):
     swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("verbose", 1)\nmlflow.set_tags'),
     hint="Delete the line with `log_params`",
 )
+@catches(
+    "the line with log_params was left",
+    swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("alpha", alpha)\nmlflow.set_tags'),
+    hint="logged by hand too",
+)
 def test_autolog_logged_all_params(run, model):
     "all settings of your pipeline are on the run, logged by autolog"
     _recorded(run)
@@ -48,6 +53,11 @@ def test_autolog_logged_all_params(run, model):
     assert not missing, (
         f"{missing[0]} isn't on the run. A param logged by hand with another value makes autolog "
         "give up all of its own. Delete the line with `log_params`."
+    )
+    by_hand = sorted({"alpha", "l1_ratio"} & run.data.params.keys() - expected.keys())
+    assert not by_hand, (
+        f"{by_hand[0]} is logged by hand too, and what is logged twice can disagree. Delete the "
+        "line with `log_params`."
     )
     short = {name: text for name, text in expected.items() if "(" not in text}
     expect_params(run, short, wrong="Fit one model in the run, `model`.", source="`model` has")
@@ -136,6 +146,7 @@ def test_the_data_is_logged_once(run, client, namespace):
     table = namespace["X_train"]
     assert isinstance(table, pd.DataFrame), "`X_train` is no table: run the cells from the top."
     digest = mlflow.data.from_pandas(table).digest
+    assert logged, "autolog logged no dataset: leave its `log_datasets` as it is."
     assert any(dataset.digest == digest for dataset in logged), (
         "autolog logged another table than `X_train`: call `model.fit(X_train, y_train)`."
     )
