@@ -56,11 +56,6 @@ def _newest(namespace, client, right, where, advice):
     error="Expected a quoted string value",
 )
 @catches(
-    "the number was printed, and not returned",
-    swap("newest-version", f"return {HIGHEST}", f"print({HIGHEST})"),
-    hint="returns nothing (None)",
-)
-@catches(
     "the number was written down",
     swap("newest-version", HIGHEST, "2"),
     hint="returns 2 with 1 version in a registry",
@@ -68,7 +63,7 @@ def _newest(namespace, client, right, where, advice):
 @catches(
     "all registered models were searched",
     swap("newest-version", SEARCH, "client.search_model_versions()"),
-    hint="returns 12 with 1 version",
+    hint="Search with a filter",
 )
 @catches(
     "the first of the list was taken for the newest",
@@ -99,7 +94,7 @@ def test_newest_version_is_the_highest_number(namespace):
                 client.create_model_version(name, "file:///scratch")
 
         client.create_registered_model("another-model")
-        add("another-model", 12)
+        add("another-model", 2)
         client.create_registered_model(REGISTERED)
         added = 0
         for count in (1, 11):
@@ -134,12 +129,6 @@ def _champion(namespace, client, may_raise=()):
         "client.get_model_version(registered_name, newest_version(client))",
     ),
     hint='returns version 2, and version 1 has the alias "champion"',
-)
-@catches(
-    "only the champion's number was returned",
-    swap("find-champion", BY_ALIAS, f"{BY_ALIAS}.version"),
-    hint="find_champion(client) returns a number",
-    error="has no attribute 'version'",
 )
 @catches(
     "the alias was looked for in a search, which never has it",
@@ -223,11 +212,6 @@ def test_no_champion_is_said_clearly(namespace):
     swap("releases", "(0.2, alpha)", "(alpha, 0.2)"),
     swap("load-champion", "@champion", "/latest"),
     hint="are not the champion's",
-)
-@catches(
-    "the training wines were predicted",
-    swap("load-champion", "tables[1]", "tables[0]"),
-    hint="give it the test wines",
 )
 def test_the_champion_predicts(namespace, client, versions):
     "the champion is loaded by its alias, and predicts the test wines"

@@ -8,27 +8,29 @@ from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
 
 GATE = 0.7
-# Versions 1 to 8 of a registry of the check's own: rmse, rmse_upper, test_digest, validation. As a
-# text, the last rmse is larger than all others.
-MADE_UP = (
+# Versions of a registry of the check's own, from 1 on: rmse, rmse_upper, test_digest, validation.
+# And what `promote` is asked there: the version, the champion before (0: none), the right answer.
+TO_REFUSE = (
     ("0.66", "0.707", "a", "passed"),
-    ("0.645", "0.689", "a", "passed"),
+    ("0.69", "0.7", "a", "passed"),
     ("0.5", "0.75", "a", "failed: made up"),
-    ("0.6", "0.65", "b", "passed"),
+)
+REFUSALS = ((1, 0, "failed the gate"), (2, 0, "failed the gate"), (3, 0, "failed validation"))
+TO_COMPARE = (
+    ("0.645", "0.689", "a", "passed"),
     ("0.64", "0.699", "a", "passed"),
     ("0.645", "0.66", "a", "passed"),
-    ("0.69", "0.7", "a", "passed"),
+    ("0.6", "0.65", "b", "passed"),
+    # As a text, this rmse is larger than all others.
     ("9e-05", "0.0001", "a", "passed"),
 )
-# What `promote` is asked: the version, the champion before (0: none), the right answer.
-REFUSALS = ((1, 0, "failed the gate"), (7, 2, "failed the gate"), (3, 0, "failed validation"))
 COMPARISONS = (
-    (2, 0, "promoted"),
-    (5, 2, "promoted"),
-    (2, 5, "kept the champion"),
-    (6, 2, "kept the champion"),
-    (4, 2, "not compared"),
-    (8, 2, "promoted"),
+    (1, 0, "promoted"),
+    (2, 1, "promoted"),
+    (1, 2, "kept the champion"),
+    (3, 1, "kept the champion"),
+    (4, 1, "not compared"),
+    (5, 1, "promoted"),
 )
 ADVICE = {
     "failed validation": 'Ask first whether the tag validation is "passed".',
@@ -40,46 +42,61 @@ ADVICE = {
 TO_RETURN = "`print` only shows a text: use `return`."
 
 
-def _ask(namespace, questions):
+def _ask(namespace, made_up, questions):
     """Ask the student's `promote` about made-up versions; raise what is wrong with an answer."""
     promote = student_function(namespace, "promote", "The gate, and the champion")
     names = ("rmse", "rmse_upper", "test_digest", "validation")
     with scratch_store() as client:
         client.create_registered_model(REGISTERED)
-        for values in MADE_UP:
+        for values in made_up:
             tags = dict(zip(names, values, strict=True))
             client.create_model_version(REGISTERED, "file:///scratch", tags=tags)
         # Whatever gate is tried out in the notebook, here it is the block's.
         with patch.dict(getattr(promote, "__globals__", {}), gate=GATE):
             for question in questions:
-                _ask_one(client, promote, *question)
+                _ask_one(client, promote, made_up, *question)
 
 
-def _ask_one(client, promote, version, champion, expected):
+def _ask_one(client, promote, made_up, version, champion, expected):
     for alias in client.get_registered_model(REGISTERED).aliases:
         client.delete_registered_model_alias(REGISTERED, alias)
     there = "there is no champion"
     if champion:
         client.set_registered_model_alias(REGISTERED, "champion", champion)
-        rmse, _, digest, _ = MADE_UP[champion - 1]
-        there = f"the champion has rmse {rmse} and test_digest {digest}"
-    rmse, upper, digest, validation = MADE_UP[version - 1]
+        rmse, _, digest, _ = made_up[champion - 1]
+        there = f"the champion is version {champion}, with rmse {rmse} and test_digest {digest}"
+    rmse, upper, digest, validation = made_up[version - 1]
     asked = (
-        f"A version has rmse {rmse}, rmse_upper {upper}, test_digest {digest} and validation "
-        f'"{validation}"; the gate is {GATE}, and {there}.'
+        f"Version {version} has rmse {rmse}, rmse_upper {upper}, test_digest {digest} and "
+        f'validation "{validation}"; the gate is {GATE}, and {there}.'
     )
-    advice = 'Look whether "champion" is in the aliases before you read its tags, and turn tags '
-    answer = call(promote, client, version, on_error=f"{asked} {advice}into numbers with float.")
+    advice = (
+        "Decide by the tags of the versions alone, turn them into numbers with float, and look "
+        'whether "champion" is in the aliases before you read its tags.'
+    )
+    answer = call(promote, client, version, on_error=f"{asked} {advice}")
     aliases = client.get_registered_model(REGISTERED).aliases
     strange = [f'"{alias}"' for alias in aliases if alias != "champion"]
     assert not strange, f'promote sets the alias {listed(strange)}: it is called "champion".'
-    moved, move = int(aliases.get("champion", 0)) != champion, expected == "promoted"
-    said = kind(answer) if answer is None else short(answer)
-    assert (answer, moved) == (expected, move), (
-        f"{asked} promote returns {said}, and {'moves' if moved else 'does not move'} the alias. "
-        f'It should return "{expected}", and {"move it" if move else "leave it alone"}. '
-        f"{ADVICE[expected] if answer is not None or moved != move else TO_RETURN}"
+    now, right_one = (
+        int(aliases.get("champion", 0)),
+        version if expected == "promoted" else champion,
     )
+    if answer is None:
+        advice = "`print` only shows a text: use `return`."
+    elif answer == expected:
+        advice = "Set the alias as the last step, on the version that was given."
+    else:
+        advice = ADVICE[expected]
+    said = kind(answer) if answer is None else short(answer)
+    assert (answer, now) == (expected, right_one), (
+        f"{asked} promote returns {said}, and then the alias is {_on(now)}. It should return "
+        f'"{expected}", with the alias {_on(right_one)}. {advice}'
+    )
+
+
+def _on(version):
+    return f"on version {version}" if version else "on no version"
 
 
 ALIAS = 'client.set_registered_model_alias(registered_name, "champion", version)'
@@ -117,13 +134,7 @@ def test_the_gate_is_set(namespace):
 @catches(
     "the alias was set before the gate",
     swap("promote", VALIDATION, f"    {ALIAS}\n{VALIDATION}"),
-    hint="moves the alias. It should",
-)
-@catches(
-    "a text was compared with a number",
-    swap("promote", UPPER, 'tags["rmse_upper"] >= gate'),
-    hint="turn tags into numbers with float",
-    error="'>=' not supported",
+    hint="Set the alias as the last step",
 )
 @catches(
     "the answer was printed, and not returned",
@@ -132,13 +143,13 @@ def test_the_gate_is_set(namespace):
 )
 def test_promote_refuses(namespace):
     "promote refuses a version that failed validation, or whose rmse_upper isn't below the gate"
-    _ask(namespace, REFUSALS)
+    _ask(namespace, TO_REFUSE, REFUSALS)
 
 
 @catches(
     "nobody asked whether there is a champion",
     swap("promote", 'if "champion" in aliases:', "if True:"),
-    hint='Look whether "champion" is in the aliases',
+    hint='look whether "champion" is in the aliases',
     error="KeyError: 'champion'",
 )
 @catches(
@@ -168,7 +179,7 @@ def test_promote_refuses(namespace):
 )
 def test_promote_compares_with_the_champion(namespace):
     "promote moves the alias only to a better version, measured on the same wines"
-    _ask(namespace, COMPARISONS)
+    _ask(namespace, TO_COMPARE, COMPARISONS)
 
 
 def _released(runs, client):
@@ -210,11 +221,6 @@ def _may_be(tags):
     "the decisions were set on the runs",
     swap("decide", "model_version_tag(registered_name, number,", "tag(model_info.run_id,"),
     hint='has no tag "decision"',
-)
-@catches(
-    "the same decision was written on each version",
-    swap("decide", '"decision", decision)', '"decision", "promoted")'),
-    hint='has the decision "promoted", and should have "failed the gate"',
 )
 def test_each_decision_is_on_its_version(run, runs, client):
     "two versions were released, with alpha 0.2 and the chosen one, each with its decision"
@@ -310,10 +316,5 @@ RIGHT_WAYS = (
         "the chosen alpha comes first, and the version is passed as a text",
         swap("releases", "(0.2, alpha)", "[alpha, 0.2]"),
         swap("decide", "number = version.version", "number = str(version.version)"),
-    ),
-    right(
-        "the gate is an argument with a default",
-        swap("promote", "(client, version)", "(client, version, limit=gate)"),
-        swap("promote", ">= gate", ">= limit"),
     ),
 )
