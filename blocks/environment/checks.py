@@ -44,6 +44,12 @@ def _dependencies(environment):
     swap("conda-env", f"{PYTHON}, ", ""),
     hint="names no Python",
 )
+@catches(
+    "the packages are one text",
+    swap("conda-env", '{"pip": packages}', '{"pip": ", ".join(packages)}'),
+    hint='what stands under "pip" is a text',
+    error="No such file or directory: 'mlflow==",
+)
 def test_conda_env_names_this_python(namespace):
     "`conda_env` names the Python that is running"
     from platform import python_version
@@ -57,6 +63,13 @@ def test_conda_env_names_this_python(namespace):
         f"`conda_env` is {kind(environment)}: make it a dictionary with the keys "
         '"name", "channels" and "dependencies".'
     )
+    parts = environment.get("dependencies")
+    for part in parts if isinstance(parts, list | tuple) else []:
+        pip = part.get("pip", []) if isinstance(part, dict) else []
+        assert isinstance(pip, list), (
+            f'in `conda_env`, what stands under "pip" is {kind(pip)}: make it a list, with a text '
+            "for each package."
+        )
     named = [one for one in _dependencies(environment)[0] if one.split("=")[0].strip() == "python"]
     assert named, f"`conda_env` names no Python: the first of its dependencies is `{PYTHON}`."
     assert named[0].split("=")[-1].strip() == python_version(), (
