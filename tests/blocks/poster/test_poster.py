@@ -191,8 +191,8 @@ def crowded(facts: dict[str, Any], count: int) -> dict[str, Any]:
         # Through a server, a version is a text.
         versions.append(changed(facts["champion"], version=str(number), tags=tags))
     row = facts["candidates"].head(1)
-    alphas = [0.001 * 2 ** (at % 12) for at in range(count)]
-    candidates = pd.concat([row] * count).assign(**{"params.alpha": map(str, alphas)})
+    alphas = [str(0.001 * 2 ** (at % 12)) for at in range(count)]
+    candidates = pd.concat([row] * count).assign(**{"params.alpha": alphas})
     return facts | {"versions": versions, "candidates": candidates}
 
 
