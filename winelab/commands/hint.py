@@ -170,19 +170,19 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     done = _done(root)
     while block is not None:
         console.print(f"Block {block.number} - {block.title}", style="bold")
-        if block.number not in done and not _hinted(course, block, root, console):
+        if block.slug not in done and not _hinted(course, block, root, console):
             return 0
         console.print("Done: every check is ok.", style="green")
-        done.add(block.number)
-        left = [other for other in course.blocks if other.number not in done]
+        done.add(block.slug)
+        left = [other for other in course.blocks if other.slug not in done]
         later = [other for other in left if other.number > block.number]
         block = next(iter(later or left), None)
     console.print("All blocks are done.", style="bold green")
     return 0
 
 
-def _done(root: Path) -> set[int]:
-    """Return the blocks that the store shows as done."""
+def _done(root: Path) -> set[str]:
+    """Return the names of the blocks that the store shows as done."""
     if store.problem(store_uri(root)) is not None:
         return set()
     with store.opened(root) as client:
