@@ -150,7 +150,7 @@ def slides_name_the_right_blocks(root: Path, order: list[str]) -> None:
                     seen += 1
     assert seen > 15
     # The drawing too.
-    assert f">block {order.index('log_model')}</text>" in (
+    assert f">block {order.index('artifacts')}</text>" in (
         root / "slides" / "1-track.html"
     ).read_text(encoding="utf-8")
 
