@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from winelab.checks.comparing import kind
 from winelab.core.errors import Missing
@@ -17,8 +18,6 @@ from winelab.core.mlflow_private import local_path as local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
-
-    from winelab.checks.fixtures import Namespace
 
 
 NO_RUN = (
@@ -84,7 +83,7 @@ def run_named(name: str, runs: list[Run], missing: str = "") -> Run:
     return found
 
 
-def found_ids(namespace: Namespace, name: str, missing: str = "") -> list[str]:
+def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> list[str]:
     """Return the ids of the runs in a search's result, in its order: a table, or a list of runs.
 
     Args:
