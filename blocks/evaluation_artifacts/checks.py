@@ -86,12 +86,6 @@ def _is_diagonal(line):
     error="KeyError: 'quality'",
 )
 @catches(
-    "the axes were not unpacked",
-    swap("plots", "figure, (wines, errors) =", "figure, wines = errors, _ ="),
-    hint="has no attribute 'scatter'",
-    error="has no attribute 'scatter'",
-)
-@catches(
     "the function takes two arguments, as a metric of older courses does",
     swap("plots", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, builtin_metrics)"),
     hint="takes 2 positional arguments but 3 were given",
@@ -129,11 +123,6 @@ def test_the_points_are_the_wines(namespace):
 @catches(
     "the diagonal is missing",
     swap("plots", '    wines.axline((6, 6), slope=1, color="black")\n', ""),
-    hint="`wines.axline((6, 6), slope=1)`",
-)
-@catches(
-    "the line doesn't go through equal values",
-    swap("plots", "axline((6, 6)", "axline((0, 6)"),
     hint="`wines.axline((6, 6), slope=1)`",
 )
 def test_the_diagonal_is_there(namespace):
@@ -220,11 +209,6 @@ def test_no_figure_stays_open(namespace):
     hint="gives back nothing (None)",
 )
 @catches(
-    "the bare figure was returned",
-    swap("plots", '{"evaluation": figure}', "figure"),
-    hint="MLflow wants a dictionary",
-)
-@catches(
     "the axes were returned, and MLflow pickles them",
     swap("plots", '{"evaluation": figure}', '{"evaluation": wines}'),
     hint="Return the figure",
@@ -277,6 +261,16 @@ def test_the_picture_is_on_the_run(run, client, namespace):
 
 RIGHT_WAYS = (
     right(
+        "the bootstrap is on the left, its bars lie, and there is a colour bar",
+        swap("plots", "(wines, errors)", "(errors, wines)"),
+        swap("plots", "bins=30,", 'bins=30, orientation="horizontal",'),
+        swap(
+            "plots",
+            "    plt.close",
+            "    figure.colorbar(wines.collections[0], ax=wines)\n    plt.close",
+        ),
+    ),
+    right(
         "the figure is made without pyplot, and drawn with plot and bar",
         put(
             "plots",
@@ -299,24 +293,5 @@ RIGHT_WAYS = (
         "the panels stand one below the other, and a table is returned too",
         swap("plots", "plt.subplots(1, 2, figsize=(10, 4)", "plt.subplots(2, 1, figsize=(4, 10)"),
         swap("plots", "figure}", 'figure, "worst": eval_df.head(5)}'),
-    ),
-    right(
-        "everything is drawn through pyplot, and all figures are closed",
-        put(
-            "plots",
-            "def draw_evaluation(eval_df, builtin_metrics, artifacts_dir):\n"
-            "    figure = plt.figure()\n"
-            "    plt.subplot(121)\n"
-            "    plt.scatter(eval_df.target, eval_df.prediction)\n"
-            "    plt.axline((0, 0), (1, 1))\n"
-            '    plt.xlabel("true quality")\n'
-            '    plt.ylabel("predicted quality")\n'
-            "    plt.subplot(122)\n"
-            "    plt.hist(bootstrap_rmse(eval_df.prediction, eval_df.target))\n"
-            '    plt.xlabel("RMSE")\n'
-            '    plt.ylabel("samples")\n'
-            '    plt.close("all")\n'
-            '    return {"evaluation": figure}',
-        ),
     ),
 )
