@@ -221,7 +221,7 @@ def test_read_store_follows_the_store(namespace):
     with scratch_store() as client:
         true = _furnish(client)
         advice = "It takes the client alone; all else that it knows comes from the store."
-        facts = call(read_store, client, on_error=f"{where} that must work. {advice}", expect=dict)
+        facts = call(read_store, client, on_error=advice, expect=dict)
         missing = [key for key in KEYS if key not in facts]
         assert not missing, f'the dictionary of read_store has no "{missing[0]}": add it.'
         version = getattr(facts["champion"], "version", None)

@@ -67,8 +67,8 @@ def _service(client, run, namespace):
             f"service.json is on your newest run, which didn't make the champion: call {log}."
         )
         refused = (
-            f" The server answered {listed(said)}, and a refusal has no predictions: the key "
-            'around the table must be "dataframe_split".'
+            f" The server answered {listed(said)}, and a refusal has no predictions: its "
+            '"message" says why. Often the key "dataframe_split" around the table is missing.'
         )
         raise AssertionError(
             f"service.json isn't on the champion's run: call {log}, below the `with`."
@@ -293,7 +293,8 @@ def test_ask_works_with_any_server(namespace):
             f"ask returns the answer first: the status first. {advice}"
         )
         assert one == status, (
-            f"ask returns the status {short(one)}, and the server said {status}. {advice}"
+            f"ask returns {kind(one)} as the status, {short(one)}, and the server said {status}, a "
+            f"number. {advice}"
         )
         assert two == answer, (
             f"ask returns {kind(two)} beside the status, not the server's whole answer, a "
@@ -333,7 +334,7 @@ def test_a_server_was_asked_in_this_try(run, namespace):
         f"the server was asked {plural(len(said), 'time')}"
         f"{f', and it answered {listed(said)}' if said else ''}: 200 is expected twice, for the "
         "test wines with and without the param, and 400 for the table without alcohol, "
-        '`X_test.drop(columns="alcohol")`.'
+        '`X_test.drop(columns="alcohol")`. Ask all three inside the `with`.'
     )
     refusal = namespace.get("refusal")
     # In a script it is a variable of main().
@@ -347,7 +348,7 @@ def test_a_server_was_asked_in_this_try(run, namespace):
     "the wines were sent without the key around them",
     *QUICK,
     swap("serve", '{"dataframe_split": wines})', "wines)"),
-    hint='the key around the table must be "dataframe_split"',
+    hint='Often the key "dataframe_split" around the table is missing',
     error="KeyError: 'predictions'",
 )
 @catches(
@@ -426,7 +427,7 @@ def test_the_answers_are_the_champions(client, run, namespace):
     far = abs(answers - here).max()
     assert far <= 1e-12, (
         f'the "answers" are up to {short(far)} away from what the champion predicts here: serve '
-        '`f"models:/{registered_name}@champion"`, and round nothing.'
+        '`f"models:/{registered_name}@champion"`, send `X_test` in its order, and round nothing.'
     )
     assert (grades == grades.round()).all(), (
         f'the "grades" aren\'t whole numbers: {short(grades[0])}, for the first wine. Send '
