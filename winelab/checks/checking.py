@@ -21,7 +21,7 @@ from winelab.checks.looking import trouble
 from winelab.checks.report import Report, Verdict
 from winelab.core.console import shortened
 from winelab.core.errors import CourseError, Missing, fail
-from winelab.core.order import find_one, read_order
+from winelab.core.order import find_one, read_order, refers
 from winelab.tracking import store
 from winelab.tracking.run_tags import block_slug, source_name
 
@@ -117,7 +117,7 @@ def source_text(path: Path) -> str:
     """
     text = path.read_text(encoding="utf-8")
     # A hand-in's room has no other block, and no reference is left in what lies there.
-    if "[[" not in text or os.environ.get(UNFILLED):
+    if not refers(text) or os.environ.get(UNFILLED):
         return text
     order = read_order(path.parents[1])
     lines = enumerate(text.split("\n"), start=1)

@@ -68,6 +68,11 @@ class Order:
         return _REFERENCE.sub(number, text)
 
 
+def refers(text: str) -> bool:
+    """Return whether a text names a block by ``[[slug]]``; Python's own ``[[4]]`` names none."""
+    return bool(_REFERENCE.search(text))
+
+
 def read_order(folder: Path = BLOCKS) -> Order:
     """Read course.txt in `folder`: ``[1] Title`` lines, and below each its blocks, one a line.
 
