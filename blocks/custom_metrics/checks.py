@@ -5,7 +5,9 @@ import inspect
 from winelab.checks.authoring import catches, put, remove, right, swap
 from winelab.checks.comparing import (
     as_column,
+    as_evaluate_passes,
     bootstrap_rmses,
+    evaluate_metrics,
     expect_metrics,
     kind,
     listed,
@@ -61,7 +63,9 @@ def _ask(namespace, name):
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         names = []
-    known = dict(zip(("predictions", "targets", "metrics"), (*_wines(), {}), strict=True))
+    predictions, targets = _wines()
+    metrics = as_evaluate_passes(evaluate_metrics(targets, predictions))
+    known = {"predictions": predictions, "targets": targets, "metrics": metrics}
     assert names and set(names) <= set(known), (
         f"{name} takes {listed(names) if names else 'no arguments'}. MLflow fills the arguments by "
         "their names: call them predictions, targets and metrics."
@@ -277,7 +281,9 @@ RIGHT_WAYS = (
         swap("rmse-upper", "0.975", "97.5"),
     ),
     right(
-        "the name is given, and the list is made where it is passed",
+        "the count is MLflow's, the name is given, and the list is made where it is passed",
+        swap("within-half", ".mean()", '.sum() / n.aggregate_results["example_count"]'),
+        swap("within-half", "    return", '    n = metrics["example_count"]\n    return'),
         swap("extra-metrics", "=within_half, ", '=within_half, name="within_half", '),
         swap("extras", "extra_metrics=extra_metrics", "extra_metrics=[*extra_metrics]"),
     ),

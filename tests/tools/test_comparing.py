@@ -8,14 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import bootstrap
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from winelab.checks.comparing import (
     as_column,
+    bootstrap_rmses,
     close,
+    evaluate_metrics,
     expect_metrics,
     expect_params,
     expect_tags,
@@ -29,8 +33,8 @@ from winelab.checks.comparing import (
     same_value,
     short,
 )
-from winelab.checks.fixtures import Namespace
-from winelab.checks.looking import found_ids, newest_try, run_named
+from winelab.checks.looking import datasets_of, newest_try, run_named
+from winelab.checks.scratch import scratch_store
 from winelab.tracking.run_tags import TRY_TAG
 
 RMSE = 0.7467266525068422
@@ -187,6 +191,37 @@ def test_the_metrics_are_scikit_learns_too() -> None:
     assert few.startswith("there are 2 predictions for 1 true value:")
 
 
+def test_the_metrics_of_evaluate_are_mlflows_too() -> None:
+    numbers = np.random.default_rng(7)
+    wines = pd.DataFrame({"true": numbers.uniform(3, 8, 40), "said": numbers.normal(5, 1, 40)})
+    with scratch_store():
+        mlflow.set_experiment("metrics")
+        result = mlflow.models.evaluate(
+            data=wines,
+            predictions="said",
+            targets="true",
+            model_type="regressor",
+            evaluator_config={"log_model_explainability": False},
+        )
+    assert evaluate_metrics(wines["true"], wines["said"]) == pytest.approx(result.metrics)
+
+
+def test_the_bootstrap_is_scipys_too() -> None:
+    numbers = np.random.default_rng(7)
+    actual = numbers.normal(5, 1, 400)
+    predicted = actual + numbers.normal(0, 0.6, 400)
+    found = bootstrap_rmses(actual, predicted)
+    theirs = bootstrap(
+        (actual, predicted), root_mean_squared_error, paired=True, method="percentile", rng=1
+    )
+    assert found.shape == (1000,)
+    assert np.array_equal(found, bootstrap_rmses(actual, predicted)), "not the same each time"
+    # Two drawings of 1000 and 9999 samples: their quantiles differ by chance, by a tenth of this.
+    assert np.quantile(found, 0.975) == pytest.approx(
+        theirs.confidence_interval.high, abs=0.3 * theirs.standard_error
+    )
+
+
 # --- what is on a run ---------------------------------------------------------------------------
 
 
@@ -258,22 +293,13 @@ def test_a_run_is_found_by_its_name_the_newest_first() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("found", "ids"),
-    [
-        (pd.DataFrame({"run_id": ["b", "a"], "status": "FINISHED"}), ["b", "a"]),
-        ([SimpleNamespace(info=SimpleNamespace(run_id=one)) for one in "ba"], ["b", "a"]),
-        (pd.DataFrame(), []),
-    ],
-)
-def test_the_ids_of_what_a_search_found_keep_its_order(found: object, ids: list[str]) -> None:
-    assert found_ids(Namespace({"found": found}), "found") == ids
+def test_a_metric_knows_the_datasets_of_this_run_alone() -> None:
+    def metric(key: str, dataset: str | None, run_id: str = "mine") -> Any:
+        return SimpleNamespace(key=key, dataset_name=dataset, run_id=run_id)
 
-
-def test_what_is_no_result_of_a_search_is_refused_with_its_kind() -> None:
-    def said(**variables: object) -> str:
-        return refusal(lambda: found_ids(Namespace(variables), "found", "Search."))
-
-    assert said() == "there is no `found` yet. Search."
-    assert "`found` is a text without the runs' ids" in said(found="a")
-    assert "a table (DataFrame) without" in said(found=pd.DataFrame({"rmse": [1.0]}))
+    metrics = [metric("rmse", None), metric("r2", "test"), metric("rmse", "old", "another")]
+    model: Any = SimpleNamespace(metrics=metrics)
+    run: Any = SimpleNamespace(info=SimpleNamespace(run_id="mine"))
+    assert datasets_of(model, run, "rmse") == {None}
+    assert datasets_of(model, run, "r2") == {"test"}
+    assert datasets_of(model, run, "mae") == set()

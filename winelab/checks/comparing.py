@@ -350,6 +350,13 @@ def evaluate_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float
     }
 
 
+def as_evaluate_passes(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return metrics as a function that `mlflow.models.evaluate` calls gets them: MetricValues."""
+    from mlflow.metrics import MetricValue
+
+    return {name: MetricValue(aggregate_results={name: metrics[name]}) for name in metrics}
+
+
 def bootstrap_rmses(actual: ArrayLike, predicted: ArrayLike) -> NDArray[np.float64]:
     """Return the RMSEs of 1000 samples of the wines with replacement, seed 42, shape (1000,).
 
