@@ -165,8 +165,6 @@ def choose_alpha(alphas, l1_ratio, tables):
         order_by=["metrics.cv_rmse ASC"],
     )
     print(candidates[["tags.mlflow.runName", "metrics.cv_rmse"]].round(3))
-    alpha = float(candidates["params.alpha"][0])
-    print("chosen: alpha", alpha)
     return float(candidates["params.alpha"][0])
 
 

@@ -298,14 +298,12 @@ def test_the_search_finds_the_children(runs, namespace):
 
 @catches(
     "alpha stayed what it was after the loop",
-    swap("search-candidates", 'alpha = float(candidates["params.alpha"][0])', ""),
+    swap("chosen", 'alpha = float(candidates["params.alpha"][0])', ""),
     hint="`alpha` is 1, the child with the lowest cv_rmse has 0.2",
 )
 @catches(
     "the alpha from the table stayed a text",
-    swap(
-        "search-candidates", 'float(candidates["params.alpha"][0])', 'candidates["params.alpha"][0]'
-    ),
+    swap("chosen", 'float(candidates["params.alpha"][0])', 'candidates["params.alpha"][0]'),
     hint="`alpha` is a text",
     error="must be a float",
 )
@@ -374,9 +372,9 @@ RIGHT_WAYS = (
             "    [parent.info.experiment_id],\n"
             "    f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n"
             '    order_by=["metrics.cv_rmse"],\n'
-            ")\n"
-            'alpha = float(candidates[0].data.params["alpha"])',
+            ")",
         ),
+        put("chosen", 'alpha = float(candidates[0].data.params["alpha"])'),
     ),
     right(
         "the folds are shuffled, and the sign is turned at once",

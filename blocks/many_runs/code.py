@@ -67,18 +67,22 @@ mlflow.log_metric("cv_rmse", -scores.mean())
 # %% search-candidates
 #: below the parent's `with`, search for the children of this parent, the
 #: lowest cv_rmse first, as `candidates`. Print their names and cv_rmse.
-#: Make the alpha of the first row, as a number, the `alpha` of the cell
-#: "4. Train".
 #: hint: A child has the tag `mlflow.parentRunId`; its value is the parent's id, in quotes.
-#: `order_by` takes a list of texts. Params are texts too: `float(...)` makes a number of one.
+#: `order_by` takes a list of texts.
 #: hint: `candidates = mlflow.search_runs(filter_string=f"tags.mlflow.parentRunId =
-#: '{parent.info.run_id}'", order_by=["metrics.cv_rmse ASC"])`, then
-#: `alpha = float(candidates["params.alpha"][0])`
+#: '{parent.info.run_id}'", order_by=["metrics.cv_rmse ASC"])`
 candidates = mlflow.search_runs(
     filter_string=f"tags.mlflow.parentRunId = '{parent.info.run_id}'",
     order_by=["metrics.cv_rmse ASC"],
 )
 print(candidates[["tags.mlflow.runName", "metrics.cv_rmse"]].round(3))
+
+# %% chosen
+#: make the alpha of the first row, as a number, the `alpha` of the cell
+#: "4. Train".
+#: hint: The first row of `candidates` is the best. Params are texts: `float(...)` makes a number of
+#: one.
+#: hint: `alpha = float(candidates["params.alpha"][0])`
 alpha = float(candidates["params.alpha"][0])
 print("chosen: alpha", alpha)
 
