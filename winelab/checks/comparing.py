@@ -112,10 +112,13 @@ def same_value(found: Any, expected: Any, tolerance: float = 1e-9) -> bool:
     MLflow stores params and tags as text, so 0.5, numpy's 0.5 and "0.5" are the same, as are True
     and "True".
     """
+    # Texts first: a digest such as 8788e827 would be a number without end.
+    if str(found) == str(expected):
+        return True
     one, other = _number(found), _number(expected)
-    if one is not None and other is not None and not isinstance(expected, bool):
-        return close(one, other, tolerance)
-    return str(found) == str(expected)
+    if one is None or other is None or isinstance(expected, bool):
+        return False
+    return close(one, other, tolerance)
 
 
 def _rounded(found: Any, expected: Any) -> bool:
