@@ -194,10 +194,10 @@ def test_a_store_that_was_put_aside_is_named_with_what_to_restart(
     use = "import mlflow\nmlflow.set_experiment('wine-quality')\nfrom winelab import check\n"
     kernel.run(use)
     assert store.on_an_old_store(workspace) == []
-    assert "restart the kernel" not in kernel.run("check("experiment")")
+    assert "restart the kernel" not in kernel.run("check('experiment')")
     put_store_aside(workspace)
     empty_store(workspace / "mlflow.db")
-    said = kernel.run("check("experiment")")
+    said = kernel.run("check('experiment')")
     assert said.count("restart the kernel") == 1, said
     assert store.on_an_old_store(workspace) == ["the kernel of 02_experiment.ipynb"]
     monkeypatch.setattr(doctor.environment, "venv_python", lambda root: Path(sys.executable))
@@ -205,7 +205,7 @@ def test_a_store_that_was_put_aside_is_named_with_what_to_restart(
     assert "02_experiment.ipynb" in finding.text and finding.fix == "restart it"
     kernel.manager.restart_kernel(now=True)
     kernel.client.wait_for_ready(timeout=60)
-    assert "restart the kernel" not in kernel.run(use + "check("experiment")")
+    assert "restart the kernel" not in kernel.run(use + "check('experiment')")
     assert store.on_an_old_store(workspace) == []
 
 
@@ -214,6 +214,6 @@ def test_a_store_that_was_deleted_and_made_again_is_another(start: Start, worksp
     kernel = start("02_experiment.ipynb")
     kernel.run("import mlflow\nmlflow.set_experiment('wine-quality')\nfrom winelab import check")
     (workspace / "mlflow.db").unlink()
-    assert "restart the kernel" in kernel.run("check("experiment")")
+    assert "restart the kernel" in kernel.run("check('experiment')")
     empty_store(workspace / "mlflow.db")
-    assert "restart the kernel" in kernel.run("check("experiment")")
+    assert "restart the kernel" in kernel.run("check('experiment')")
