@@ -415,7 +415,8 @@ def read_course(folder: Path = BLOCKS) -> Course:
     order = read_order(folder)
     path = folder / ORDER
     listed = {block.slug for block in order.blocks}
-    for name in sorted(one.name for one in folder.iterdir() if one.is_dir()):
+    # Of a block that was renamed, Git leaves the folder where Python has put a cache into it.
+    for name in sorted(one.parent.name for one in folder.glob("*/*.*")):
         if name not in listed and name[0] not in "._":
             last = len(path.read_text(encoding="utf-8").splitlines())
             raise fail(path, last, f'the folder "{name}" is not listed here.')
