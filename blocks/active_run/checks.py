@@ -1,6 +1,6 @@
 """The run is known by its id, and read back from the store."""
 
-from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, split, swap
 from winelab.checks.comparing import kind, plural, short
 
 RUN_ID = "run_id = mlflow.active_run().info.run_id"
@@ -19,36 +19,26 @@ def _id(namespace, name, missing):
     return found
 
 
-@catches(
-    "the active run was asked for after the run",
-    remove("run-id"),
-    swap("read-back", LAST, f"{RUN_ID}\n{LAST}"),
-    hint="Below the `with`, no run is active",
-    error="'NoneType' object has no attribute 'info'",
-)
-@catches(
-    "the run was kept, not its id",
-    swap("run-id", ".info.run_id", ""),
-    hint="`run_id` is an ActiveRun, not an id",
-    error="expected string or bytes-like object",
-)
-@catches(
-    "the name was kept in place of the id",
-    swap("run-id", ".run_id", ".run_name"),
-    hint='`run_id` is "elasticnet", the name of your newest run',
-    error="Run with id=elasticnet not found",
-)
-@catches(
-    "the id of the experiment was kept",
-    swap("run-id", ".run_id", ".experiment_id"),
-    hint="which is not the id of your newest run",
-    error="not found",
-)
-@catches(
-    "the training was run again in a new cell, and the id stayed",
-    after('with mlflow.start_run(run_name="elasticnet"):\n    mlflow.log_metrics(metrics)'),
-    hint="the id of an older run",
-)
+@catches("the active run was asked for after the run")
+@remove("run-id")
+@swap("read-back", LAST, f"{RUN_ID}\n{LAST}")
+@hint("Below the `with`, no run is active")
+@error("'NoneType' object has no attribute 'info'")
+@catches("the run was kept, not its id")
+@swap("run-id", ".info.run_id", "")
+@hint("`run_id` is an ActiveRun, not an id")
+@error("expected string or bytes-like object")
+@catches("the name was kept in place of the id")
+@swap("run-id", ".run_id", ".run_name")
+@hint('`run_id` is "elasticnet", the name of your newest run')
+@error("Run with id=elasticnet not found")
+@catches("the id of the experiment was kept")
+@swap("run-id", ".run_id", ".experiment_id")
+@hint("which is not the id of your newest run")
+@error("not found")
+@catches("the training was run again in a new cell, and the id stayed")
+@after('with mlflow.start_run(run_name="elasticnet"):\n    mlflow.log_metrics(metrics)')
+@hint("the id of an older run")
 def test_run_id_is_the_id_of_the_newest_run(run, runs, namespace):
     "`run_id` is the id of your newest run"
     ask = "Ask `mlflow.active_run()` in the last line inside the `with`."
@@ -66,27 +56,19 @@ def test_run_id_is_the_id_of_the_newest_run(run, runs, namespace):
     )
 
 
-@catches(
-    "the last active run was not asked for",
-    swap("read-back", LAST, ""),
-    hint="there is no id in `last_run_id` yet",
-)
-@catches(
-    "the last run was kept, not its id",
-    swap("read-back", "run().info.run_id", "run()"),
-    hint="`last_run_id` is a Run, not an id",
-)
-@catches(
-    "a metric was logged after the run, which opens another one",
-    swap("read-back", LAST, f'mlflow.log_metric("wines", len(predictions))\n{LAST}'),
-    hint="Call mlflow.end_run() once",
-)
-@catches(
-    "the question came before the training, and got the run before",
-    swap("run", "with mlflow", f"with mlflow.start_run():\n    pass\n{LAST}\nwith mlflow"),
-    swap("read-back", LAST, ""),
-    hint="`last_run_id` is the id of another run",
-)
+@catches("the last active run was not asked for")
+@swap("read-back", LAST, "")
+@hint("there is no id in `last_run_id` yet")
+@catches("the last run was kept, not its id")
+@swap("read-back", "run().info.run_id", "run()")
+@hint("`last_run_id` is a Run, not an id")
+@catches("a metric was logged after the run, which opens another one")
+@swap("read-back", LAST, f'mlflow.log_metric("wines", len(predictions))\n{LAST}')
+@hint("Call mlflow.end_run() once")
+@catches("the question came before the training, and got the run before")
+@swap("run", "with mlflow", f"with mlflow.start_run():\n    pass\n{LAST}\nwith mlflow")
+@swap("read-back", LAST, "")
+@hint("`last_run_id` is the id of another run")
 def test_the_last_active_run_is_the_same_one(run, namespace):
     "`last_run_id` is the id of the same run"
     ask = (
@@ -99,32 +81,24 @@ def test_the_last_active_run_is_the_same_one(run, namespace):
     )
 
 
-@catches(
-    "the run object from inside the run was taken for the result",
-    swap("run-id", RUN_ID, f"finished = mlflow.active_run()\n{RUN_ID}"),
-    swap("read-back", FINISHED, ""),
-    hint="a snapshot from the time when the run was open",
-    error="KeyError: 'rmse'",
-)
-@catches(
-    "the run was read back before it ended",
-    swap("run-id", RUN_ID, f"{RUN_ID}\n{FINISHED}"),
-    swap("read-back", FINISHED, ""),
-    hint="`finished` says RUNNING with 3 metrics",
-)
-@catches(
-    "the data of the run was kept, not the run",
-    swap("read-back", FINISHED, f"{FINISHED}.data"),
-    hint="`finished` is a RunData, not a run",
-    error="has no attribute 'data'",
-)
-@catches(
-    "another run was read back",
-    swap("run", "with mlflow", "with mlflow.start_run() as first:\n    pass\nwith mlflow"),
-    swap("read-back", "get_run(run_id)", "get_run(first.info.run_id)"),
-    hint="`finished` is another run",
-    error="KeyError: 'rmse'",
-)
+@catches("the run object from inside the run was taken for the result")
+@swap("run-id", RUN_ID, f"finished = mlflow.active_run()\n{RUN_ID}")
+@swap("read-back", FINISHED, "")
+@hint("a snapshot from the time when the run was open")
+@error("KeyError: 'rmse'")
+@catches("the run was read back before it ended")
+@swap("run-id", RUN_ID, f"{RUN_ID}\n{FINISHED}")
+@swap("read-back", FINISHED, "")
+@hint("`finished` says RUNNING with 3 metrics")
+@catches("the data of the run was kept, not the run")
+@swap("read-back", FINISHED, f"{FINISHED}.data")
+@hint("`finished` is a RunData, not a run")
+@error("has no attribute 'data'")
+@catches("another run was read back")
+@swap("run", "with mlflow", "with mlflow.start_run() as first:\n    pass\nwith mlflow")
+@swap("read-back", "get_run(run_id)", "get_run(first.info.run_id)")
+@hint("`finished` is another run")
+@error("KeyError: 'rmse'")
 def test_the_run_was_read_back(run, namespace):
     "`finished` is your run as the store has it after its end"
     from mlflow.entities import Run

@@ -3,7 +3,18 @@
 import re
 from datetime import date
 
-from winelab.checks.authoring import after, before, catches, put, remove, right, skip_all, swap
+from winelab.checks.authoring import (
+    after,
+    before,
+    catches,
+    error,
+    hint,
+    put,
+    remove,
+    right,
+    skip_all,
+    swap,
+)
 from winelab.checks.comparing import short
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
@@ -63,32 +74,22 @@ def _versions(client):
         client.create_model_version(REGISTERED, "file:///scratch", tags=tags)
 
 
-@catches(
-    "the numbers come from variables of the notebook",
-    swap("annotate", FROM_TAGS, 'mean = float(tags["baseline_rmse"])'),
-    hint="Read it from the tags of this version",
-)
-@catches(
-    "the newest version was described, whichever is meant",
-    swap("annotate", CALL, CALL.replace(", version,", ", newest_version(client),")),
-    hint="has no description",
-)
-@catches(
-    "the decision was left out",
-    swap("annotate", """ Decision: {tags['decision']}.""", ""),
-    hint="its decision is missing",
-)
-@catches(
-    "the numbers have two decimals",
-    swap("annotate", "RMSE {rmse:.3f}", "RMSE {rmse:.2f}"),
-    hint="write it with :.3f",
-)
-@catches(
-    "a number was formatted before it was one",
-    swap("annotate", "(float(tags[name]) for", "(tags[name] for"),
-    hint="annotate stops in its line",
-    error="Unknown format code 'f'",
-)
+@catches("the numbers come from variables of the notebook")
+@swap("annotate", FROM_TAGS, 'mean = float(tags["baseline_rmse"])')
+@hint("Read it from the tags of this version")
+@catches("the newest version was described, whichever is meant")
+@swap("annotate", CALL, CALL.replace(", version,", ", newest_version(client),"))
+@hint("has no description")
+@catches("the decision was left out")
+@swap("annotate", """ Decision: {tags['decision']}.""", "")
+@hint("its decision is missing")
+@catches("the numbers have two decimals")
+@swap("annotate", "RMSE {rmse:.3f}", "RMSE {rmse:.2f}")
+@hint("write it with :.3f")
+@catches("a number was formatted before it was one")
+@swap("annotate", "(float(tags[name]) for", "(tags[name] for")
+@hint("annotate stops in its line")
+@error("Unknown format code 'f'")
 def test_annotate_describes_any_version(namespace):
     "annotate describes any version from its own tags, an older one too"
     annotate = student_function(namespace, "annotate", "What a version says about itself")
@@ -112,21 +113,19 @@ def test_annotate_describes_any_version(namespace):
     )
 
 
-@catches(
-    "the date was written in another form",
-    swap("annotate", "date.today().isoformat()", 'date.today().strftime("%d.%m.%Y")'),
-    hint="as in 2030-01-31",
+@catches("the date was written in another form")
+@swap("annotate", "date.today().isoformat()", 'date.today().strftime("%d.%m.%Y")')
+@hint("as in 2030-01-31")
+@catches("the tag was forgotten")
+@swap("annotate", TAG, "pass")
+@hint('has no tag "annotated"')
+@catches("the tag was set on the registered model")
+@swap(
+    "annotate",
+    TAG,
+    TAG.replace("model_version_tag", "registered_model_tag").replace(" version,", ""),
 )
-@catches("the tag was forgotten", swap("annotate", TAG, "pass"), hint='has no tag "annotated"')
-@catches(
-    "the tag was set on the registered model",
-    swap(
-        "annotate",
-        TAG,
-        TAG.replace("model_version_tag", "registered_model_tag").replace(" version,", ""),
-    ),
-    hint='has no tag "annotated"',
-)
+@hint('has no tag "annotated"')
 def test_annotate_says_when(namespace):
     'annotate sets the tag "annotated" to today'
     annotate = student_function(namespace, "annotate", "What a version says about itself")
@@ -139,20 +138,15 @@ def test_annotate_says_when(namespace):
     _expect_day(found, "version 2 of a registry of the check's own", days)
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "annotate was written, and never called in the loop",
-    remove("note"),
-    hint="has no description",
-)
-@catches(
-    "annotate was called before the decision was known",
-    swap(
-        "decide", "number = version.version", "number = version.version\nannotate(client, number)"
-    ),
-    hint='has no tag "decision"',
-    error="KeyError: 'decision'",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("annotate was written, and never called in the loop")
+@remove("note")
+@hint("has no description")
+@catches("annotate was called before the decision was known")
+@swap("decide", "number = version.version", "number = version.version\nannotate(client, number)")
+@hint('has no tag "decision"')
+@error("KeyError: 'decision'")
 def test_each_new_version_is_described(versions, client):
     "each version that this notebook made has its description and the day"
     for version in versions:
@@ -182,12 +176,10 @@ older.set_registered_model_alias("{REGISTERED}", "champion", 1)
 """
 
 
-@catches(
-    "the champion of an earlier notebook was forgotten",
-    before(OLDER),
-    remove("note-champion"),
-    hint="the champion, has no description",
-)
+@catches("the champion of an earlier notebook was forgotten")
+@before(OLDER)
+@remove("note-champion")
+@hint("the champion, has no description")
 def test_the_champion_is_described(client, versions):
     "the champion has its description, also if an earlier notebook has made it"
     # A description of another day proves nothing about today's `annotate`.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, split, swap
 from winelab.checks.comparing import kind, listed, plural, same_path, same_table, short
 from winelab.checks.looking import local_path
 
@@ -73,16 +73,12 @@ def _files(run, folder, logged_by):
     )
 
 
-@catches(
-    "the quality stayed an integer",
-    swap("read", '.astype("float64")', ""),
-    hint="quality isn't float64",
-)
-@catches(
-    "astype returned a new table, and nobody kept it",
-    swap("read", '.astype("float64")', '\nwine.astype("float64")'),
-    hint='put `.astype("float64")` at the end of the line',
-)
+@catches("the quality stayed an integer")
+@swap("read", '.astype("float64")', "")
+@hint("quality isn't float64")
+@catches("astype returned a new table, and nobody kept it")
+@swap("read", '.astype("float64")', '\nwine.astype("float64")')
+@hint('put `.astype("float64")` at the end of the line')
 def test_all_columns_are_floats(namespace):
     "all columns of the table are float64"
     others = {str(name): dtype for name, dtype in _wine(namespace).dtypes.items()}
@@ -95,31 +91,23 @@ def test_all_columns_are_floats(namespace):
     )
 
 
-@catches(
-    "the whole table was logged as training data",
-    swap("log-data", "from_pandas(train,", "from_pandas(wine,"),
-    hint="the whole table, test wines included",
+@catches("the whole table was logged as training data")
+@swap("log-data", "from_pandas(train,", "from_pandas(wine,")
+@hint("the whole table, test wines included")
+@catches("the measurements were logged without their quality")
+@swap(
+    "log-data",
+    'from_pandas(train, name="wine-train", targets="quality")',
+    'from_pandas(X_train, name="wine-train")',
 )
-@catches(
-    "the measurements were logged without their quality",
-    swap(
-        "log-data",
-        'from_pandas(train, name="wine-train", targets="quality")',
-        'from_pandas(X_train, name="wine-train")',
-    ),
-    hint="the training table without its quality",
-)
-@catches(
-    "the dataset does not say what it was for",
-    swap("log-data", ', context="training"', ""),
-    hint="the dataset has no context",
-)
-@catches(
-    "a table was logged in place of a dataset",
-    swap("log-data", "log_input(dataset,", "log_input(train,"),
-    hint="ended as FAILED",
-    error="The truth value of a DataFrame is ambiguous",
-)
+@hint("the training table without its quality")
+@catches("the dataset does not say what it was for")
+@swap("log-data", ', context="training"', "")
+@hint("the dataset has no context")
+@catches("a table was logged in place of a dataset")
+@swap("log-data", "log_input(dataset,", "log_input(train,")
+@hint("ended as FAILED")
+@error("The truth value of a DataFrame is ambiguous")
 def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
     'the training table is on the run as the dataset "wine-train"'
     inputs = run.inputs.dataset_inputs
@@ -151,53 +139,35 @@ def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
     )
 
 
-@catches(
-    "log_artifact, without the s, was given the folder",
-    swap("log-data", "mlflow.log_artifacts(tables,", "mlflow.log_artifact(tables,"),
-    hint="one folder too deep",
-)
-@catches(
-    "the tables were written into the folder where the notebook runs",
-    swap("tables", 'course / "output" / "tables"', 'Path("output/tables")'),
-    hint="not the folder output/tables of the course",
-)
-@catches(
-    "the folder was named by a relative path, and is not there",
-    swap("log-data", "mlflow.log_artifacts(tables,", 'mlflow.log_artifacts("output/tables",'),
-    hint="the folder tables of the run is empty",
-)
-@catches(
-    "the row numbers were written too",
-    swap("tables", WRITE_TRAIN, 'train.to_csv(tables / "train.csv")'),
-    hint="Give `to_csv` the argument `index=False`",
-)
-@catches(
-    "the two tables changed places",
-    swap("tables", WRITE_TRAIN, WRITE_TRAIN.replace("train.to", "test.to")),
-    swap("tables", WRITE_TEST, WRITE_TEST.replace("test.to", "train.to")),
-    hint="train.csv has 340 wines, and not the 1019 of `X_train`",
-)
-@catches(
-    "the measurements were written without their quality",
-    swap("tables", "test = wine.loc[X_test.index]", "test = X_test"),
-    hint='test.csv has no column "quality"',
-)
-@catches(
-    "the files were logged without a folder",
-    swap("log-data", 'tables, artifact_path="tables"', "tables"),
-    hint="the run has no folder tables, only",
-)
-@catches(
-    "the files were logged after the run, which opens a second one",
-    swap("log-data", f"{LOG_TABLES}\n{LOG_FILE}", ""),
-    after(f"{LOG_TABLES}\n{LOG_FILE}"),
-    hint="move that line inside the `with`",
-)
-@catches(
-    "the folder with the files was moved afterwards",
-    after('(course / "mlruns").rename(course / "my old runs")'),
-    hint="other place than",
-)
+@catches("log_artifact, without the s, was given the folder")
+@swap("log-data", "mlflow.log_artifacts(tables,", "mlflow.log_artifact(tables,")
+@hint("one folder too deep")
+@catches("the tables were written into the folder where the notebook runs")
+@swap("tables", 'course / "output" / "tables"', 'Path("output/tables")')
+@hint("not the folder output/tables of the course")
+@catches("the folder was named by a relative path, and is not there")
+@swap("log-data", "mlflow.log_artifacts(tables,", 'mlflow.log_artifacts("output/tables",')
+@hint("the folder tables of the run is empty")
+@catches("the row numbers were written too")
+@swap("tables", WRITE_TRAIN, 'train.to_csv(tables / "train.csv")')
+@hint("Give `to_csv` the argument `index=False`")
+@catches("the two tables changed places")
+@swap("tables", WRITE_TRAIN, WRITE_TRAIN.replace("train.to", "test.to"))
+@swap("tables", WRITE_TEST, WRITE_TEST.replace("test.to", "train.to"))
+@hint("train.csv has 340 wines, and not the 1019 of `X_train`")
+@catches("the measurements were written without their quality")
+@swap("tables", "test = wine.loc[X_test.index]", "test = X_test")
+@hint('test.csv has no column "quality"')
+@catches("the files were logged without a folder")
+@swap("log-data", 'tables, artifact_path="tables"', "tables")
+@hint("the run has no folder tables, only")
+@catches("the files were logged after the run, which opens a second one")
+@swap("log-data", f"{LOG_TABLES}\n{LOG_FILE}", "")
+@after(f"{LOG_TABLES}\n{LOG_FILE}")
+@hint("move that line inside the `with`")
+@catches("the folder with the files was moved afterwards")
+@after('(course / "mlruns").rename(course / "my old runs")')
+@hint("other place than")
 def test_the_two_tables_are_on_the_run(run, namespace):
     "train.csv and test.csv are on the run, with the wines of the split"
     import pandas as pd
@@ -241,26 +211,20 @@ def test_the_two_tables_are_on_the_run(run, namespace):
         )
 
 
-@catches(
-    "the file's name was given as the folder's",
-    swap("log-data", 'artifact_path="data"', 'artifact_path=f"data/{data_file.name}"'),
-    hint="`artifact_path` names the folder",
+@catches("the file's name was given as the folder's")
+@swap("log-data", 'artifact_path="data"', 'artifact_path=f"data/{data_file.name}"')
+@hint("`artifact_path` names the folder")
+@catches("the table without its duplicates was logged in place of the file")
+@swap(
+    "log-data",
+    LOG_FILE,
+    "copy = tables.parent / data_file.name\nwine.to_csv(copy, sep=';', index=False)\n"
+    + LOG_FILE.replace("data_file", "copy"),
 )
-@catches(
-    "the table without its duplicates was logged in place of the file",
-    swap(
-        "log-data",
-        LOG_FILE,
-        "copy = tables.parent / data_file.name\nwine.to_csv(copy, sep=';', index=False)\n"
-        + LOG_FILE.replace("data_file", "copy"),
-    ),
-    hint="is not the file that was read",
-)
-@catches(
-    "the file was not logged",
-    swap("log-data", LOG_FILE, ""),
-    hint="the run has no folder data, only tables/test.csv and tables/train.csv",
-)
+@hint("is not the file that was read")
+@catches("the file was not logged")
+@swap("log-data", LOG_FILE, "")
+@hint("the run has no folder data, only tables/test.csv and tables/train.csv")
 def test_the_file_is_on_the_run(run, namespace):
     "the file of the whole table is on the run, byte for byte"
     file = namespace["data_file"]

@@ -1,6 +1,6 @@
 """Autolog logs the training, and is switched off afterwards."""
 
-from winelab.checks.authoring import catches, given, put, remove, right, split, swap
+from winelab.checks.authoring import catches, error, given, hint, put, remove, right, split, swap
 from winelab.checks.comparing import expect_metrics, expect_params, plural, regression_metrics
 from winelab.checks.looking import autolog_is_off
 from winelab.checks.scratch import call
@@ -24,27 +24,19 @@ def _recorded(run):
     )
 
 
-@catches(
-    "autolog was switched off above the run instead of below it",
-    put("autolog", f"{ON}\nmlflow.sklearn.autolog(disable=True)"),
-    remove("autolog-off"),
-    hint="autolog has logged nothing",
-)
-@catches(
-    "two models were fitted in one run: the params of one, the metrics of the other",
-    swap("fit", "model.fit", "make_model(1.0, l1_ratio).fit(X_train, y_train)\nmodel.fit"),
-    hint="Fit one model in the run",
-)
-@catches(
-    "a param by hand with another value costs all of autolog's",
-    swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("verbose", 1)\nmlflow.set_tags'),
-    hint="Delete the line with `log_params`",
-)
-@catches(
-    "the line with log_params was left",
-    swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("alpha", alpha)\nmlflow.set_tags'),
-    hint="logged by hand too",
-)
+@catches("autolog was switched off above the run instead of below it")
+@put("autolog", f"{ON}\nmlflow.sklearn.autolog(disable=True)")
+@remove("autolog-off")
+@hint("autolog has logged nothing")
+@catches("two models were fitted in one run: the params of one, the metrics of the other")
+@swap("fit", "model.fit", "make_model(1.0, l1_ratio).fit(X_train, y_train)\nmodel.fit")
+@hint("Fit one model in the run")
+@catches("a param by hand with another value costs all of autolog's")
+@swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("verbose", 1)\nmlflow.set_tags')
+@hint("Delete the line with `log_params`")
+@catches("the line with log_params was left")
+@swap("set-tags", "mlflow.set_tags", 'mlflow.log_param("alpha", alpha)\nmlflow.set_tags')
+@hint("logged by hand too")
 def test_autolog_logged_all_params(run, model):
     "all settings of your pipeline are on the run, logged by autolog"
     _recorded(run)
@@ -63,17 +55,13 @@ def test_autolog_logged_all_params(run, model):
     expect_params(run, short, wrong="Fit one model in the run, `model`.", source="`model` has")
 
 
-@catches(
-    "autolog was switched on after fit",
-    remove("autolog"),
-    swap("predict", "predictions = ", f"{ON}\npredictions = "),
-    hint="only sees calls of `fit` that come after it",
-)
-@catches(
-    "the model was trained on the whole table",
-    swap("fit", "(X_train, y_train)", "(X, y)"),
-    hint="on `X_train` and `y_train`",
-)
+@catches("autolog was switched on after fit")
+@remove("autolog")
+@swap("predict", "predictions = ", f"{ON}\npredictions = ")
+@hint("only sees calls of `fit` that come after it")
+@catches("the model was trained on the whole table")
+@swap("fit", "(X_train, y_train)", "(X, y)")
+@hint("on `X_train` and `y_train`")
 def test_the_training_metrics_are_right(run, model, namespace):
     "the five training_ metrics are those of your model on the training wines"
     _recorded(run)
@@ -93,11 +81,9 @@ def test_the_training_metrics_are_right(run, model, namespace):
     )
 
 
-@catches(
-    "the test metrics were deleted too",
-    put("log-metrics", "metrics = eval_metrics(y_test, predictions)"),
-    hint="autolog doesn't know the test wines",
-)
+@catches("the test metrics were deleted too")
+@put("log-metrics", "metrics = eval_metrics(y_test, predictions)")
+@hint("autolog doesn't know the test wines")
 @given
 def test_the_test_metrics_are_still_there(run, model, namespace):
     "rmse, mae and r2 on the test wines are still there, logged by you"
@@ -110,27 +96,23 @@ def test_the_test_metrics_are_still_there(run, model, namespace):
     )
 
 
-@catches(
-    "the dataset is still logged by hand",
-    swap(
-        "set-tags",
-        "mlflow.set_tags",
-        'by_hand = mlflow.data.from_pandas(wine, name="wine-train", targets="quality")\n'
-        'mlflow.log_input(by_hand, context="training")\n'
-        "mlflow.set_tags",
-    ),
-    hint="is logged twice",
+@catches("the dataset is still logged by hand")
+@swap(
+    "set-tags",
+    "mlflow.set_tags",
+    'by_hand = mlflow.data.from_pandas(wine, name="wine-train", targets="quality")\n'
+    'mlflow.log_input(by_hand, context="training")\n'
+    "mlflow.set_tags",
 )
-@catches(
-    "the tables were deleted, and the lines that log them weren't",
-    swap(
-        "set-tags",
-        "mlflow.set_tags",
-        'mlflow.log_artifacts(tables, artifact_path="tables")\nmlflow.set_tags',
-    ),
-    hint="ended as FAILED",
-    error="name 'tables' is not defined",
+@hint("is logged twice")
+@catches("the tables were deleted, and the lines that log them weren't")
+@swap(
+    "set-tags",
+    "mlflow.set_tags",
+    'mlflow.log_artifacts(tables, artifact_path="tables")\nmlflow.set_tags',
 )
+@hint("ended as FAILED")
+@error("name 'tables' is not defined")
 def test_the_data_is_logged_once(run, client, namespace):
     "the training table is logged once, by autolog, and no copy of it"
     _recorded(run)
@@ -161,18 +143,14 @@ def test_the_data_is_logged_once(run, client, namespace):
     )
 
 
-@catches(
-    "autolog logs its model, beside that of the script",
-    swap("autolog", "log_models=False", ""),
-    hint="autolog logged one too",
-)
-@catches(
-    "log_model was deleted, and autolog told to log no model",
-    remove("log-model"),
-    remove("requirements"),
-    remove("show-model"),
-    hint="keep `mlflow.sklearn.log_model(...)`",
-)
+@catches("autolog logs its model, beside that of the script")
+@swap("autolog", "log_models=False", "")
+@hint("autolog logged one too")
+@catches("log_model was deleted, and autolog told to log no model")
+@remove("log-model")
+@remove("requirements")
+@remove("show-model")
+@hint("keep `mlflow.sklearn.log_model(...)`")
 @given
 def test_one_model_is_on_the_run(run):
     "exactly one model is on the run"
@@ -184,17 +162,13 @@ def test_one_model_is_on_the_run(run):
     )
 
 
-@catches(
-    "a model was fitted between autolog and the run",
-    swap("autolog", "=False)", "=False)\nElasticNet(alpha=1.0).fit(X_train, y_train)"),
-    hint="started a run of its own",
-)
-@catches(
-    "autolog was on before alpha was chosen",
-    remove("autolog"),
-    swap("candidates", "with mlflow", f"{ON}\nwith mlflow"),
-    hint="logged the cross-validation",
-)
+@catches("a model was fitted between autolog and the run")
+@swap("autolog", "=False)", "=False)\nElasticNet(alpha=1.0).fit(X_train, y_train)")
+@hint("started a run of its own")
+@catches("autolog was on before alpha was chosen")
+@remove("autolog")
+@swap("candidates", "with mlflow", f"{ON}\nwith mlflow")
+@hint("logged the cross-validation")
 def test_only_the_final_fit_was_logged(run, runs, attempt):
     "autolog logged the final fit, and no other"
     _recorded(run)
@@ -210,12 +184,12 @@ def test_only_the_final_fit_was_logged(run, runs, attempt):
     )
 
 
-@catches("autolog stays on", remove("autolog-off"), hint="`mlflow.sklearn.autolog(disable=True)`")
-@catches(
-    "mlflow.autolog(disable=True) doesn't switch mlflow.sklearn.autolog() off",
-    put("autolog-off", "mlflow.autolog(disable=True)"),
-    hint="autolog is still on",
-)
+@catches("autolog stays on")
+@remove("autolog-off")
+@hint("`mlflow.sklearn.autolog(disable=True)`")
+@catches("mlflow.autolog(disable=True) doesn't switch mlflow.sklearn.autolog() off")
+@put("autolog-off", "mlflow.autolog(disable=True)")
+@hint("autolog is still on")
 def test_autolog_is_off_again(run):
     "autolog is off again"
     _recorded(run)

@@ -1,6 +1,17 @@
 """The mean of the training wines was evaluated as a model is, and the model is better."""
 
-from winelab.checks.authoring import after, before, catches, given, put, remove, right, swap
+from winelab.checks.authoring import (
+    after,
+    before,
+    catches,
+    error,
+    given,
+    hint,
+    put,
+    remove,
+    right,
+    swap,
+)
 from winelab.checks.comparing import (
     as_column,
     bootstrap_rmses,
@@ -53,27 +64,19 @@ def _of_the_baseline(runs):
     )
 
 
-@catches(
-    "the baseline learned from the test wines",
-    swap("baseline", "fit(X_train, y_train)", "fit(X_test, y_test)"),
-    hint="the mean of y_train is",
-)
-@catches(
-    "the baseline predicts the median",
-    swap("baseline", '"mean"', '"median"'),
-    hint="`baseline` predicts 6",
-)
-@catches(
-    "another model was used as the baseline",
-    swap("baseline", 'DummyRegressor(strategy="mean")', "make_model(0.1, 0.3)"),
-    hint="predicts different values for different wines",
-)
-@catches(
-    "the predictions were kept, and not the baseline",
-    swap("baseline", "y_train)\n", "y_train).predict(X_test)\n"),
-    swap("baseline", "baseline.predict(X_test)", "baseline"),
-    hint="`baseline` is an array",
-)
+@catches("the baseline learned from the test wines")
+@swap("baseline", "fit(X_train, y_train)", "fit(X_test, y_test)")
+@hint("the mean of y_train is")
+@catches("the baseline predicts the median")
+@swap("baseline", '"mean"', '"median"')
+@hint("`baseline` predicts 6")
+@catches("another model was used as the baseline")
+@swap("baseline", 'DummyRegressor(strategy="mean")', "make_model(0.1, 0.3)")
+@hint("predicts different values for different wines")
+@catches("the predictions were kept, and not the baseline")
+@swap("baseline", "y_train)\n", "y_train).predict(X_test)\n")
+@swap("baseline", "baseline.predict(X_test)", "baseline")
+@hint("`baseline` is an array")
 def test_the_baseline_predicts_the_training_mean(namespace):
     "`baseline` predicts the mean of the training wines for every wine"
     baseline = namespace["baseline"]
@@ -93,32 +96,23 @@ def test_the_baseline_predicts_the_training_mean(namespace):
     )
 
 
-@catches(
-    "no run was opened, so that MLflow opened one with a random name",
-    put("baseline-run", "if True:"),
-    hint='there is no run "baseline"',
+@catches("no run was opened, so that MLflow opened one with a random name")
+@put("baseline-run", "if True:")
+@hint('there is no run "baseline"')
+@catches("the baseline was evaluated in the model's run", *NOT_THERE)
+@swap("log-baseline", "mlflow.log", f"{EVALUATE}mlflow.log")
+@hint('there is no run "baseline"')
+@catches("your own metrics were not passed")
+@swap("baseline-arguments", "    extra_metrics=extra_metrics,\n", "")
+@hint("within_half and rmse_upper are not on the run")
+@catches("it was evaluated on the training wines")
+@swap("baseline", "test.assign(prediction=baseline.predict(X_test))", "train")
+@swap(
+    "baseline",
+    "guesses",
+    "train = X_train.assign(quality=y_train, prediction=baseline.predict(X_train))\nguesses",
 )
-@catches(
-    "the baseline was evaluated in the model's run",
-    *NOT_THERE,
-    swap("log-baseline", "mlflow.log", f"{EVALUATE}mlflow.log"),
-    hint='there is no run "baseline"',
-)
-@catches(
-    "your own metrics were not passed",
-    swap("baseline-arguments", "    extra_metrics=extra_metrics,\n", ""),
-    hint="within_half and rmse_upper are not on the run",
-)
-@catches(
-    "it was evaluated on the training wines",
-    swap("baseline", "test.assign(prediction=baseline.predict(X_test))", "train"),
-    swap(
-        "baseline",
-        "guesses",
-        "train = X_train.assign(quality=y_train, prediction=baseline.predict(X_train))\nguesses",
-    ),
-    hint="example_count is 1019",
-)
+@hint("example_count is 1019")
 def test_its_run_has_its_metrics(run, runs, namespace):
     'the run "baseline" has its metrics on the test wines, your two among them'
     expected = _expected(namespace)
@@ -132,23 +126,15 @@ def test_its_run_has_its_metrics(run, runs, namespace):
     expect_metrics(found, upper, wrong=advice, source="the mean gives", tolerance=0.005)
 
 
-@catches(
-    "the baseline was fitted while autolog was on, which made a run of its own",
-    swap(
-        "baseline", "baseline = Dummy", "mlflow.sklearn.autolog(log_models=False)\nbaseline = Dummy"
-    ),
-    hint="has made a run of that",
-)
-@catches(
-    "an earlier error had left autolog on",
-    before("import mlflow\nmlflow.sklearn.autolog(log_models=False)"),
-    hint="Restart the kernel",
-)
-@catches(
-    "the baseline was fitted inside the model's run",
-    swap("log-baseline", "mlflow.log", f"baseline = {FIT}\nmlflow.log"),
-    hint="has the baseline's params too",
-)
+@catches("the baseline was fitted while autolog was on, which made a run of its own")
+@swap("baseline", "baseline = Dummy", "mlflow.sklearn.autolog(log_models=False)\nbaseline = Dummy")
+@hint("has made a run of that")
+@catches("an earlier error had left autolog on")
+@before("import mlflow\nmlflow.sklearn.autolog(log_models=False)")
+@hint("Restart the kernel")
+@catches("the baseline was fitted inside the model's run")
+@swap("log-baseline", "mlflow.log", f"baseline = {FIT}\nmlflow.log")
+@hint("has the baseline's params too")
 @given
 def test_the_model_has_its_run_to_itself(run, runs, attempt):
     "no run mixes the model with the baseline"
@@ -166,23 +152,19 @@ def test_the_model_has_its_run_to_itself(run, runs, attempt):
     )
 
 
-@catches("the baseline's RMSE was not logged", remove("log-baseline"), hint="Inside the `with` of")
-@catches(
-    "the RMSE has the name of your own",
-    swap("log-baseline", '["root_mean_squared_error"]', '["rmse"]'),
-    hint="ended as FAILED",
-    error="KeyError: 'rmse'",
-)
-@catches(
-    "the model's RMSE was logged as the baseline's",
-    swap("log-baseline", "baseline_evaluation.metrics", "evaluation.metrics"),
-    hint="baseline_rmse is 0.645, the mean gives 0.8",
-)
-@catches(
-    "the penalty is so strong that all coefficients are zero",
-    swap("model-settings", "[0.01, 0.1, 0.2, 0.5, 1.0]", "[20.0]"),
-    hint="is no better than the mean",
-)
+@catches("the baseline's RMSE was not logged")
+@remove("log-baseline")
+@hint("Inside the `with` of")
+@catches("the RMSE has the name of your own")
+@swap("log-baseline", '["root_mean_squared_error"]', '["rmse"]')
+@hint("ended as FAILED")
+@error("KeyError: 'rmse'")
+@catches("the model's RMSE was logged as the baseline's")
+@swap("log-baseline", "baseline_evaluation.metrics", "evaluation.metrics")
+@hint("baseline_rmse is 0.645, the mean gives 0.8")
+@catches("the penalty is so strong that all coefficients are zero")
+@swap("model-settings", "[0.01, 0.1, 0.2, 0.5, 1.0]", "[20.0]")
+@hint("is no better than the mean")
 def test_the_model_is_better(run, runs, namespace):
     "baseline_rmse is on the model's run, and the model's RMSE is smaller"
     model, mean = _of_the_model(run, runs), _expected(namespace)["root_mean_squared_error"]
@@ -200,12 +182,10 @@ def test_the_model_is_better(run, runs, namespace):
     )
 
 
-@catches(
-    "only the metrics of the result were kept",
-    swap("baseline-arguments", "\n)", "\n).metrics"),
-    hint="Keep the whole result",
-    error="'dict' object has no attribute 'metrics'",
-)
+@catches("only the metrics of the result were kept")
+@swap("baseline-arguments", "\n)", "\n).metrics")
+@hint("Keep the whole result")
+@error("'dict' object has no attribute 'metrics'")
 def test_the_result_is_kept(runs, namespace):
     "`baseline_evaluation` is the result of its evaluation"
     from mlflow.models import EvaluationResult

@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import before, catches, put, right, skip, split, swap, twice
+from winelab.checks.authoring import (
+    before,
+    catches,
+    error,
+    hint,
+    put,
+    right,
+    skip,
+    split,
+    swap,
+    twice,
+)
 from winelab.checks.comparing import expect_tags, kind, same_path
 from winelab.checks.looking import local_path
 
@@ -63,35 +74,27 @@ def _wanted(namespace):
     return (folder / "mlruns" / NAME).resolve()
 
 
-@catches(
-    "created without looking first, on the next day",
-    swap(
-        "experiment",
-        'experiment = mlflow.get_experiment_by_name("wine-linear")\nif experiment is None:',
-        "if True:",
-    ),
-    before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")'),
-    hint="create it only if the answer is None",
-    error="already exists",
+@catches("created without looking first, on the next day")
+@swap(
+    "experiment",
+    'experiment = mlflow.get_experiment_by_name("wine-linear")\nif experiment is None:',
+    "if True:",
 )
-@catches(
-    "what create_experiment answers was taken for the experiment",
-    put(
-        "experiment", 'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)'
-    ),
-    hint="`experiment` is only an id",
-    error="'str' object has no attribute 'name'",
+@before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-linear")')
+@hint("create it only if the answer is None")
+@error("already exists")
+@catches("what create_experiment answers was taken for the experiment")
+@put("experiment", 'experiment = mlflow.create_experiment("wine-linear")\nprint(experiment.name)')
+@hint("`experiment` is only an id")
+@error("'str' object has no attribute 'name'")
+@catches("the experiment had been deleted, and its name stays taken")
+@before(
+    "import mlflow\n"
+    'gone = mlflow.MlflowClient().create_experiment("wine-linear")\n'
+    "mlflow.MlflowClient().delete_experiment(gone)"
 )
-@catches(
-    "the experiment had been deleted, and its name stays taken",
-    before(
-        "import mlflow\n"
-        'gone = mlflow.MlflowClient().create_experiment("wine-linear")\n'
-        "mlflow.MlflowClient().delete_experiment(gone)"
-    ),
-    hint="bring it back",
-    error="Cannot set a deleted experiment",
-)
+@hint("bring it back")
+@error("Cannot set a deleted experiment")
 def test_the_experiment_is_wine_linear(namespace, client):
     'your experiment is "wine-linear", and not deleted'
     mine = _mine(namespace, client)
@@ -101,22 +104,16 @@ def test_the_experiment_is_wine_linear(namespace, client):
     )
 
 
-@catches(
-    "a tag's value is a number",
-    swap("experiment", '"models": "linear"}', '"models": "linear", "year": 2009}'),
-    hint="a tag's value is a text, and 2009 is none",
-    error="object of type 'int' has no len()",
-)
-@catches(
-    "set_experiment alone, which creates it without tags",
-    put("experiment", 'experiment = mlflow.set_experiment("wine-linear")'),
-    hint="data and models are not on it as a tag",
-)
-@catches(
-    "a tag was misspelt when the experiment was created",
-    swap("experiment", '"red wine"', '"red wines"'),
-    hint="mlflow.set_experiment_tags",
-)
+@catches("a tag's value is a number")
+@swap("experiment", '"models": "linear"}', '"models": "linear", "year": 2009}')
+@hint("a tag's value is a text, and 2009 is none")
+@error("object of type 'int' has no len()")
+@catches("set_experiment alone, which creates it without tags")
+@put("experiment", 'experiment = mlflow.set_experiment("wine-linear")')
+@hint("data and models are not on it as a tag")
+@catches("a tag was misspelt when the experiment was created")
+@swap("experiment", '"red wine"', '"red wines"')
+@hint("mlflow.set_experiment_tags")
 def test_it_has_its_tags(namespace, client):
     "it carries the two tags"
     mine = _mine(namespace, client)
@@ -131,22 +128,16 @@ def test_it_has_its_tags(namespace, client):
     expect_tags(mine, TAGS, missing=advice, wrong=advice)
 
 
-@catches(
-    "the place is a path, not a text",
-    swap("experiment", ".as_uri()", ""),
-    hint="add `.as_uri()`",
-    error="has no attribute 'startswith'",
-)
-@catches(
-    "the place was left out",
-    swap("experiment", "artifact_location=location, ", ""),
-    hint="artifact_location=location",
-)
-@catches(
-    "the place is relative: another one in every folder",
-    swap("experiment", '(course / "mlruns" / "wine-linear").as_uri()', '"mlruns/wine-linear"'),
-    hint="The place is chosen once",
-)
+@catches("the place is a path, not a text")
+@swap("experiment", ".as_uri()", "")
+@hint("add `.as_uri()`")
+@error("has no attribute 'startswith'")
+@catches("the place was left out")
+@swap("experiment", "artifact_location=location, ", "")
+@hint("artifact_location=location")
+@catches("the place is relative: another one in every folder")
+@swap("experiment", '(course / "mlruns" / "wine-linear").as_uri()', '"mlruns/wine-linear"')
+@hint("The place is chosen once")
 def test_it_keeps_its_files_there(namespace, client):
     "its files go to mlruns/wine-linear in the course's folder"
     mine = _mine(namespace, client)
@@ -164,22 +155,18 @@ def test_it_keeps_its_files_there(namespace, client):
     )
 
 
-@catches(
-    "created without looking first, and the cell was run twice",
-    swap("experiment", "if experiment is None:", "if True:"),
-    twice("store"),
-    hint="has made no run since it started",
-    error="already exists",
+@catches("created without looking first, and the cell was run twice")
+@swap("experiment", "if experiment is None:", "if True:")
+@twice("store")
+@hint("has made no run since it started")
+@error("already exists")
+@catches("the experiment was created, but not made active")
+@swap(
+    "experiment",
+    'experiment = mlflow.set_experiment("wine-linear")',
+    'experiment = mlflow.get_experiment_by_name("wine-linear")',
 )
-@catches(
-    "the experiment was created, but not made active",
-    swap(
-        "experiment",
-        'experiment = mlflow.set_experiment("wine-linear")',
-        'experiment = mlflow.get_experiment_by_name("wine-linear")',
-    ),
-    hint="the newest run went to another experiment",
-)
+@hint("the newest run went to another experiment")
 def test_a_run_is_in_it(run, namespace, client):
     "the newest run is in it"
     mine = _mine(namespace, client)
@@ -189,17 +176,15 @@ def test_a_run_is_in_it(run, namespace, client):
     )
 
 
-@catches(
-    "the place was mended after the training, which was not run again",
-    skip("train", "result"),
-    before(
-        "import mlflow\n"
-        'old = mlflow.set_experiment("wine-linear")\n'
-        "with mlflow.start_run():\n    pass\n"
-        'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
-    ),
-    hint='train while "wine-linear" is the active one',
+@catches("the place was mended after the training, which was not run again")
+@skip("train", "result")
+@before(
+    "import mlflow\n"
+    'old = mlflow.set_experiment("wine-linear")\n'
+    "with mlflow.start_run():\n    pass\n"
+    'mlflow.MlflowClient().rename_experiment(old.experiment_id, "wine-linear-old")'
 )
+@hint('train while "wine-linear" is the active one')
 def test_its_files_go_there_too(run, namespace):
     "the newest run has a folder of its own in that place"
     folder = local_path(run.info.artifact_uri).resolve()

@@ -2,7 +2,7 @@
 
 import inspect
 
-from winelab.checks.authoring import catches, put, remove, right, swap
+from winelab.checks.authoring import catches, error, hint, put, remove, right, swap
 from winelab.checks.comparing import (
     as_column,
     as_evaluate_passes,
@@ -97,31 +97,27 @@ def _expect(run, logged_model, namespace, expected, wrong, tolerance=1e-9):
     )
 
 
-@catches("the list was never passed to evaluate", remove("extras"), hint="Pass your list")
-@catches("the function returns nothing", swap("within-half", "return ", ""), hint="add `return`")
-@catches(
-    "the mean is missing, so that there is a value for each wine",
-    swap("within-half", ".mean()", ""),
-    hint="a column (Series) of 60 values, and a metric is one number",
-)
-@catches(
-    "the sign of the error counts",
-    swap("within-half", "abs(predictions - targets)", "(predictions - targets)"),
-    hint="within half a grade above and below",
-)
-@catches(
-    "the list was passed under the name that it had in MLflow 2",
-    put("extras", "    custom_metrics=extra_metrics,"),
-    hint="ended as FAILED",
-    error="evaluate() got an unexpected keyword argument 'custom_metrics'",
-)
-@catches(
-    "it was logged by hand",
-    remove("extras"),
-    swap("log-metrics", "s(metrics)", 's({**metrics, "within_half": (e <= 0.5).mean()})'),
-    swap("log-metrics", "mlflow.log", "e = abs(predictions - y_test)\nmlflow.log"),
-    hint="without a dataset",
-)
+@catches("the list was never passed to evaluate")
+@remove("extras")
+@hint("Pass your list")
+@catches("the function returns nothing")
+@swap("within-half", "return ", "")
+@hint("add `return`")
+@catches("the mean is missing, so that there is a value for each wine")
+@swap("within-half", ".mean()", "")
+@hint("a column (Series) of 60 values, and a metric is one number")
+@catches("the sign of the error counts")
+@swap("within-half", "abs(predictions - targets)", "(predictions - targets)")
+@hint("within half a grade above and below")
+@catches("the list was passed under the name that it had in MLflow 2")
+@put("extras", "    custom_metrics=extra_metrics,")
+@hint("ended as FAILED")
+@error("evaluate() got an unexpected keyword argument 'custom_metrics'")
+@catches("it was logged by hand")
+@remove("extras")
+@swap("log-metrics", "s(metrics)", 's({**metrics, "within_half": (e <= 0.5).mean()})')
+@swap("log-metrics", "mlflow.log", "e = abs(predictions - y_test)\nmlflow.log")
+@hint("without a dataset")
 def test_within_half_is_on_the_run(run, logged_model, namespace):
     "within_half is on the run, and is the share of your predictions within half a grade"
     true = as_column(namespace["y_test"], "`y_test`")
@@ -131,16 +127,12 @@ def test_within_half_is_on_the_run(run, logged_model, namespace):
     _expect(run, logged_model, namespace, expected, wrong)
 
 
-@catches(
-    "the quantile is that of a 90 % interval",
-    swap("rmse-upper", "0.975", "0.95"),
-    hint="Take the quantile 0.975",
-)
-@catches(
-    "the function was left out of the list",
-    swap("extra-metrics", "    make_metric(eval_fn=rmse_upper, greater_is_better=False),", ""),
-    hint="rmse_upper is not on the run",
-)
+@catches("the quantile is that of a 90 % interval")
+@swap("rmse-upper", "0.975", "0.95")
+@hint("Take the quantile 0.975")
+@catches("the function was left out of the list")
+@swap("extra-metrics", "    make_metric(eval_fn=rmse_upper, greater_is_better=False),", "")
+@hint("rmse_upper is not on the run")
 def test_rmse_upper_is_on_the_run(run, logged_model, namespace):
     "rmse_upper is on the run, and is the upper end of the RMSE's 95 % interval"
     upper, tolerance = _upper(namespace, namespace["y_test"], namespace["predictions"])
@@ -148,22 +140,18 @@ def test_rmse_upper_is_on_the_run(run, logged_model, namespace):
     _expect(run, logged_model, namespace, {"rmse_upper": upper}, wrong, tolerance)
 
 
-@catches(
-    "the samples are too small",
-    swap("bootstrap", "(1000, len(squared))", "(1000, 20)"),
-    hint="each sample must be as large as the test set",
-)
-@catches("the root is missing", swap("bootstrap", "np.sqrt(", "("), hint="the root of each mean")
-@catches(
-    "the mean is over all samples at once",
-    swap("bootstrap", "axis=1", ""),
-    hint="gives back a number",
-)
-@catches(
-    "every run draws other samples",
-    swap("bootstrap", "default_rng(42)", "default_rng()"),
-    hint="the same samples every time",
-)
+@catches("the samples are too small")
+@swap("bootstrap", "(1000, len(squared))", "(1000, 20)")
+@hint("each sample must be as large as the test set")
+@catches("the root is missing")
+@swap("bootstrap", "np.sqrt(", "(")
+@hint("the root of each mean")
+@catches("the mean is over all samples at once")
+@swap("bootstrap", "axis=1", "")
+@hint("gives back a number")
+@catches("every run draws other samples")
+@swap("bootstrap", "default_rng(42)", "default_rng()")
+@hint("the same samples every time")
 def test_the_bootstrap_is_right(namespace):
     "bootstrap_rmse returns the RMSEs of 1000 samples, for any wines"
     import numpy as np
@@ -191,22 +179,16 @@ def test_the_bootstrap_is_right(namespace):
     )
 
 
-@catches(
-    "the arguments have names of their own",
-    put("within-half", "def within_half(predicted, actual, metrics):\n    return 0.5"),
-    hint="MLflow fills the arguments by their names",
-    error="missing columns ['predicted', 'actual'] need to be defined or mapped",
-)
-@catches(
-    "exactly half a grade doesn't count",
-    swap("within-half", "<= 0.5", "< 0.5"),
-    hint="at most half a grade",
-)
-@catches(
-    "the metric looks at variables outside it",
-    swap("rmse-upper", "(predictions, targets), 0", "(model.predict(X_test), y_test), 0"),
-    hint="Compute with its arguments alone",
-)
+@catches("the arguments have names of their own")
+@put("within-half", "def within_half(predicted, actual, metrics):\n    return 0.5")
+@hint("MLflow fills the arguments by their names")
+@error("missing columns ['predicted', 'actual'] need to be defined or mapped")
+@catches("exactly half a grade doesn't count")
+@swap("within-half", "<= 0.5", "< 0.5")
+@hint("at most half a grade")
+@catches("the metric looks at variables outside it")
+@swap("rmse-upper", "(predictions, targets), 0", "(model.predict(X_test), y_test), 0")
+@hint("Compute with its arguments alone")
 def test_they_work_for_any_wines(namespace):
     "both metrics work for any wines, not only for these"
     predictions, targets = _wines()
@@ -226,17 +208,13 @@ def test_they_work_for_any_wines(namespace):
         )
 
 
-@catches(
-    "the bare functions are in the list",
-    put("extra-metrics", "extra_metrics = [within_half, rmse_upper]"),
-    hint="Wrap each function in `make_metric`",
-    error="the following metrics have the wrong type",
-)
-@catches(
-    "greater is better for the RMSE too",
-    swap("extra-metrics", "=False", "=True"),
-    hint="of rmse_upper, smaller is better",
-)
+@catches("the bare functions are in the list")
+@put("extra-metrics", "extra_metrics = [within_half, rmse_upper]")
+@hint("Wrap each function in `make_metric`")
+@error("the following metrics have the wrong type")
+@catches("greater is better for the RMSE too")
+@swap("extra-metrics", "=False", "=True")
+@hint("of rmse_upper, smaller is better")
 def test_the_list_says_what_is_better(namespace):
     "`extra_metrics` holds both metrics, and says of each whether greater is better"
     from mlflow.models import EvaluationMetric

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from winelab.checks.authoring import before, catches, put, right, skip_all, split, swap
+from winelab.checks.authoring import before, catches, error, hint, put, right, skip_all, split, swap
 from winelab.checks.comparing import as_column, kind, plural, same_column
 from winelab.checks.looking import model_folder
 
@@ -23,33 +23,23 @@ def _dependencies(environment):
     return {d for d in found if isinstance(d, str)}, {one for one in of_pip if isinstance(one, str)}
 
 
-@catches(
-    "scikit-learn has the name that is imported",
-    swap("conda-env", '"scikit-learn"', '"sklearn"'),
-    hint="scikit-learn, and not sklearn",
-    error="No package metadata was found for sklearn",
-)
-@catches(
-    "the version of Python was typed",
-    swap("conda-env", PYTHON, '"python=3.8"'),
-    hint="`conda_env` asks for python=3.8",
-)
-@catches(
-    "the function that knows Python's version was not called",
-    swap("conda-env", "python_version()", "python_version"),
-    hint="Call `platform.python_version()`, with its brackets",
-)
-@catches(
-    "Python was forgotten",
-    swap("conda-env", f"{PYTHON}, ", ""),
-    hint="names no Python",
-)
-@catches(
-    "the packages are one text",
-    swap("conda-env", '{"pip": packages}', '{"pip": ", ".join(packages)}'),
-    hint='what stands under "pip" is a text',
-    error="No such file or directory: 'mlflow==",
-)
+@catches("scikit-learn has the name that is imported")
+@swap("conda-env", '"scikit-learn"', '"sklearn"')
+@hint("scikit-learn, and not sklearn")
+@error("No package metadata was found for sklearn")
+@catches("the version of Python was typed")
+@swap("conda-env", PYTHON, '"python=3.8"')
+@hint("`conda_env` asks for python=3.8")
+@catches("the function that knows Python's version was not called")
+@swap("conda-env", "python_version()", "python_version")
+@hint("Call `platform.python_version()`, with its brackets")
+@catches("Python was forgotten")
+@swap("conda-env", f"{PYTHON}, ", "")
+@hint("names no Python")
+@catches("the packages are one text")
+@swap("conda-env", '{"pip": packages}', '{"pip": ", ".join(packages)}')
+@hint('what stands under "pip" is a text')
+@error("No such file or directory: 'mlflow==")
 def test_conda_env_names_this_python(namespace):
     "`conda_env` names the Python that is running"
     from platform import python_version
@@ -78,23 +68,18 @@ def test_conda_env_names_this_python(namespace):
     )
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the environment was given beside the short form",
-    swap("requirements", "conda_env=conda_env,", "conda_env=conda_env, pip_requirements=[],"),
-    hint="ended as FAILED",
-    error="Only one of `conda_env`, `pip_requirements`",
-)
-@catches(
-    "the environment was written down, and never given to the model",
-    swap("requirements", "conda_env=conda_env", 'pip_requirements=["joblib", "pandas"]'),
-    hint="put `conda_env=conda_env` in place of `pip_requirements`",
-)
-@catches(
-    "the dictionary was changed after the model was logged",
-    swap("try-environment", "answer = output", "packages.append('numpy')\nanswer = output"),
-    hint="numpy is only in one of them",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the environment was given beside the short form")
+@swap("requirements", "conda_env=conda_env,", "conda_env=conda_env, pip_requirements=[],")
+@hint("ended as FAILED")
+@error("Only one of `conda_env`, `pip_requirements`")
+@catches("the environment was written down, and never given to the model")
+@swap("requirements", "conda_env=conda_env", 'pip_requirements=["joblib", "pandas"]')
+@hint("put `conda_env=conda_env` in place of `pip_requirements`")
+@catches("the dictionary was changed after the model was logged")
+@swap("try-environment", "answer = output", "packages.append('numpy')\nanswer = output")
+@hint("numpy is only in one of them")
 def test_conda_yaml_is_conda_env(logged_model, namespace):
     "the model's conda.yaml is your `conda_env`"
     import yaml
@@ -112,31 +97,21 @@ def test_conda_yaml_is_conda_env(logged_model, namespace):
     )
 
 
-@catches(
-    "a version was typed, and is not the one installed",
-    swap("conda-env", PINS, f'{PINS}\npackages[1] = "scikit-learn==1.0"'),
-    hint="the model asks for scikit-learn==1.0",
-)
-@catches(
-    "the oldest version that will do was named",
-    swap("conda-env", "{name}==", "{name}>="),
-    hint="asks for mlflow in any version",
-)
-@catches(
-    "sklearn was typed into the list",
-    swap("conda-env", PINS, f'{PINS}\npackages[1] = "sklearn"'),
-    hint="the name for `import`",
-)
-@catches(
-    "a package was forgotten",
-    swap("conda-env", '"joblib", ', ""),
-    hint="joblib isn't in the model's requirements.txt",
-)
-@catches(
-    "the packages stand beside the list for pip, not in it",
-    swap("conda-env", '"pip", {"pip": packages}]', '"pip", *packages]'),
-    hint='name it in the list under "pip"',
-)
+@catches("a version was typed, and is not the one installed")
+@swap("conda-env", PINS, f'{PINS}\npackages[1] = "scikit-learn==1.0"')
+@hint("the model asks for scikit-learn==1.0")
+@catches("the oldest version that will do was named")
+@swap("conda-env", "{name}==", "{name}>=")
+@hint("asks for mlflow in any version")
+@catches("sklearn was typed into the list")
+@swap("conda-env", PINS, f'{PINS}\npackages[1] = "sklearn"')
+@hint("the name for `import`")
+@catches("a package was forgotten")
+@swap("conda-env", '"joblib", ', "")
+@hint("joblib isn't in the model's requirements.txt")
+@catches("the packages stand beside the list for pip, not in it")
+@swap("conda-env", '"pip", {"pip": packages}]', '"pip", *packages]')
+@hint('name it in the list under "pip"')
 def test_requirements_txt_pins_what_is_installed(logged_model):
     "the model's requirements.txt pins the five packages to the installed versions"
     from importlib.metadata import version
@@ -172,41 +147,31 @@ def test_requirements_txt_pins_what_is_installed(logged_model):
         )
 
 
-@catches(
-    "the model was asked about wines from its training",
-    swap("try-environment", "X_test.head(3)", "X_train.head(3)"),
-    hint="isn't the model's answer for the first three test wines",
-)
-@catches(
-    "the model was asked about five wines",
-    swap("try-environment", "head(3)", "head()"),
-    hint="has 5 predictions",
-)
-@catches(
-    "the answer was printed, and the file is an older one",
-    put(
-        "try-environment",
-        f"mlflow.models.predict({ASK.replace(', output_path=answer', '')})".replace(
-            "three_wines", "X_test.head(3)"
-        ),
+@catches("the model was asked about wines from its training")
+@swap("try-environment", "X_test.head(3)", "X_train.head(3)")
+@hint("isn't the model's answer for the first three test wines")
+@catches("the model was asked about five wines")
+@swap("try-environment", "head(3)", "head()")
+@hint("has 5 predictions")
+@catches("the answer was printed, and the file is an older one")
+@put(
+    "try-environment",
+    f"mlflow.models.predict({ASK.replace(', output_path=answer', '')})".replace(
+        "three_wines", "X_test.head(3)"
     ),
-    before(
-        "from pathlib import Path\n"
-        'Path("../output").mkdir(exist_ok=True)\n'
-        'Path("../output/answer.json").write_text("{}", encoding="utf-8")'
-    ),
-    hint="answer.json is older than your newest run",
 )
-@catches(
-    "the file has another name",
-    swap("try-environment", "answer.json", "answers.json"),
-    hint="there is no file answer.json",
+@before(
+    "from pathlib import Path\n"
+    'Path("../output").mkdir(exist_ok=True)\n'
+    'Path("../output/answer.json").write_text("{}", encoding="utf-8")'
 )
-@catches(
-    "the notebook's own predictions were written into the file",
-    put("try-environment", 'pd.Series(predictions[:3]).to_json(output / "answer.json")'),
-    hint="holds no predictions as a server gives them",
-)
+@hint("answer.json is older than your newest run")
+@catches("the file has another name")
+@swap("try-environment", "answer.json", "answers.json")
+@hint("there is no file answer.json")
+@catches("the notebook's own predictions were written into the file")
+@put("try-environment", 'pd.Series(predictions[:3]).to_json(output / "answer.json")')
+@hint("holds no predictions as a server gives them")
 def test_the_model_answered_as_on_a_server(run, namespace):
     "the logged model answered for the first three test wines, in output/answer.json"
     output = namespace["output"]

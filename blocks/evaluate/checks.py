@@ -1,6 +1,6 @@
 """MLflow has evaluated the logged model on the test wines, in the run of the training."""
 
-from winelab.checks.authoring import before, catches, put, remove, right, swap
+from winelab.checks.authoring import before, catches, error, hint, put, remove, right, swap
 from winelab.checks.comparing import (
     as_column,
     close,
@@ -38,57 +38,40 @@ def _evaluated(run):
     )
 
 
-@catches(
-    "the dataset was made of the measurements alone",
-    swap("evaluate", "from_pandas(test,", "from_pandas(X_test,"),
-    hint="ended as FAILED",
-    error="does not contain the specified targets column 'quality'",
-)
-@catches(
-    "the dataset doesn't know its target",
-    swap("evaluate", ', targets="quality"', ""),
-    hint="ended as FAILED",
-    error="The targets column name must be specified in the provided Dataset",
-)
-@catches(
-    "the true values were written into X_test itself",
-    put("test-table", 'X_test["quality"] = y_test\ntest = X_test'),
-    hint="ended as FAILED",
-    error="Feature names unseen at fit time",
-)
-@catches(
-    "the fitted model was passed, and not the URI of the logged one",
-    swap("evaluate", URI, "model"),
-    hint="ended as FAILED",
-    error="The model argument must be a string URI",
-)
-@catches(
-    "MLflow wasn't told which type of model it is",
-    swap("evaluate", '    model_type="regressor",', ""),
-    hint="ended as FAILED",
-    error="The extra_metrics argument must be specified model_type is None",
-)
-@catches(
-    "evaluate stands below the `with`, and opens a run of its own",
-    *BELOW,
-    swap("autolog-off", "mlflow.sk", f"{EVALUATE}\nmlflow.sk"),
-    hint="the evaluation is on a run of its own",
-)
+@catches("the dataset was made of the measurements alone")
+@swap("evaluate", "from_pandas(test,", "from_pandas(X_test,")
+@hint("ended as FAILED")
+@error("does not contain the specified targets column 'quality'")
+@catches("the dataset doesn't know its target")
+@swap("evaluate", ', targets="quality"', "")
+@hint("ended as FAILED")
+@error("The targets column name must be specified in the provided Dataset")
+@catches("the true values were written into X_test itself")
+@put("test-table", 'X_test["quality"] = y_test\ntest = X_test')
+@hint("ended as FAILED")
+@error("Feature names unseen at fit time")
+@catches("the fitted model was passed, and not the URI of the logged one")
+@swap("evaluate", URI, "model")
+@hint("ended as FAILED")
+@error("The model argument must be a string URI")
+@catches("MLflow wasn't told which type of model it is")
+@swap("evaluate", '    model_type="regressor",', "")
+@hint("ended as FAILED")
+@error("The extra_metrics argument must be specified model_type is None")
+@catches("evaluate stands below the `with`, and opens a run of its own", *BELOW)
+@swap("autolog-off", "mlflow.sk", f"{EVALUATE}\nmlflow.sk")
+@hint("the evaluation is on a run of its own")
 def test_it_is_on_the_run_of_the_training(run):
     "the evaluation is on the run of the training"
     _evaluated(run)
 
 
-@catches(
-    "the training wines were evaluated",
-    put("test-table", "test = X_train.assign(quality=y_train)"),
-    hint="1019 wines, the ones that the model was trained on",
-)
-@catches(
-    "the predictions were used as the true quality, and everything is perfect",
-    swap("evaluate", "test_set =", "test = X_test.assign(quality=predictions)\ntest_set ="),
-    hint="doesn't hold the true values",
-)
+@catches("the training wines were evaluated")
+@put("test-table", "test = X_train.assign(quality=y_train)")
+@hint("1019 wines, the ones that the model was trained on")
+@catches("the predictions were used as the true quality, and everything is perfect")
+@swap("evaluate", "test_set =", "test = X_test.assign(quality=predictions)\ntest_set =")
+@hint("doesn't hold the true values")
 def test_it_used_the_test_wines(run, namespace):
     "the model was evaluated on the test wines, with their true quality"
     _evaluated(run)
@@ -110,36 +93,30 @@ def test_it_used_the_test_wines(run, namespace):
     )
 
 
-@catches(
-    "your own metrics were deleted",
-    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
-    hint="Keep `mlflow.log_metrics(metrics)`",
+@catches("your own metrics were deleted")
+@swap("log-metrics", "mlflow.log_metrics(metrics)", "")
+@hint("Keep `mlflow.log_metrics(metrics)`")
+@catches("another model was evaluated, by a URI that was written down")
+@swap("evaluate", URI, "older")
+@before(
+    "import mlflow\n"
+    "from sklearn.linear_model import LinearRegression\n"
+    'with mlflow.start_run(run_name="older"):\n'
+    "    older = mlflow.sklearn.log_model(\n"
+    "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+    '        name="model", pip_requirements=["scikit-learn"]\n'
+    "    ).model_uri"
 )
-@catches(
-    "another model was evaluated, by a URI that was written down",
-    swap("evaluate", URI, "older"),
-    before(
-        "import mlflow\n"
-        "from sklearn.linear_model import LinearRegression\n"
-        'with mlflow.start_run(run_name="older"):\n'
-        "    older = mlflow.sklearn.log_model(\n"
-        "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-        '        name="model", pip_requirements=["scikit-learn"]\n'
-        "    ).model_uri"
-    ),
-    hint="Evaluate the model of this run",
+@hint("Evaluate the model of this run")
+@catches("three metrics were named, instead of the type of the model")
+@swap(
+    "evaluate",
+    'model_type="regressor",',
+    "extra_metrics=[\n"
+    "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
+    "    ],",
 )
-@catches(
-    "three metrics were named, instead of the type of the model",
-    swap(
-        "evaluate",
-        'model_type="regressor",',
-        "extra_metrics=[\n"
-        "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
-        "    ],",
-    ),
-    hint='Pass `model_type="regressor"`, and MLflow computes nine',
-)
+@hint('Pass `model_type="regressor"`, and MLflow computes nine')
 def test_the_metrics_agree(run, namespace):
     "MLflow's nine metrics are on the run beside your three, and agree with your predictions"
     _evaluated(run)
@@ -158,21 +135,15 @@ def test_the_metrics_agree(run, namespace):
     )
 
 
-@catches(
-    "the table was passed, and not the dataset",
-    swap("evaluate", "data=test_set,", 'data=test, targets="quality",'),
-    hint='the dataset is called "dataset"',
-)
-@catches(
-    "the function `predict` was evaluated, and not the logged model",
-    swap("evaluate", URI, "model.predict"),
-    hint="MLflow has written none of its metrics on the logged model",
-)
-@catches(
-    "the model has the address of its run, as in MLflow 2",
-    swap("evaluate", URI, 'f"runs:/{model_info.run_id}/model"'),
-    hint='begins with "runs:/"',
-)
+@catches("the table was passed, and not the dataset")
+@swap("evaluate", "data=test_set,", 'data=test, targets="quality",')
+@hint('the dataset is called "dataset"')
+@catches("the function `predict` was evaluated, and not the logged model")
+@swap("evaluate", URI, "model.predict")
+@hint("MLflow has written none of its metrics on the logged model")
+@catches("the model has the address of its run, as in MLflow 2")
+@swap("evaluate", URI, 'f"runs:/{model_info.run_id}/model"')
+@hint('begins with "runs:/"')
 def test_the_model_knows_the_dataset(run, logged_model):
     'the logged model has the metrics too, measured on the dataset "wine-test"'
     _evaluated(run)
@@ -188,18 +159,14 @@ def test_the_model_knows_the_dataset(run, logged_model):
     )
 
 
-@catches(
-    "only the metrics of the result were kept",
-    swap("config", "\n)", "\n).metrics"),
-    hint="Keep the whole result of `evaluate`",
-    error="'dict' object has no attribute 'metrics'",
-)
-@catches(
-    "the result was not kept",
-    swap("evaluate", "evaluation = mlflow", "mlflow"),
-    hint="there is no variable `evaluation` here yet",
-    error="name 'evaluation' is not defined",
-)
+@catches("only the metrics of the result were kept")
+@swap("config", "\n)", "\n).metrics")
+@hint("Keep the whole result of `evaluate`")
+@error("'dict' object has no attribute 'metrics'")
+@catches("the result was not kept")
+@swap("evaluate", "evaluation = mlflow", "mlflow")
+@hint("there is no variable `evaluation` here yet")
+@error("name 'evaluation' is not defined")
 def test_the_result_is_kept(run, namespace):
     "`evaluation` is the result, with the same metrics"
     from mlflow.models import EvaluationResult

@@ -2,7 +2,7 @@
 
 import tempfile
 
-from winelab.checks.authoring import catches, put, right, swap
+from winelab.checks.authoring import catches, error, hint, put, right, swap
 from winelab.checks.comparing import (
     as_evaluate_passes,
     bootstrap_rmses,
@@ -99,34 +99,24 @@ def _is_diagonal(line):
     return len(x) > 1 and bool(np.allclose(x, y) and np.ptp(x) > 0)
 
 
-@catches(
-    "a column was asked for that eval_df doesn't have",
-    swap("plots", 'scatter(eval_df["target"]', 'scatter(eval_df["quality"]'),
-    hint="there is nothing under 'quality'",
-    error="KeyError: 'quality'",
+@catches("a column was asked for that eval_df doesn't have")
+@swap("plots", 'scatter(eval_df["target"]', 'scatter(eval_df["quality"]')
+@hint("there is nothing under 'quality'")
+@error("KeyError: 'quality'")
+@catches("the function takes two arguments, as a metric of older courses does")
+@swap("plots", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, builtin_metrics)")
+@hint("takes 2 positional arguments but 3 were given")
+@error("takes 2 positional arguments but 3 were given")
+@catches("the axes changed places")
+@swap(
+    "plots",
+    '(eval_df["target"], eval_df["prediction"], alpha',
+    '(eval_df["prediction"], eval_df["target"], alpha',
 )
-@catches(
-    "the function takes two arguments, as a metric of older courses does",
-    swap("plots", "(eval_df, builtin_metrics, artifacts_dir)", "(eval_df, builtin_metrics)"),
-    hint="takes 2 positional arguments but 3 were given",
-    error="takes 2 positional arguments but 3 were given",
-)
-@catches(
-    "the axes changed places",
-    swap(
-        "plots",
-        '(eval_df["target"], eval_df["prediction"], alpha',
-        '(eval_df["prediction"], eval_df["target"], alpha',
-    ),
-    hint="`scatter` takes the horizontal values first",
-)
-@catches(
-    "it draws variables from outside, and not what it is given",
-    swap(
-        "plots", 'scatter(eval_df["target"], eval_df["prediction"]', "scatter(y_test, predictions"
-    ),
-    hint="no variable from outside",
-)
+@hint("`scatter` takes the horizontal values first")
+@catches("it draws variables from outside, and not what it is given")
+@swap("plots", 'scatter(eval_df["target"], eval_df["prediction"]', "scatter(y_test, predictions")
+@hint("no variable from outside")
 def test_the_points_are_the_wines(namespace):
     "the left panel has a point for each wine: true quality to the right, prediction upwards"
     panels, wines = _drawn(namespace).axes, _wines()
@@ -140,11 +130,9 @@ def test_the_points_are_the_wines(namespace):
     )
 
 
-@catches(
-    "the diagonal is missing",
-    swap("plots", '    wines.axline((6, 6), slope=1, color="black")\n', ""),
-    hint="`wines.axline((6, 6), slope=1)`",
-)
+@catches("the diagonal is missing")
+@swap("plots", '    wines.axline((6, 6), slope=1, color="black")\n', "")
+@hint("`wines.axline((6, 6), slope=1)`")
 def test_the_diagonal_is_there(namespace):
     "the diagonal is in the same panel"
     wines = _wines()
@@ -155,18 +143,12 @@ def test_the_diagonal_is_there(namespace):
     )
 
 
-@catches(
-    "the histogram shows errors, and not RMSEs",
-    swap(
-        "plots", 'bootstrap_rmse(eval_df["prediction"], eval_df["target"])', 'eval_df["prediction"]'
-    ),
-    hint="Draw what `bootstrap_rmse` returns",
-)
-@catches(
-    "the histogram is in the left panel, and the right one is empty",
-    swap("plots", "errors.hist(", "wines.hist("),
-    hint="a panel of its own",
-)
+@catches("the histogram shows errors, and not RMSEs")
+@swap("plots", 'bootstrap_rmse(eval_df["prediction"], eval_df["target"])', 'eval_df["prediction"]')
+@hint("Draw what `bootstrap_rmse` returns")
+@catches("the histogram is in the left panel, and the right one is empty")
+@swap("plots", "errors.hist(", "wines.hist(")
+@hint("a panel of its own")
 def test_the_histogram_is_the_bootstrap(namespace):
     "the right panel has a histogram of the bootstrap's RMSEs"
     import numpy as np
@@ -195,7 +177,9 @@ def test_the_histogram_is_the_bootstrap(namespace):
     )
 
 
-@catches("no axis has a label", swap("plots", "errors.set(", "dict("), hint="is not labelled")
+@catches("no axis has a label")
+@swap("plots", "errors.set(", "dict(")
+@hint("is not labelled")
 def test_the_axes_are_labelled(namespace):
     "both panels have labels on their axes"
     wines = _wines()
@@ -208,11 +192,9 @@ def test_the_axes_are_labelled(namespace):
         )
 
 
-@catches(
-    "the figure was left open",
-    swap("plots", "    plt.close(figure)\n", ""),
-    hint="Call `plt.close(figure)`",
-)
+@catches("the figure was left open")
+@swap("plots", "    plt.close(figure)\n", "")
+@hint("Call `plt.close(figure)`")
 def test_no_figure_stays_open(namespace):
     "the function closes its figure"
     _drawn(namespace)
@@ -222,37 +204,25 @@ def test_no_figure_stays_open(namespace):
     )
 
 
-@catches(
-    "the function returns nothing",
-    swap("plots", '    return {"evaluation": figure}', ""),
-    hint="gives back nothing (None)",
-)
-@catches(
-    "the axes were returned, and MLflow pickles them",
-    swap("plots", '{"evaluation": figure}', '{"evaluation": wines}'),
-    hint="Return the figure",
-)
-@catches(
-    "the key has an ending, so that the file has two",
-    swap("plots", '{"evaluation": figure}', '{"evaluation.png": figure}'),
-    hint='Leave ".png" out',
-)
-@catches(
-    "the function was never passed to evaluate",
-    swap("extras", "    custom_artifacts=[draw_evaluation],", ""),
-    hint="Pass it to `evaluate`",
-)
-@catches(
-    "the function was called instead of handed over",
-    swap("extras", "[draw_evaluation]", "[draw_evaluation()]"),
-    hint="ended as FAILED",
-    error="missing 3 required positional arguments",
-)
-@catches(
-    "the figure was emptied before it was returned",
-    swap("plots", "    plt.close(figure)", "    figure.clf()\n    plt.close(figure)"),
-    hint="is blank",
-)
+@catches("the function returns nothing")
+@swap("plots", '    return {"evaluation": figure}', "")
+@hint("gives back nothing (None)")
+@catches("the axes were returned, and MLflow pickles them")
+@swap("plots", '{"evaluation": figure}', '{"evaluation": wines}')
+@hint("Return the figure")
+@catches("the key has an ending, so that the file has two")
+@swap("plots", '{"evaluation": figure}', '{"evaluation.png": figure}')
+@hint('Leave ".png" out')
+@catches("the function was never passed to evaluate")
+@swap("extras", "    custom_artifacts=[draw_evaluation],", "")
+@hint("Pass it to `evaluate`")
+@catches("the function was called instead of handed over")
+@swap("extras", "[draw_evaluation]", "[draw_evaluation()]")
+@hint("ended as FAILED")
+@error("missing 3 required positional arguments")
+@catches("the figure was emptied before it was returned")
+@swap("plots", "    plt.close(figure)", "    figure.clf()\n    plt.close(figure)")
+@hint("is blank")
 def test_the_picture_is_on_the_run(run, client, namespace):
     "evaluation.png is on the run, and is not blank"
     if FILE not in artifact_paths(client, run):

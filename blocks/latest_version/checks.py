@@ -3,7 +3,18 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from winelab.checks.authoring import catches, given, put, right, skip, skip_all, split, swap
+from winelab.checks.authoring import (
+    catches,
+    error,
+    given,
+    hint,
+    put,
+    right,
+    skip,
+    skip_all,
+    split,
+    swap,
+)
 from winelab.checks.comparing import kind, plural, same_column, same_value, short
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
@@ -15,7 +26,8 @@ BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
 ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).aliases:'
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
 @given
 def test_the_program_has_made_versions(versions):
     "this notebook has made versions of the registered model"
@@ -49,42 +61,28 @@ def _newest(namespace, client, right, where, advice):
     )
 
 
-@catches(
-    "the name in the filter has no quotes",
-    swap("newest-version", "name='{registered_name}'", "name={registered_name}"),
-    hint="both kinds of quotes",
-    error="Expected a quoted string value",
-)
-@catches(
-    "the number was written down",
-    swap("newest-version", HIGHEST, "2"),
-    hint="returns 2 with 1 version in a registry",
-)
-@catches(
-    "all registered models were searched",
-    swap("newest-version", SEARCH, "client.search_model_versions()"),
-    hint="Search with a filter",
-)
-@catches(
-    "the first of the list was taken for the newest",
-    swap("newest-version", HIGHEST, "int(found[0].version)"),
-    hint="returns 1 with 11 versions",
-)
-@catches(
-    "the versions were compared as texts",
-    swap("newest-version", HIGHEST, "int(max(str(version.version) for version in found))"),
-    hint="returns 9 with 11 versions",
-)
-@catches(
-    "the versions were compared as they came, which is right on SQLite only",
-    swap("newest-version", HIGHEST, "max(version.version for version in found)"),
-    hint='returns "9" with 11 versions that come as texts',
-)
-@catches(
-    "the versions were counted",
-    swap("newest-version", HIGHEST, "len(found)"),
-    hint="returns 10 with version 5 of 11 deleted",
-)
+@catches("the name in the filter has no quotes")
+@swap("newest-version", "name='{registered_name}'", "name={registered_name}")
+@hint("both kinds of quotes")
+@error("Expected a quoted string value")
+@catches("the number was written down")
+@swap("newest-version", HIGHEST, "2")
+@hint("returns 2 with 1 version in a registry")
+@catches("all registered models were searched")
+@swap("newest-version", SEARCH, "client.search_model_versions()")
+@hint("Search with a filter")
+@catches("the first of the list was taken for the newest")
+@swap("newest-version", HIGHEST, "int(found[0].version)")
+@hint("returns 1 with 11 versions")
+@catches("the versions were compared as texts")
+@swap("newest-version", HIGHEST, "int(max(str(version.version) for version in found))")
+@hint("returns 9 with 11 versions")
+@catches("the versions were compared as they came, which is right on SQLite only")
+@swap("newest-version", HIGHEST, "max(version.version for version in found)")
+@hint('returns "9" with 11 versions that come as texts')
+@catches("the versions were counted")
+@swap("newest-version", HIGHEST, "len(found)")
+@hint("returns 10 with version 5 of 11 deleted")
 def test_newest_version_is_the_highest_number(namespace):
     "newest_version is right with 1 and 11 versions, with gaps, as numbers and as texts"
     with scratch_store() as client:
@@ -121,27 +119,23 @@ def _champion(namespace, client, may_raise=()):
     return call(find, client, on_error=advice, may_raise=may_raise)
 
 
-@catches(
-    "the newest was taken for the champion",
-    swap(
-        "find-champion",
-        BY_ALIAS,
-        "client.get_model_version(registered_name, newest_version(client))",
-    ),
-    hint='returns version 2, and version 1 has the alias "champion"',
+@catches("the newest was taken for the champion")
+@swap(
+    "find-champion",
+    BY_ALIAS,
+    "client.get_model_version(registered_name, newest_version(client))",
 )
-@catches(
-    "the alias was looked for in a search, which never has it",
-    put(
-        "find-champion",
-        "def find_champion(client):\n"
-        f"    for version in {SEARCH}:\n"
-        '        if "champion" in version.aliases:\n'
-        "            return version",
-    ),
-    hint="find_champion(client) returns nothing (None)",
-    error="'NoneType' object has no attribute 'version'",
+@hint('returns version 2, and version 1 has the alias "champion"')
+@catches("the alias was looked for in a search, which never has it")
+@put(
+    "find-champion",
+    "def find_champion(client):\n"
+    f"    for version in {SEARCH}:\n"
+    '        if "champion" in version.aliases:\n'
+    "            return version",
 )
+@hint("find_champion(client) returns nothing (None)")
+@error("'NoneType' object has no attribute 'version'")
 def test_the_champion_is_found_by_its_alias(namespace):
     "find_champion returns the version with the alias, which need not be the newest"
     with scratch_store() as client:
@@ -162,25 +156,19 @@ def test_the_champion_is_found_by_its_alias(namespace):
             )
 
 
-@catches(
-    "another error was raised, with a page of traceback",
-    swap("find-champion", "SystemExit", "ValueError"),
-    hint="raise SystemExit",
+@catches("another error was raised, with a page of traceback")
+@swap("find-champion", "SystemExit", "ValueError")
+@hint("raise SystemExit")
+@catches("nobody asked whether there is a champion")
+@swap("find-champion", ASK_FIRST, "if False:")
+@hint("ends with another error")
+@catches("the program ends without a word")
+@swap(
+    "find-champion",
+    'SystemExit(f"No model has passed the gate of {gate}: there is no champion to load.")',
+    "SystemExit",
 )
-@catches(
-    "nobody asked whether there is a champion",
-    swap("find-champion", ASK_FIRST, "if False:"),
-    hint="ends with another error",
-)
-@catches(
-    "the program ends without a word",
-    swap(
-        "find-champion",
-        'SystemExit(f"No model has passed the gate of {gate}: there is no champion to load.")',
-        "SystemExit",
-    ),
-    hint="doesn't say why",
-)
+@hint("doesn't say why")
 def test_no_champion_is_said_clearly(namespace):
     "without a champion, find_champion ends the program with a sentence"
     with scratch_store() as client:
@@ -202,17 +190,13 @@ def test_no_champion_is_said_clearly(namespace):
     )
 
 
-@catches(
-    "the two functions were written, and never used",
-    skip("champion"),
-    hint="there is no variable `champion` here yet",
-)
-@catches(
-    "the newest was loaded, by an address without a number",
-    swap("releases", "(0.2, alpha)", "(alpha, 0.2)"),
-    swap("load-champion", "@champion", "/latest"),
-    hint="are not the champion's",
-)
+@catches("the two functions were written, and never used")
+@skip("champion")
+@hint("there is no variable `champion` here yet")
+@catches("the newest was loaded, by an address without a number")
+@swap("releases", "(0.2, alpha)", "(alpha, 0.2)")
+@swap("load-champion", "@champion", "/latest")
+@hint("are not the champion's")
 def test_the_champion_predicts(namespace, client, versions):
     "the champion is loaded by its alias, and predicts the test wines"
     import mlflow

@@ -1,6 +1,6 @@
 """The model itself is logged, with its signature and an example, and it works."""
 
-from winelab.checks.authoring import after, catches, put, remove, right, skip_all, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, skip_all, swap
 from winelab.checks.comparing import listed, plural, same_column, same_table
 from winelab.checks.looking import required_packages
 
@@ -22,35 +22,30 @@ def _described(logged_model):
     return Model.load(logged_model.model_uri)
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the model was logged below the `with`",
-    remove("log-model"),
-    remove("requirements"),
-    remove("show-model"),
-    after(LOG_MODEL),
-    hint="was logged outside the run",
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the model was logged below the `with`")
+@remove("log-model")
+@remove("requirements")
+@remove("show-model")
+@after(LOG_MODEL)
+@hint("was logged outside the run")
+@catches("the model was logged twice in one run")
+@swap(
+    "signature",
+    "signature = ",
+    'mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])\n'
+    "signature = ",
 )
-@catches(
-    "the model was logged twice in one run",
-    swap(
-        "signature",
-        "signature = ",
-        'mlflow.sklearn.log_model(model, name="model", pip_requirements=["scikit-learn"])\n'
-        "signature = ",
-    ),
-    hint="there are 2 models on the run",
+@hint("there are 2 models on the run")
+@catches("a random forest was tried: skops doesn't know its trees")
+@put(
+    "model",
+    "from sklearn.ensemble import RandomForestRegressor\n"
+    "model = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=42)",
 )
-@catches(
-    "a random forest was tried: skops doesn't know its trees",
-    put(
-        "model",
-        "from sklearn.ensemble import RandomForestRegressor\n"
-        "model = RandomForestRegressor(n_estimators=3, max_depth=3, random_state=42)",
-    ),
-    hint="ended as FAILED",
-    error="references untrusted types",
-)
+@hint("ended as FAILED")
+@error("references untrusted types")
 def test_one_model_is_on_the_run(run, namespace):
     "exactly one model is on the run"
     models = run.outputs.model_outputs
@@ -68,17 +63,13 @@ def test_one_model_is_on_the_run(run, namespace):
     )
 
 
-@catches(
-    "the model has another name",
-    swap("log-model", 'name="model"', 'name="elasticnet"'),
-    hint='say `name="model"`',
-)
-@catches(
-    "what log_model returns was not kept",
-    remove("show-model"),
-    swap("log-model", "model_info = ", ""),
-    hint="keep what `log_model` returns",
-)
+@catches("the model has another name")
+@swap("log-model", 'name="model"', 'name="elasticnet"')
+@hint('say `name="model"`')
+@catches("what log_model returns was not kept")
+@remove("show-model")
+@swap("log-model", "model_info = ", "")
+@hint("keep what `log_model` returns")
 def test_it_is_called_model(logged_model, namespace):
     'it is called "model", and `model_info` describes it'
     assert logged_model.name == "model", (
@@ -91,21 +82,15 @@ def test_it_is_called_model(logged_model, namespace):
     )
 
 
-@catches(
-    "the signature was inferred, and never passed on",
-    swap("log-model", SIGNATURE_AND_EXAMPLE, ""),
-    hint="`signature=signature`",
-)
-@catches(
-    "the signature was inferred from the whole table, with the quality",
-    swap("signature", "(X_train,", "(train,"),
-    hint="not from a table with the quality",
-)
-@catches(
-    "a column of integers, which can't hold a missing value",
-    swap("signature", "(X_train,", '(X_train.astype({"total sulfur dioxide": "int64"}),'),
-    hint="can't hold a missing value",
-)
+@catches("the signature was inferred, and never passed on")
+@swap("log-model", SIGNATURE_AND_EXAMPLE, "")
+@hint("`signature=signature`")
+@catches("the signature was inferred from the whole table, with the quality")
+@swap("signature", "(X_train,", "(train,")
+@hint("not from a table with the quality")
+@catches("a column of integers, which can't hold a missing value")
+@swap("signature", "(X_train,", '(X_train.astype({"total sulfur dioxide": "int64"}),')
+@hint("can't hold a missing value")
 def test_the_signature_has_the_inputs(logged_model, namespace):
     "its signature names the inputs: the eleven measurements, each a double"
     signature = _described(logged_model).signature
@@ -130,16 +115,12 @@ def test_the_signature_has_the_inputs(logged_model, namespace):
     )
 
 
-@catches(
-    "the signature says nothing about the outputs",
-    put("signature", "signature = infer_signature(X_train)"),
-    hint="give `infer_signature` the predictions too",
-)
-@catches(
-    "the outputs were taken from qualities turned into integers",
-    put("signature", 'signature = infer_signature(X_train, y_train.astype("int64"))'),
-    hint="the signature says int64 comes out",
-)
+@catches("the signature says nothing about the outputs")
+@put("signature", "signature = infer_signature(X_train)")
+@hint("give `infer_signature` the predictions too")
+@catches("the outputs were taken from qualities turned into integers")
+@put("signature", 'signature = infer_signature(X_train, y_train.astype("int64"))')
+@hint("the signature says int64 comes out")
 def test_the_signature_has_the_output(logged_model):
     "its signature names the output: one double for each wine"
     signature = _described(logged_model).signature
@@ -155,16 +136,12 @@ def test_the_signature_has_the_output(logged_model):
     )
 
 
-@catches(
-    "the example was forgotten",
-    swap("log-model", "    input_example=X_train.head(5),", ""),
-    hint="the model has no input example",
-)
-@catches(
-    "the example was taken from the test wines",
-    swap("log-model", "X_train.head(5)", "X_test.head(5)"),
-    hint="the example holds other wines",
-)
+@catches("the example was forgotten")
+@swap("log-model", "    input_example=X_train.head(5),", "")
+@hint("the model has no input example")
+@catches("the example was taken from the test wines")
+@swap("log-model", "X_train.head(5)", "X_test.head(5)")
+@hint("the example holds other wines")
 def test_the_example_is_there(logged_model, namespace):
     "its input example is the first five training rows"
     example = _described(logged_model).load_input_example()
@@ -181,16 +158,12 @@ def test_the_example_is_there(logged_model, namespace):
     )
 
 
-@catches(
-    "a candidate was logged, which was never fitted",
-    swap("log-model", "    model,\n", "    candidate,\n"),
-    hint="log `model`, after `model.fit`",
-)
-@catches(
-    "the ElasticNet was logged without the scaler before it",
-    swap("log-model", "    model,\n", "    model[-1],\n"),
-    hint="predicts other qualities than `model`",
-)
+@catches("a candidate was logged, which was never fitted")
+@swap("log-model", "    model,\n", "    candidate,\n")
+@hint("log `model`, after `model.fit`")
+@catches("the ElasticNet was logged without the scaler before it")
+@swap("log-model", "    model,\n", "    model[-1],\n")
+@hint("predicts other qualities than `model`")
 def test_it_predicts_as_yours(logged_model, model, namespace):
     "loaded again, it predicts what your model predicts"
     import mlflow
@@ -218,16 +191,12 @@ def test_it_predicts_as_yours(logged_model, model, namespace):
     )
 
 
-@catches(
-    "the requirements were left to MLflow",
-    put("requirements", ")"),
-    hint="MLflow inferred that list",
-)
-@catches(
-    "skops was left out, the format of the model's file",
-    swap("requirements", '"scikit-learn", "skops"', '"scikit-learn"'),
-    hint="the model needs skops too",
-)
+@catches("the requirements were left to MLflow")
+@put("requirements", ")")
+@hint("MLflow inferred that list")
+@catches("skops was left out, the format of the model's file")
+@swap("requirements", '"scikit-learn", "skops"', '"scikit-learn"')
+@hint("the model needs skops too")
 def test_it_says_what_it_needs(logged_model):
     "its requirements are scikit-learn and skops"
     names = required_packages(logged_model.model_uri)

@@ -1,6 +1,17 @@
 """Three families of linear models, an experiment each, and one table that compares them."""
 
-from winelab.checks.authoring import catches, put, remove, right, skip, split, swap, twice
+from winelab.checks.authoring import (
+    catches,
+    error,
+    hint,
+    put,
+    remove,
+    right,
+    skip,
+    split,
+    swap,
+    twice,
+)
 from winelab.checks.comparing import close, expect_params, kind, listed, plural, short
 from winelab.checks.looking import found_ids
 
@@ -44,22 +55,16 @@ def _run_of(name, runs, client):
     return called[0]
 
 
-@catches(
-    "one model was left at its default alpha",
-    swap("families", "Lasso(alpha=alpha, ", "Lasso("),
-    hint='families["lasso"] has alpha 1, and the chosen one is 0.01',
-)
-@catches(
-    "the models stand in a list",
-    put("families", "families = [ElasticNet(alpha=alpha), Ridge(alpha=alpha), Lasso(alpha=alpha)]"),
-    hint="`families` is a list",
-    error="'list' object has no attribute 'items'",
-)
-@catches(
-    "two names were exchanged",
-    swap("families", '"ridge": Ridge', '"ridge": Lasso'),
-    hint='families["ridge"] is a Lasso',
-)
+@catches("one model was left at its default alpha")
+@swap("families", "Lasso(alpha=alpha, ", "Lasso(")
+@hint('families["lasso"] has alpha 1, and the chosen one is 0.01')
+@catches("the models stand in a list")
+@put("families", "families = [ElasticNet(alpha=alpha), Ridge(alpha=alpha), Lasso(alpha=alpha)]")
+@hint("`families` is a list")
+@error("'list' object has no attribute 'items'")
+@catches("two names were exchanged")
+@swap("families", '"ridge": Ridge', '"ridge": Lasso')
+@hint('families["ridge"] is a Lasso')
 def test_three_families(namespace):
     "`families` holds an ElasticNet, a Ridge and a Lasso, all with the chosen alpha"
     for name, model in _families(namespace).items():
@@ -70,36 +75,28 @@ def test_three_families(namespace):
         )
 
 
-@catches(
-    "set_experiment stands inside the run: no error, and each run is one too far back",
-    remove("set-experiment"),
-    swap("log-family", "pipeline = ", 'mlflow.set_experiment(f"wine-{name}")\npipeline = '),
-    hint='the run "elasticnet" went to "wine-linear"',
-)
-@catches(
-    "no experiment was set",
-    remove("set-experiment"),
-    hint="in the loop, above the `with`",
-    error="metrics.cv_rmse",
-)
-@catches(
-    "one experiment for all, set before the loop",
-    put("set-experiment", 'mlflow.set_experiment("wine-elasticnet")'),
-    hint='the run "ridge" went to "wine-elasticnet"',
-)
-@catches(
-    "one run for all three",
-    put("compare", 'mlflow.start_run(run_name="all")\nfor name, family in families.items():'),
-    put("family-run", "if True:"),
-    hint="a run is still open",
-    error="Changing param values is not allowed",
-)
-@catches(
-    "all runs have the same name",
-    swap("family-run", "run_name=name", 'run_name="name"'),
-    hint="say run_name=name",
-)
-@catches("the new cell was not run", skip("families"), hint="has no run of this notebook")
+@catches("set_experiment stands inside the run: no error, and each run is one too far back")
+@remove("set-experiment")
+@swap("log-family", "pipeline = ", 'mlflow.set_experiment(f"wine-{name}")\npipeline = ')
+@hint('the run "elasticnet" went to "wine-linear"')
+@catches("no experiment was set")
+@remove("set-experiment")
+@hint("in the loop, above the `with`")
+@error("metrics.cv_rmse")
+@catches("one experiment for all, set before the loop")
+@put("set-experiment", 'mlflow.set_experiment("wine-elasticnet")')
+@hint('the run "ridge" went to "wine-elasticnet"')
+@catches("one run for all three")
+@put("compare", 'mlflow.start_run(run_name="all")\nfor name, family in families.items():')
+@put("family-run", "if True:")
+@hint("a run is still open")
+@error("Changing param values is not allowed")
+@catches("all runs have the same name")
+@swap("family-run", "run_name=name", 'run_name="name"')
+@hint("say run_name=name")
+@catches("the new cell was not run")
+@skip("families")
+@hint("has no run of this notebook")
 def test_an_experiment_each(run, runs, client):
     "each family has a run in an experiment of its own"
     for name in CLASSES:
@@ -109,16 +106,12 @@ def test_an_experiment_each(run, runs, client):
         )
 
 
-@catches(
-    "the same settings were logged for all",
-    swap("log-family", "family.get_params()", '{"alpha": alpha, "l1_ratio": l1_ratio}'),
-    hint="random_state",
-)
-@catches(
-    "an l1_ratio was logged for models that have none",
-    swap("log-family", "family.get_params()", '{**family.get_params(), "l1_ratio": l1_ratio}'),
-    hint="Ridge has no such setting",
-)
+@catches("the same settings were logged for all")
+@swap("log-family", "family.get_params()", '{"alpha": alpha, "l1_ratio": l1_ratio}')
+@hint("random_state")
+@catches("an l1_ratio was logged for models that have none")
+@swap("log-family", "family.get_params()", '{**family.get_params(), "l1_ratio": l1_ratio}')
+@hint("Ridge has no such setting")
 def test_the_params_are_the_families_own(runs, client, namespace):
     "the params of each run are the settings of its family"
     for name, model in _families(namespace).items():
@@ -132,21 +125,15 @@ def test_the_params_are_the_families_own(runs, client, namespace):
         )
 
 
-@catches(
-    "the families were cross-validated without a scaler",
-    swap("log-family", "make_pipeline(StandardScaler(), family)", "family"),
-    hint="make_pipeline(StandardScaler(), family)",
-)
-@catches(
-    "the same model was cross-validated three times",
-    swap("log-family", "make_pipeline(StandardScaler(), family)", "make_model(alpha, l1_ratio)"),
-    hint="make_pipeline(StandardScaler(), family)",
-)
-@catches(
-    "the sign of the scores was kept",
-    swap("log-family", "-scores.mean()", "scores.mean()"),
-    hint="the scores are negative RMSEs",
-)
+@catches("the families were cross-validated without a scaler")
+@swap("log-family", "make_pipeline(StandardScaler(), family)", "family")
+@hint("make_pipeline(StandardScaler(), family)")
+@catches("the same model was cross-validated three times")
+@swap("log-family", "make_pipeline(StandardScaler(), family)", "make_model(alpha, l1_ratio)")
+@hint("make_pipeline(StandardScaler(), family)")
+@catches("the sign of the scores was kept")
+@swap("log-family", "-scores.mean()", "scores.mean()")
+@hint("the scores are negative RMSEs")
 def test_the_metric_is_the_families_own(runs, client, namespace):
     "cv_rmse is that of the family behind a scaler, on the training wines"
     from sklearn.model_selection import cross_val_score
@@ -177,31 +164,24 @@ def test_the_metric_is_the_families_own(runs, client, namespace):
         )
 
 
-@catches(
-    "the cell was run twice, and the older runs are compared too",
-    swap("comparison", '.drop_duplicates("experiment_id")', ""),
-    twice("families"),
-    hint="keeps the newest of each experiment",
+@catches("the cell was run twice, and the older runs are compared too")
+@swap("comparison", '.drop_duplicates("experiment_id")', "")
+@twice("families")
+@hint("keeps the newest of each experiment")
+@catches("the search looked into the active experiment only, the last one")
+@swap(
+    "comparison",
+    'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in families])',
+    "mlflow.search_runs()",
 )
-@catches(
-    "the search looked into the active experiment only, the last one",
-    swap(
-        "comparison",
-        'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in families])',
-        "mlflow.search_runs()",
-    ),
-    hint="with experiment_names",
+@hint("with experiment_names")
+@catches("the table was sorted, and the sorted one thrown away")
+@swap(
+    "comparison",
+    'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.cv_rmse")',
+    'comparison = runs.drop_duplicates("experiment_id")\ncomparison.sort_values("metrics.cv_rmse")',
 )
-@catches(
-    "the table was sorted, and the sorted one thrown away",
-    swap(
-        "comparison",
-        'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.cv_rmse")',
-        'comparison = runs.drop_duplicates("experiment_id")\n'
-        'comparison.sort_values("metrics.cv_rmse")',
-    ),
-    hint="keep that one",
-)
+@hint("keep that one")
 def test_one_table_compares_them(runs, client, namespace):
     "`comparison` has these three runs, the lowest cv_rmse first"
     made = [_run_of(name, runs, client) for name in CLASSES]

@@ -1,6 +1,18 @@
 """A parent with a child for each alpha, and the alpha that cross-validation chose."""
 
-from winelab.checks.authoring import after, catches, put, remove, right, skip, split, swap, twice
+from winelab.checks.authoring import (
+    after,
+    catches,
+    error,
+    hint,
+    put,
+    remove,
+    right,
+    skip,
+    split,
+    swap,
+    twice,
+)
 from winelab.checks.comparing import (
     as_column,
     close,
@@ -46,45 +58,31 @@ def _children(runs):
     return mine[::-1]
 
 
-@catches(
-    "nested=True was forgotten",
-    swap("child", ", nested=True", ""),
-    hint="the child needs `nested=True`",
-    error="is already active",
-)
-@catches(
-    "the children were opened by hand and never closed",
-    put("child", OPENED),
-    hint="still open: alphas, alpha 0.2 and alpha 0.5.",
-    error="is already active",
-)
-@catches(
-    "the loop stands below the parent's `with`, and not in it",
-    put("loop", "mlflow.end_run()\nfor alpha in alphas:"),
-    hint="has no child",
-    error="None of [Index(",
-)
-@catches(
-    "one run for all alphas",
-    remove("child"),
-    hint="two alphas were logged on one run",
-    error="Changing param values is not allowed",
-)
-@catches(
-    "a fixed alpha was logged, not the one of the loop",
-    swap("log-candidate", '"alpha": alpha', '"alpha": 0.5'),
-    hint="alpha is 0.5, the loop has 0.2",
-)
-@catches(
-    "all children have the same name, without the f before the quotes",
-    swap("child", 'f"alpha', '"alpha'),
-    hint='the child of alpha 0.2 is called "alpha {alpha}"',
-)
-@catches(
-    "one alpha was tried instead of several",
-    put("model-settings", "alphas = [0.2]\nl1_ratio = 0.3"),
-    hint="`alphas` is 0.2: it also needs 0.5 and 1",
-)
+@catches("nested=True was forgotten")
+@swap("child", ", nested=True", "")
+@hint("the child needs `nested=True`")
+@error("is already active")
+@catches("the children were opened by hand and never closed")
+@put("child", OPENED)
+@hint("still open: alphas, alpha 0.2 and alpha 0.5.")
+@error("is already active")
+@catches("the loop stands below the parent's `with`, and not in it")
+@put("loop", "mlflow.end_run()\nfor alpha in alphas:")
+@hint("has no child")
+@error("None of [Index(")
+@catches("one run for all alphas")
+@remove("child")
+@hint("two alphas were logged on one run")
+@error("Changing param values is not allowed")
+@catches("a fixed alpha was logged, not the one of the loop")
+@swap("log-candidate", '"alpha": alpha', '"alpha": 0.5')
+@hint("alpha is 0.5, the loop has 0.2")
+@catches("all children have the same name, without the f before the quotes")
+@swap("child", 'f"alpha', '"alpha')
+@hint('the child of alpha 0.2 is called "alpha {alpha}"')
+@catches("one alpha was tried instead of several")
+@put("model-settings", "alphas = [0.2]\nl1_ratio = 0.3")
+@hint("`alphas` is 0.2: it also needs 0.5 and 1")
 def test_a_child_for_each_alpha(runs, namespace):
     'the run "alphas" has a child for each alpha, with its name and params'
     still_open = [str(one.info.run_name) for one in reversed(runs) if one.info.status == "RUNNING"]
@@ -172,57 +170,39 @@ def _true_and_wrong(namespace, alphas):
     return true, wrong
 
 
-@catches(
-    "the scores were logged with their minus",
-    swap("log-candidate", "-scores.mean()", "scores.mean()"),
-    hint="an RMSE is never negative: log `-scores.mean()`",
+@catches("the scores were logged with their minus")
+@swap("log-candidate", "-scores.mean()", "scores.mean()")
+@hint("an RMSE is never negative: log `-scores.mean()`")
+@catches("the test wines chose: their RMSE was logged as cv_rmse")
+@swap("cross-validate", SCORES, "candidate.fit(X_train, y_train)")
+@swap(
+    "log-candidate",
+    "-scores.mean()",
+    "root_mean_squared_error(y_test, candidate.predict(X_test))",
 )
-@catches(
-    "the test wines chose: their RMSE was logged as cv_rmse",
-    swap("cross-validate", SCORES, "candidate.fit(X_train, y_train)"),
-    swap(
-        "log-candidate",
-        "-scores.mean()",
-        "root_mean_squared_error(y_test, candidate.predict(X_test))",
-    ),
-    hint="0.692, the RMSE of the test wines, which must not choose",
-)
-@catches(
-    "the candidates were cross-validated on all wines",
-    swap("cross-validate", "X_train, y_train", "X, y"),
-    hint="that of all wines, the test wines among them",
-)
-@catches(
-    "the test wines were cut into folds",
-    swap("cross-validate", "X_train, y_train", "X_test, y_test"),
-    hint="that of folds of the test wines, which must not choose",
-)
-@catches(
-    "cv_rmse was rounded",
-    swap("log-candidate", "-scores.mean()", "round(-scores.mean(), 2)"),
-    hint="0.68 (rounded?), five folds give 0.684",
-)
-@catches(
-    "three folds in place of five",
-    swap("cross-validate", "cv=5", "cv=3"),
-    hint="that of 3 folds",
-)
-@catches(
-    "the squared error was taken for the RMSE",
-    swap("cross-validate", "neg_root_mean", "neg_mean"),
-    hint="0.469, the mean squared error",
-)
-@catches(
-    "the candidate was made with a fixed alpha",
-    swap("cross-validate", "alpha=alpha", "alpha=0.5"),
-    hint='the child "alpha 0.2" has the cv_rmse 0.711, that of alpha 0.5',
-)
-@catches(
-    "the five scores were printed, not logged",
-    swap("log-candidate", 'mlflow.log_metric("cv_rmse", -scores.mean())', "print(scores)"),
-    hint="has no metric cv_rmse",
-    error="metrics.cv_rmse",
-)
+@hint("0.692, the RMSE of the test wines, which must not choose")
+@catches("the candidates were cross-validated on all wines")
+@swap("cross-validate", "X_train, y_train", "X, y")
+@hint("that of all wines, the test wines among them")
+@catches("the test wines were cut into folds")
+@swap("cross-validate", "X_train, y_train", "X_test, y_test")
+@hint("that of folds of the test wines, which must not choose")
+@catches("cv_rmse was rounded")
+@swap("log-candidate", "-scores.mean()", "round(-scores.mean(), 2)")
+@hint("0.68 (rounded?), five folds give 0.684")
+@catches("three folds in place of five")
+@swap("cross-validate", "cv=5", "cv=3")
+@hint("that of 3 folds")
+@catches("the squared error was taken for the RMSE")
+@swap("cross-validate", "neg_root_mean", "neg_mean")
+@hint("0.469, the mean squared error")
+@catches("the candidate was made with a fixed alpha")
+@swap("cross-validate", "alpha=alpha", "alpha=0.5")
+@hint('the child "alpha 0.2" has the cv_rmse 0.711, that of alpha 0.5')
+@catches("the five scores were printed, not logged")
+@swap("log-candidate", 'mlflow.log_metric("cv_rmse", -scores.mean())', "print(scores)")
+@hint("has no metric cv_rmse")
+@error("metrics.cv_rmse")
 def test_each_child_is_cross_validated(runs, namespace):
     "cv_rmse of each child is the mean RMSE of five folds of the training wines"
     children = _children(runs)
@@ -254,26 +234,20 @@ def test_each_child_is_cross_validated(runs, namespace):
         )
 
 
-@catches(
-    "the filter was left out",
-    swap(
-        "search-candidates",
-        "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n",
-        "",
-    ),
-    hint="`candidates` has 1 run that is no child of the newest parent",
+@catches("the filter was left out")
+@swap(
+    "search-candidates",
+    "    filter_string=f\"tags.mlflow.parentRunId = '{parent.info.run_id}'\",\n",
+    "",
 )
-@catches(
-    "the filter looks for children of any parent, after a second try",
-    swap("search-candidates", "= '{parent.info.run_id}'", "LIKE '%'"),
-    twice("choose"),
-    hint="`candidates` has 3 runs that are no children of the newest parent",
-)
-@catches(
-    "the largest cv_rmse comes first",
-    swap("search-candidates", "ASC", "DESC"),
-    hint='order_by=["metrics.cv_rmse ASC"]',
-)
+@hint("`candidates` has 1 run that is no child of the newest parent")
+@catches("the filter looks for children of any parent, after a second try")
+@swap("search-candidates", "= '{parent.info.run_id}'", "LIKE '%'")
+@twice("choose")
+@hint("`candidates` has 3 runs that are no children of the newest parent")
+@catches("the largest cv_rmse comes first")
+@swap("search-candidates", "ASC", "DESC")
+@hint('order_by=["metrics.cv_rmse ASC"]')
 def test_the_search_finds_the_children(runs, namespace):
     "`candidates` has the children of this parent, the lowest cv_rmse first"
     found = found_ids(namespace, "candidates", f"In {CELL}, search below the parent's `with`.")
@@ -296,37 +270,27 @@ def test_the_search_finds_the_children(runs, namespace):
     )
 
 
-@catches(
-    "alpha stayed what it was after the loop",
-    swap("chosen", 'alpha = float(candidates["params.alpha"][0])', ""),
-    hint="`alpha` is 1, the child with the lowest cv_rmse has 0.2",
+@catches("alpha stayed what it was after the loop")
+@swap("chosen", 'alpha = float(candidates["params.alpha"][0])', "")
+@hint("`alpha` is 1, the child with the lowest cv_rmse has 0.2")
+@catches("the alpha from the table stayed a text")
+@swap("chosen", 'float(candidates["params.alpha"][0])', 'candidates["params.alpha"][0]')
+@hint("`alpha` is a text")
+@error("must be a float")
+@catches("the final model was not trained")
+@skip("train")
+@hint('there is no run "elasticnet". Run the cell "4. Train"')
+@error("name 'predictions' is not defined")
+@catches("the candidates were tried again, and the final model is older")
+@after(
+    'with mlflow.start_run(run_name="alphas"), mlflow.start_run(nested=True):\n'
+    '    mlflow.log_param("alpha", 0.2)\n'
+    '    mlflow.log_metric("cv_rmse", 0.684)'
 )
-@catches(
-    "the alpha from the table stayed a text",
-    swap("chosen", 'float(candidates["params.alpha"][0])', 'candidates["params.alpha"][0]'),
-    hint="`alpha` is a text",
-    error="must be a float",
-)
-@catches(
-    "the final model was not trained",
-    skip("train"),
-    hint='there is no run "elasticnet". Run the cell "4. Train"',
-    error="name 'predictions' is not defined",
-)
-@catches(
-    "the candidates were tried again, and the final model is older",
-    after(
-        'with mlflow.start_run(run_name="alphas"), mlflow.start_run(nested=True):\n'
-        '    mlflow.log_param("alpha", 0.2)\n'
-        '    mlflow.log_metric("cv_rmse", 0.684)'
-    ),
-    hint="older than the newest candidates",
-)
-@catches(
-    "the final model was made with the alpha of the earlier blocks",
-    swap("model", "alpha=alpha", "alpha=0.5"),
-    hint="`model` has alpha 0.5, the chosen one is 0.2",
-)
+@hint("older than the newest candidates")
+@catches("the final model was made with the alpha of the earlier blocks")
+@swap("model", "alpha=alpha", "alpha=0.5")
+@hint("`model` has alpha 0.5, the chosen one is 0.2")
 def test_the_final_model_has_the_chosen_alpha(runs, namespace):
     "`alpha` is the best candidate's, and the newest run elasticnet is trained with it"
     children, alpha = _children(runs), namespace["alpha"]

@@ -1,6 +1,17 @@
 """The run carries its settings and its metrics."""
 
-from winelab.checks.authoring import after, before, catches, put, remove, right, skip_all, swap
+from winelab.checks.authoring import (
+    after,
+    before,
+    catches,
+    error,
+    hint,
+    put,
+    remove,
+    right,
+    skip_all,
+    swap,
+)
 from winelab.checks.comparing import (
     close,
     expect_metrics,
@@ -14,53 +25,40 @@ from winelab.checks.scratch import call, student_function
 LOG_PARAMS = 'mlflow.log_params({"alpha": alpha, "l1_ratio": l1_ratio})'
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the params were logged above the `with`, which opens a run by itself",
-    remove("log-params"),
-    swap("run", "with mlflow.start", f"{LOG_PARAMS}\nwith mlflow.start"),
-    hint="Call mlflow.end_run() once",
-    error="is already active",
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the params were logged above the `with`, which opens a run by itself")
+@remove("log-params")
+@swap("run", "with mlflow.start", f"{LOG_PARAMS}\nwith mlflow.start")
+@hint("Call mlflow.end_run() once")
+@error("is already active")
+@catches("the same param was logged twice with two values")
+@swap("log-params", LOG_PARAMS, f'mlflow.log_param("alpha", 0.1)\n{LOG_PARAMS}')
+@hint("ended as FAILED")
+@error("Changing param values is not allowed")
+@catches("the params were written down, and the model was made with others")
+@swap("log-params", '"alpha": alpha', '"alpha": 0.1')
+@hint("alpha is 0.1, `model` has 0.5")
+@catches("the two values changed places on the run")
+@swap(
+    "log-params",
+    '{"alpha": alpha, "l1_ratio": l1_ratio}',
+    '{"alpha": l1_ratio, "l1_ratio": alpha}',
 )
-@catches(
-    "the same param was logged twice with two values",
-    swap("log-params", LOG_PARAMS, f'mlflow.log_param("alpha", 0.1)\n{LOG_PARAMS}'),
-    hint="ended as FAILED",
-    error="Changing param values is not allowed",
+@hint("alpha is 0.3, `model` has 0.5")
+@catches("the model was made with the two values the other way round")
+@swap(
+    "model",
+    "ElasticNet(alpha=alpha, l1_ratio=l1_ratio,",
+    "ElasticNet(alpha=l1_ratio, l1_ratio=alpha,",
 )
-@catches(
-    "the params were written down, and the model was made with others",
-    swap("log-params", '"alpha": alpha', '"alpha": 0.1'),
-    hint="alpha is 0.1, `model` has 0.5",
-)
-@catches(
-    "the two values changed places on the run",
-    swap(
-        "log-params",
-        '{"alpha": alpha, "l1_ratio": l1_ratio}',
-        '{"alpha": l1_ratio, "l1_ratio": alpha}',
-    ),
-    hint="alpha is 0.3, `model` has 0.5",
-)
-@catches(
-    "the model was made with the two values the other way round",
-    swap(
-        "model",
-        "ElasticNet(alpha=alpha, l1_ratio=l1_ratio,",
-        "ElasticNet(alpha=l1_ratio, l1_ratio=alpha,",
-    ),
-    hint="alpha is 0.5, `model` has 0.3",
-)
-@catches(
-    "a param has another name",
-    swap("log-params", '"l1_ratio": l1', '"l1-ratio": l1'),
-    hint="l1_ratio is not on the run as a param",
-)
-@catches(
-    "params were logged as metrics",
-    swap("log-params", "log_params", "log_metrics"),
-    hint="it is there as a metric",
-)
+@hint("alpha is 0.5, `model` has 0.3")
+@catches("a param has another name")
+@swap("log-params", '"l1_ratio": l1', '"l1-ratio": l1')
+@hint("l1_ratio is not on the run as a param")
+@catches("params were logged as metrics")
+@swap("log-params", "log_params", "log_metrics")
+@hint("it is there as a metric")
 def test_both_params_are_on_the_run(run, model):
     "alpha and l1_ratio are on the run, as the model has them"
     expect_params(
@@ -72,37 +70,25 @@ def test_both_params_are_on_the_run(run, model):
     )
 
 
-@catches(
-    "the metrics were computed, but never logged",
-    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
-    hint="call mlflow.log_metrics(metrics)",
-)
-@catches(
-    "the metrics were logged after the run, which opens a second one",
-    swap("log-metrics", "mlflow.log_metrics(metrics)", ""),
-    after("mlflow.log_metrics(metrics)"),
-    hint="move that line inside the `with`",
-)
-@catches(
-    "the squared error was logged as RMSE",
-    swap("eval-metrics", "ed_error(actual, predicted)", "ed_error(actual, predicted) ** 2"),
-    hint="take its root",
-)
-@catches(
-    "the metrics were rounded",
-    swap("log-metrics", "(metrics)", "({name: round(metrics[name], 2) for name in metrics})"),
-    hint="rmse is 0.72 (rounded?), your predictions give 0.719",
-)
-@catches(
-    "predictions and truth changed places",
-    swap("log-metrics", "(y_test, predictions)", "(predictions, y_test)"),
-    hint="the true values first",
-)
-@catches(
-    "the model's own wines were evaluated",
-    swap("log-metrics", "(y_test, predictions)", "(y_train, model.predict(X_train))"),
-    hint="rmse is 0.707, your predictions give 0.719",
-)
+@catches("the metrics were computed, but never logged")
+@swap("log-metrics", "mlflow.log_metrics(metrics)", "")
+@hint("call mlflow.log_metrics(metrics)")
+@catches("the metrics were logged after the run, which opens a second one")
+@swap("log-metrics", "mlflow.log_metrics(metrics)", "")
+@after("mlflow.log_metrics(metrics)")
+@hint("move that line inside the `with`")
+@catches("the squared error was logged as RMSE")
+@swap("eval-metrics", "ed_error(actual, predicted)", "ed_error(actual, predicted) ** 2")
+@hint("take its root")
+@catches("the metrics were rounded")
+@swap("log-metrics", "(metrics)", "({name: round(metrics[name], 2) for name in metrics})")
+@hint("rmse is 0.72 (rounded?), your predictions give 0.719")
+@catches("predictions and truth changed places")
+@swap("log-metrics", "(y_test, predictions)", "(predictions, y_test)")
+@hint("the true values first")
+@catches("the model's own wines were evaluated")
+@swap("log-metrics", "(y_test, predictions)", "(y_train, model.predict(X_train))")
+@hint("rmse is 0.707, your predictions give 0.719")
 def test_the_metrics_are_on_the_run(run, namespace):
     "rmse, mae and r2 are on the run, and are those of your predictions"
     true = regression_metrics(namespace["y_test"], namespace["predictions"])
@@ -118,27 +104,19 @@ def test_the_metrics_are_on_the_run(run, namespace):
     )
 
 
-@catches(
-    "the function looks at variables outside of it",
-    swap("eval-metrics", "absolute_error(actual, predicted)", "absolute_error(y_test, X_test.pH)"),
-    hint="Use its two arguments",
-)
-@catches(
-    "the function uses this table's predictions, whatever it is given",
-    swap("eval-metrics", "r2_score(actual, predicted)", "r2_score(y_test, predictions)"),
-    hint="r2 is 0.1",
-)
-@catches(
-    "the function prints, and returns nothing",
-    swap("eval-metrics", "return {", "answer = {"),
-    hint="eval_metrics gives back nothing (None), since it ends without `return`",
-    error="'NoneType' object",
-)
-@catches(
-    "the function got the name of a variable",
-    swap("log-metrics", "metrics = eval", "metrics = eval_metrics = eval"),
-    hint="`eval_metrics` is a dictionary, not a function",
-)
+@catches("the function looks at variables outside of it")
+@swap("eval-metrics", "absolute_error(actual, predicted)", "absolute_error(y_test, X_test.pH)")
+@hint("Use its two arguments")
+@catches("the function uses this table's predictions, whatever it is given")
+@swap("eval-metrics", "r2_score(actual, predicted)", "r2_score(y_test, predictions)")
+@hint("r2 is 0.1")
+@catches("the function prints, and returns nothing")
+@swap("eval-metrics", "return {", "answer = {")
+@hint("eval_metrics gives back nothing (None), since it ends without `return`")
+@error("'NoneType' object")
+@catches("the function got the name of a variable")
+@swap("log-metrics", "metrics = eval", "metrics = eval_metrics = eval")
+@hint("`eval_metrics` is a dictionary, not a function")
 def test_eval_metrics_is_a_function_of_its_own(namespace):
     "eval_metrics works for any wines, not only for these"
     import numpy as np

@@ -1,6 +1,6 @@
 """The model is a pipeline of a scaler and an ElasticNet, for the candidates and for the winner."""
 
-from winelab.checks.authoring import catches, put, right, skip_all, split, swap
+from winelab.checks.authoring import catches, error, hint, put, right, skip_all, split, swap
 from winelab.checks.comparing import close, same_column, short
 from winelab.checks.looking import run_named
 from winelab.checks.scratch import call, student_function
@@ -60,39 +60,28 @@ def _cross_validated(namespace, alpha, l1_ratio):
     return -scores.mean()
 
 
-@catches("no cell has been run yet", skip_all(), hint="there is no function `make_model` yet")
-@catches(
-    "the function builds the pipeline, and returns nothing",
-    swap("make-model", "return ", "made = "),
-    hint="what it returns has no fit",
-    error="Got None",
-)
-@catches(
-    "the scaler was left out",
-    swap("make-model", f"return {SCALED}", "return elastic_net"),
-    hint="the same wines in other units",
-)
-@catches(
-    "the scaler comes after the model",
-    swap("make-model", "StandardScaler(), elastic_net", "elastic_net, StandardScaler()"),
-    hint="scaler first",
-    error="intermediate steps should be transformers",
-)
-@catches(
-    "the settings were written down in the function",
-    swap("make-model", "alpha=alpha", "alpha=0.1"),
-    hint="take `alpha` and `l1_ratio` from the function's arguments",
-)
-@catches(
-    "the function takes its two settings in the other order",
-    swap("make-model", "make_model(alpha, l1_ratio)", "make_model(l1_ratio, alpha)"),
-    hint="take `alpha` and `l1_ratio` from the function's arguments",
-)
-@catches(
-    "the function gives back a model that is fitted to the training wines",
-    swap("make-model", f"return {SCALED}", f"return {SCALED}.fit(X_train, y_train)"),
-    hint="fitted already",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("there is no function `make_model` yet")
+@catches("the function builds the pipeline, and returns nothing")
+@swap("make-model", "return ", "made = ")
+@hint("what it returns has no fit")
+@error("Got None")
+@catches("the scaler was left out")
+@swap("make-model", f"return {SCALED}", "return elastic_net")
+@hint("the same wines in other units")
+@catches("the scaler comes after the model")
+@swap("make-model", "StandardScaler(), elastic_net", "elastic_net, StandardScaler()")
+@hint("scaler first")
+@error("intermediate steps should be transformers")
+@catches("the settings were written down in the function")
+@swap("make-model", "alpha=alpha", "alpha=0.1")
+@hint("take `alpha` and `l1_ratio` from the function's arguments")
+@catches("the function takes its two settings in the other order")
+@swap("make-model", "make_model(alpha, l1_ratio)", "make_model(l1_ratio, alpha)")
+@hint("take `alpha` and `l1_ratio` from the function's arguments")
+@catches("the function gives back a model that is fitted to the training wines")
+@swap("make-model", f"return {SCALED}", f"return {SCALED}.fit(X_train, y_train)")
+@hint("fitted already")
 def test_make_model_returns_a_pipeline(namespace):
     "make_model returns a pipeline that isn't fitted yet: scale, then ElasticNet"
     import numpy as np
@@ -123,16 +112,12 @@ def test_make_model_returns_a_pipeline(namespace):
     )
 
 
-@catches(
-    "0.01 was not added",
-    swap("model-settings", "[0.01, ", "["),
-    hint="0.01 is missing",
-)
-@catches(
-    "the list was replaced by the two new alphas",
-    swap("model-settings", ", 0.2, 0.5, 1.0", ""),
-    hint="0.2, 0.5 and 1.0 are missing",
-)
+@catches("0.01 was not added")
+@swap("model-settings", "[0.01, ", "[")
+@hint("0.01 is missing")
+@catches("the list was replaced by the two new alphas")
+@swap("model-settings", ", 0.2, 0.5, 1.0", "")
+@hint("0.2, 0.5 and 1.0 are missing")
 def test_five_candidates_were_tried(runs, namespace):
     "five alphas were tried, 0.1 and 0.01 among them"
     import sys
@@ -148,20 +133,16 @@ def test_five_candidates_were_tried(runs, namespace):
     )
 
 
-@catches(
-    "the candidates are still plain ElasticNets",
-    swap(
-        "cross-validate",
-        "make_model(alpha, l1_ratio)",
-        "ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)",
-    ),
-    hint="make each candidate with make_model(alpha, l1_ratio)",
+@catches("the candidates are still plain ElasticNets")
+@swap(
+    "cross-validate",
+    "make_model(alpha, l1_ratio)",
+    "ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)",
 )
-@catches(
-    "the candidates were cross-validated on all wines, those of the test too",
-    swap("cross-validate", "X_train, y_train", "X, y"),
-    hint="on X_train and y_train alone",
-)
+@hint("make each candidate with make_model(alpha, l1_ratio)")
+@catches("the candidates were cross-validated on all wines, those of the test too")
+@swap("cross-validate", "X_train, y_train", "X, y")
+@hint("on X_train and y_train alone")
 def test_the_candidates_are_pipelines(runs, namespace):
     "the candidates' cv_rmse is that of the pipeline, on the training wines"
     for alpha, run in _candidates(runs).items():
@@ -178,20 +159,16 @@ def test_the_candidates_are_pipelines(runs, namespace):
         )
 
 
-@catches(
-    "the final model is still a plain ElasticNet",
-    swap(
-        "model",
-        "make_model(alpha, l1_ratio)",
-        "ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)",
-    ),
-    hint="model = make_model(alpha, l1_ratio)",
+@catches("the final model is still a plain ElasticNet")
+@swap(
+    "model",
+    "make_model(alpha, l1_ratio)",
+    "ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)",
 )
-@catches(
-    "the final model has a fixed alpha",
-    swap("model", "make_model(alpha", "make_model(0.5"),
-    hint="model = make_model(alpha, l1_ratio)",
-)
+@hint("model = make_model(alpha, l1_ratio)")
+@catches("the final model has a fixed alpha")
+@swap("model", "make_model(alpha", "make_model(0.5")
+@hint("model = make_model(alpha, l1_ratio)")
 def test_the_final_model_is_the_chosen_pipeline(run, runs, namespace):
     "`model` is the pipeline with the chosen alpha, and its run has its rmse"
     candidates = _candidates(runs)

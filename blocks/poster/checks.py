@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
 
-from winelab.checks.authoring import after, catches, put, right, skip, split, swap
+from winelab.checks.authoring import after, catches, hint, put, right, skip, split, swap
 from winelab.checks.comparing import kind, plural, same_value
 from winelab.checks.fixtures import EXPERIMENT, REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
@@ -155,65 +155,38 @@ SERVICE = 'mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json")'
 PLOT = 'axes.plot([int(version.version)] * 2, [rmse, upper], marker="o", color="grey")'
 
 
-@catches(
-    "the champion's number was typed",
-    *ALONE,
-    swap("read-store", CHAMPION, "client.get_model_version(registered_name, 2)"),
-    hint='"champion" is version 2, and the alias points at 1',
+@catches("the champion's number was typed", *ALONE)
+@swap("read-store", CHAMPION, "client.get_model_version(registered_name, 2)")
+@hint('"champion" is version 2, and the alias points at 1')
+@catches("the run's data was returned, not its metrics", *ALONE)
+@swap("read-store", ".data.metrics", ".data")
+@hint('"metrics" is a RunData')
+@catches("the metrics are those of another run", *ALONE)
+@swap(
+    "read-store",
+    "client.get_run(champion.run_id)",
+    'mlflow.search_runs(output_format="list")[0]',
 )
-@catches(
-    "the run's data was returned, not its metrics",
-    *ALONE,
-    swap("read-store", ".data.metrics", ".data"),
-    hint='"metrics" is a RunData',
-)
-@catches(
-    "the metrics are those of another run",
-    *ALONE,
-    swap(
-        "read-store",
-        "client.get_run(champion.run_id)",
-        'mlflow.search_runs(output_format="list")[0]',
-    ),
-    hint="take those of `champion.run_id`",
-)
-@catches(
-    "all runs were taken for candidates",
-    *ALONE,
-    swap("read-store", 'filter_string="metrics.cv_rmse > 0"', ""),
-    hint="without a cv_rmse",
-)
-@catches(
-    "the candidates are those of all experiments",
-    *ALONE,
-    swap("read-store", "cv_rmse > 0", 'cv_rmse > 0", search_all_experiments="yes'),
-    hint="1 run of another experiment",
-)
-@catches(
-    "the versions of all models were taken",
-    *ALONE,
-    swap("read-store", "f\"name='{registered_name}'\"", ""),
-    hint='1 version of "tea"',
-)
-@catches(
-    "the service's answers came from a variable",
-    *ALONE,
-    swap("read-store", SERVICE, "service"),
-    after('service = {"answers": [5.0]}'),
-    hint='"service" is not the service.json of the champion\'s run',
-)
-@catches(
-    "an entry has another name",
-    *ALONE,
-    swap("read-store", '"metrics"', '"metric"'),
-    hint='has no "metrics"',
-)
-@catches(
-    "the facts were printed, and not returned",
-    *ALONE,
-    swap("read-store", "return {", "facts = {"),
-    hint="read_store gives back nothing (None), since it ends without `return`",
-)
+@hint("take those of `champion.run_id`")
+@catches("all runs were taken for candidates", *ALONE)
+@swap("read-store", 'filter_string="metrics.cv_rmse > 0"', "")
+@hint("without a cv_rmse")
+@catches("the candidates are those of all experiments", *ALONE)
+@swap("read-store", "cv_rmse > 0", 'cv_rmse > 0", search_all_experiments="yes')
+@hint("1 run of another experiment")
+@catches("the versions of all models were taken", *ALONE)
+@swap("read-store", "f\"name='{registered_name}'\"", "")
+@hint('1 version of "tea"')
+@catches("the service's answers came from a variable", *ALONE)
+@swap("read-store", SERVICE, "service")
+@after('service = {"answers": [5.0]}')
+@hint('"service" is not the service.json of the champion\'s run')
+@catches("an entry has another name", *ALONE)
+@swap("read-store", '"metrics"', '"metric"')
+@hint('has no "metrics"')
+@catches("the facts were printed, and not returned", *ALONE)
+@swap("read-store", "return {", "facts = {")
+@hint("read_store gives back nothing (None), since it ends without `return`")
 def test_read_store_follows_the_store(namespace):
     "read_store(client) returns what stands in the store, also in another one"
     read_store = student_function(namespace, "read_store", READING)
@@ -274,52 +247,31 @@ def _compare_candidates(found, true, client, where):
     )
 
 
-@catches(
-    "it was drawn with plt, on whatever figure is at hand",
-    *ALONE,
-    swap("draw-gate", PLOT, PLOT.replace("axes.plot", "plt.plot")),
-    hint="nothing is drawn for version 9",
+@catches("it was drawn with plt, on whatever figure is at hand", *ALONE)
+@swap("draw-gate", PLOT, PLOT.replace("axes.plot", "plt.plot"))
+@hint("nothing is drawn for version 9")
+@catches("the tags stayed texts", *ALONE)
+@swap(
+    "draw-gate",
+    'float(version.tags["rmse"]), float(version.tags["rmse_upper"])',
+    'version.tags["rmse"], version.tags["rmse_upper"]',
 )
-@catches(
-    "the tags stayed texts",
-    *ALONE,
-    swap(
-        "draw-gate",
-        'float(version.tags["rmse"]), float(version.tags["rmse_upper"])',
-        'version.tags["rmse"], version.tags["rmse_upper"]',
-    ),
-    hint="make numbers of both with `float`",
-)
-@catches(
-    "x and y changed places",
-    *ALONE,
-    swap("draw-gate", "[int(version.version)] * 2, [rmse, upper]", "[rmse, upper], [9, 9]"),
-    hint="nothing is drawn for version 9",
-)
-@catches(
-    "the line has no dots",
-    *ALONE,
-    swap("draw-gate", ', marker="o"', ""),
-    hint="has no dot",
-)
-@catches(
-    "two dots, and no line between them",
-    *ALONE,
-    swap("draw-gate", 'marker="o", color="grey"', '"o", color="grey"'),
-    hint="no line from",
-)
-@catches(
-    "the gate is a vertical line",
-    *ALONE,
-    swap("draw-gate", "axhline", "axvline"),
-    hint="there is no horizontal line at the gate",
-)
-@catches(
-    "the gate's number was typed",
-    *ALONE,
-    swap("draw-gate", "axhline(gate", "axhline(0.7"),
-    hint="no horizontal line at the gate, which is 0.45 here",
-)
+@hint("make numbers of both with `float`")
+@catches("x and y changed places", *ALONE)
+@swap("draw-gate", "[int(version.version)] * 2, [rmse, upper]", "[rmse, upper], [9, 9]")
+@hint("nothing is drawn for version 9")
+@catches("the line has no dots", *ALONE)
+@swap("draw-gate", ', marker="o"', "")
+@hint("has no dot")
+@catches("two dots, and no line between them", *ALONE)
+@swap("draw-gate", 'marker="o", color="grey"', '"o", color="grey"')
+@hint("no line from")
+@catches("the gate is a vertical line", *ALONE)
+@swap("draw-gate", "axhline", "axvline")
+@hint("there is no horizontal line at the gate")
+@catches("the gate's number was typed", *ALONE)
+@swap("draw-gate", "axhline(gate", "axhline(0.7")
+@hint("no horizontal line at the gate, which is 0.45 here")
 def test_draw_gate_draws_each_interval(namespace):
     "draw_gate(axes, versions) draws each version's interval, and the gate"
     from matplotlib.figure import Figure
@@ -363,25 +315,16 @@ def test_draw_gate_draws_each_interval(namespace):
     )
 
 
-@catches(
-    "the poster was saved as for a screen",
-    *QUICK,
-    swap("poster", "dpi=200", "dpi=72"),
-    hint="save it with `dpi=200`",
-)
-@catches(
-    "the files went where the notebook runs",
-    *QUICK,
-    swap("poster", 'savefig(output / f"poster', 'savefig(f"poster'),
-    swap("poster", 'run_id, output / f"poster', 'run_id, f"poster'),
-    hint="there is no poster.png in the folder output yet",
-)
-@catches(
-    "another, empty figure was saved",
-    *QUICK,
-    swap("poster", "poster.savefig(", "plt.figure(figsize=(16.5, 11.7)).savefig("),
-    hint="poster.png is blank",
-)
+@catches("the poster was saved as for a screen", *QUICK)
+@swap("poster", "dpi=200", "dpi=72")
+@hint("save it with `dpi=200`")
+@catches("the files went where the notebook runs", *QUICK)
+@swap("poster", 'savefig(output / f"poster', 'savefig(f"poster')
+@swap("poster", 'run_id, output / f"poster', 'run_id, f"poster')
+@hint("there is no poster.png in the folder output yet")
+@catches("another, empty figure was saved", *QUICK)
+@swap("poster", "poster.savefig(", "plt.figure(figsize=(16.5, 11.7)).savefig(")
+@hint("poster.png is blank")
 def test_the_poster_is_in_the_folder(namespace, run, client):
     "poster.png and poster.pdf are in the folder output, in the size of A3"
     from PIL import Image
@@ -403,25 +346,16 @@ def test_the_poster_is_in_the_folder(namespace, run, client):
     )
 
 
-@catches(
-    "the poster was logged on the newest run",
-    *QUICK,
-    swap("poster", "champion.run_id", "newest.info.run_id"),
-    hint="the champion's run has no poster/poster.png",
-)
-@catches(
-    "the files were logged without a folder",
-    *QUICK,
-    swap("poster", ', "poster")', ")"),
-    hint="(poster.png is there, outside of the folder)",
-)
-@catches(
-    "the PDF was not logged",
-    *QUICK,
-    swap("poster", "    client.log", "client.log"),
-    swap("poster", '("png", "pdf")', '("pdf", "png")'),
-    hint="the champion's run has no poster/poster.pdf",
-)
+@catches("the poster was logged on the newest run", *QUICK)
+@swap("poster", "champion.run_id", "newest.info.run_id")
+@hint("the champion's run has no poster/poster.png")
+@catches("the files were logged without a folder", *QUICK)
+@swap("poster", ', "poster")', ")")
+@hint("(poster.png is there, outside of the folder)")
+@catches("the PDF was not logged", *QUICK)
+@swap("poster", "    client.log", "client.log")
+@swap("poster", '("png", "pdf")', '("pdf", "png")')
+@hint("the champion's run has no poster/poster.pdf")
 def test_the_poster_is_on_the_champions_run(namespace, run, client):
     "both files are on the champion's run, in its folder poster"
     import mlflow
@@ -443,32 +377,23 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
         )
 
 
-@catches(
-    "the champion was described in other words, and the poster not drawn again",
-    *QUICK,
-    after(
-        "import time\ntime.sleep(0.01)\n"
-        'client.update_model_version(registered_name, 2, "The best of the first day.")'
-    ),
-    hint="poster.png in the folder output is older than what the store knows",
+@catches("the champion was described in other words, and the poster not drawn again", *QUICK)
+@after(
+    "import time\ntime.sleep(0.01)\n"
+    'client.update_model_version(registered_name, 2, "The best of the first day.")'
 )
-@catches(
-    "the metrics were typed",
-    *QUICK,
-    swap("poster", "**read_store(client)", '**read_store(client) | {"metrics": TYPED}'),
-    put("client", STORE + 'TYPED = known | {"rmse": 0.5}'),
-    hint='the poster doesn\'t say "0.625", the rmse of the champion',
+@hint("poster.png in the folder output is older than what the store knows")
+@catches("the metrics were typed", *QUICK)
+@swap("poster", "**read_store(client)", '**read_store(client) | {"metrics": TYPED}')
+@put("client", STORE + 'TYPED = known | {"rmse": 0.5}')
+@hint('the poster doesn\'t say "0.625", the rmse of the champion')
+@catches("another version's page was drawn", *QUICK)
+@swap(
+    "poster",
+    "**read_store(client)",
+    '**read_store(client) | {"champion": client.get_model_version(registered_name, 1)}',
 )
-@catches(
-    "another version's page was drawn",
-    *QUICK,
-    swap(
-        "poster",
-        "**read_store(client)",
-        '**read_store(client) | {"champion": client.get_model_version(registered_name, 1)}',
-    ),
-    hint='the poster doesn\'t say "Version 2."',
-)
+@hint('the poster doesn\'t say "Version 2."')
 def test_the_poster_shows_the_store(namespace, run, client):
     "the poster shows what is in the store now"
     _file(namespace, run, client, "png")

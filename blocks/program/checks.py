@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from winelab.checks.authoring import catches, put, remove, right, skip_all, split, swap
+from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
 from winelab.checks.comparing import close, expect_metrics, plural, same_column, short
 from winelab.checks.fixtures import EXPERIMENT
 from winelab.checks.looking import active_experiment_id, run_named
@@ -32,12 +32,11 @@ def _tables():
     return X[:45], X[45:], y[:45], y[45:], X[45:].assign(quality=y[45:])
 
 
-@catches(
-    "the lines of the cell stayed outside of the function, below it",
-    put("open-store", "def open_store():\n    pass\n\n\nif True:"),
-    hint="open_store must set the tracking URI",
-)
-@catches("no cell has been run yet", skip_all(), hint="there is no function `open_store` yet")
+@catches("the lines of the cell stayed outside of the function, below it")
+@put("open-store", "def open_store():\n    pass\n\n\nif True:")
+@hint("open_store must set the tracking URI")
+@catches("no cell has been run yet", skip_all())
+@hint("there is no function `open_store` yet")
 def test_open_store(namespace):
     "open_store sets the store, and makes wine-quality the active experiment"
     import os
@@ -66,28 +65,20 @@ def test_open_store(namespace):
     )
 
 
-@catches(
-    "read_wine returns nothing",
-    swap("return-wine", "return X_train", "tables = X_train"),
-    hint="gives back nothing (None)",
-    error="NoneType",
-)
-@catches(
-    "two of the tables are returned in the other order",
-    swap("return-wine", "X_train, X_test, y_train, y_test", "X_train, y_train, X_test, y_test"),
-    hint="return X_train, X_test, y_train, y_test, test",
-    error="inconsistent numbers of samples",
-)
-@catches(
-    "the function reads the course's table, whatever file it is given",
-    swap("read", "pd.read_csv(data_file", "pd.read_csv(course / 'data' / 'red-wine-quality.csv'"),
-    hint="read the file that it is given",
-)
-@catches(
-    "the duplicates are no longer dropped",
-    swap("read", ".drop_duplicates()", ""),
-    hint="keep `.drop_duplicates()`",
-)
+@catches("read_wine returns nothing")
+@swap("return-wine", "return X_train", "tables = X_train")
+@hint("gives back nothing (None)")
+@error("NoneType")
+@catches("two of the tables are returned in the other order")
+@swap("return-wine", "X_train, X_test, y_train, y_test", "X_train, y_train, X_test, y_test")
+@hint("return X_train, X_test, y_train, y_test, test")
+@error("inconsistent numbers of samples")
+@catches("the function reads the course's table, whatever file it is given")
+@swap("read", "pd.read_csv(data_file", "pd.read_csv(course / 'data' / 'red-wine-quality.csv'")
+@hint("read the file that it is given")
+@catches("the duplicates are no longer dropped")
+@swap("read", ".drop_duplicates()", "")
+@hint("keep `.drop_duplicates()`")
 def test_read_wine(namespace):
     "read_wine reads the file that it is given, and returns five tables"
     import tempfile
@@ -122,29 +113,21 @@ def test_read_wine(namespace):
     )
 
 
-@catches(
-    "choose_alpha returns nothing",
-    put("chosen", 'best = float(candidates["params.alpha"][0])'),
-    hint="choose_alpha gives back nothing (None)",
-    error="Got None instead",
-)
-@catches(
-    "the alpha is returned as a text",
-    put("chosen", 'return candidates["params.alpha"][0]'),
-    hint="choose_alpha gives back a text",
-    error="must be a float",
-)
-@catches(
-    "the tables were unpacked in another order",
-    swap("choose-alpha", "X_train, _, y_train, _, _", "X_train, y_train, _, _, _"),
-    hint="X_train, _, y_train, _, _ = tables",
-    error="inconsistent numbers of samples",
-)
-@catches(
-    "the table with the highest error was taken",
-    put("chosen", 'return float(candidates["params.alpha"].iloc[-1])'),
-    hint="the lowest cv_rmse",
-)
+@catches("choose_alpha returns nothing")
+@put("chosen", 'best = float(candidates["params.alpha"][0])')
+@hint("choose_alpha gives back nothing (None)")
+@error("Got None instead")
+@catches("the alpha is returned as a text")
+@put("chosen", 'return candidates["params.alpha"][0]')
+@hint("choose_alpha gives back a text")
+@error("must be a float")
+@catches("the tables were unpacked in another order")
+@swap("choose-alpha", "X_train, _, y_train, _, _", "X_train, y_train, _, _, _")
+@hint("X_train, _, y_train, _, _ = tables")
+@error("inconsistent numbers of samples")
+@catches("the table with the highest error was taken")
+@put("chosen", 'return float(candidates["params.alpha"].iloc[-1])')
+@hint("the lowest cv_rmse")
 def test_choose_alpha(namespace):
     "choose_alpha cross-validates on the tables that it is given, and returns the best alpha"
     function = student_function(namespace, "choose_alpha", "3. Choose alpha")
@@ -166,18 +149,14 @@ def test_choose_alpha(namespace):
     )
 
 
-@catches(
-    "the baseline's run is missing",
-    swap("choice", "baseline_evaluation = evaluate_baseline(tables)", "baseline_evaluation = None"),
-    hint='there is no run "baseline"',
-    error="object has no attribute 'metrics'",
-)
-@catches(
-    "the baseline's evaluation is not returned",
-    put("baseline-evaluation", "mlflow.models.evaluate("),
-    hint="evaluate_baseline gives back nothing (None)",
-    error="object has no attribute 'metrics'",
-)
+@catches("the baseline's run is missing")
+@swap("choice", "baseline_evaluation = evaluate_baseline(tables)", "baseline_evaluation = None")
+@hint('there is no run "baseline"')
+@error("object has no attribute 'metrics'")
+@catches("the baseline's evaluation is not returned")
+@put("baseline-evaluation", "mlflow.models.evaluate(")
+@hint("evaluate_baseline gives back nothing (None)")
+@error("object has no attribute 'metrics'")
 def test_evaluate_baseline(runs, namespace):
     "evaluate_baseline evaluates the mean of the training wines, and returns the evaluation"
     function = student_function(namespace, "evaluate_baseline", "The baseline")
@@ -216,22 +195,16 @@ def _quick_evaluation():
         yield asked
 
 
-@catches(
-    "the chosen alpha was not used",
-    swap("training", "train(alpha, ", "train(0.5, "),
-    hint="call train with the alpha that choose_alpha returned",
-)
-@catches(
-    "the model was trained before alpha was chosen, with the first of the list",
-    swap("choice", "alpha = choose_alpha(alphas, l1_ratio, tables)", "alpha = 0.2"),
-    hint='there is no run "alphas"',
-)
-@catches(
-    "train returns nothing",
-    remove("return-model"),
-    hint="train gives back nothing (None)",
-    error="'NoneType' object has no attribute 'run_id'",
-)
+@catches("the chosen alpha was not used")
+@swap("training", "train(alpha, ", "train(0.5, ")
+@hint("call train with the alpha that choose_alpha returned")
+@catches("the model was trained before alpha was chosen, with the first of the list")
+@swap("choice", "alpha = choose_alpha(alphas, l1_ratio, tables)", "alpha = 0.2")
+@hint('there is no run "alphas"')
+@catches("train returns nothing")
+@remove("return-model")
+@hint("train gives back nothing (None)")
+@error("'NoneType' object has no attribute 'run_id'")
 def test_train(run, runs, namespace):
     "train makes the run with the chosen alpha, its metrics and the verdict"
     student_function(namespace, "train", "4. Train")
@@ -254,17 +227,15 @@ def test_train(run, runs, namespace):
     expect_metrics(run, {"rmse": full}, source="evaluate says", missing="Keep log_metrics in it.")
 
 
-@catches(
-    "the whole train cell was left as it was, beside the function",
-    swap("training", "model_info = train(", "X_train = tables[0]\nmodel_info = train("),
-    swap(
-        "choice",
-        "alpha = choose",
-        "X_train, X_test, y_train, y_test, test = tables\nalpha = choose",
-    ),
-    swap("train", "    X_train, X_test, y_train, y_test, test = tables", "    tables = None"),
-    hint="Its first line unpacks the tables",
+@catches("the whole train cell was left as it was, beside the function")
+@swap("training", "model_info = train(", "X_train = tables[0]\nmodel_info = train(")
+@swap(
+    "choice",
+    "alpha = choose",
+    "X_train, X_test, y_train, y_test, test = tables\nalpha = choose",
 )
+@swap("train", "    X_train, X_test, y_train, y_test, test = tables", "    tables = None")
+@hint("Its first line unpacks the tables")
 def test_train_knows_only_what_it_is_given(namespace):
     "train works on any tables, not only on these"
     function = student_function(namespace, "train", "4. Train")

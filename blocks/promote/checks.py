@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from winelab.checks.authoring import after, catches, put, remove, right, skip_all, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, skip_all, swap
 from winelab.checks.comparing import kind, listed, same_value, short
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
@@ -105,7 +105,9 @@ UPPER = 'float(tags["rmse_upper"]) >= gate'
 WORSE = 'float(tags["rmse"]) >= float(champion["rmse"])'
 
 
-@catches("the gate is still the one of a try", swap("gate", "0.7", "0.65"), hint="is 0.65")
+@catches("the gate is still the one of a try")
+@swap("gate", "0.7", "0.65")
+@hint("is 0.65")
 def test_the_gate_is_set(namespace):
     "the gate is 0.7"
     gate = namespace["gate"]
@@ -116,67 +118,45 @@ def test_the_gate_is_set(namespace):
     )
 
 
-@catches(
-    "the gate looks at the RMSE alone",
-    swap("promote", UPPER, 'float(tags["rmse"]) >= gate'),
-    hint="rmse_upper must be below the gate",
-)
-@catches(
-    "a version that is exactly at the gate passes",
-    swap("promote", UPPER, UPPER.replace(">=", ">")),
-    hint="0.7 is not below 0.7",
-)
-@catches(
-    "the validation is not looked at",
-    swap("promote", VALIDATION, ""),
-    hint="Ask first whether the tag validation",
-)
-@catches(
-    "the alias was set before the gate",
-    swap("promote", VALIDATION, f"    {ALIAS}\n{VALIDATION}"),
-    hint="Set the alias as the last step",
-)
-@catches(
-    "the answer was printed, and not returned",
-    swap("promote", 'return "failed the gate"', 'print("failed the gate")\n        return None'),
-    hint="`print` only shows a text",
-)
+@catches("the gate looks at the RMSE alone")
+@swap("promote", UPPER, 'float(tags["rmse"]) >= gate')
+@hint("rmse_upper must be below the gate")
+@catches("a version that is exactly at the gate passes")
+@swap("promote", UPPER, UPPER.replace(">=", ">"))
+@hint("0.7 is not below 0.7")
+@catches("the validation is not looked at")
+@swap("promote", VALIDATION, "")
+@hint("Ask first whether the tag validation")
+@catches("the alias was set before the gate")
+@swap("promote", VALIDATION, f"    {ALIAS}\n{VALIDATION}")
+@hint("Set the alias as the last step")
+@catches("the answer was printed, and not returned")
+@swap("promote", 'return "failed the gate"', 'print("failed the gate")\n        return None')
+@hint("`print` only shows a text")
 def test_promote_refuses(namespace):
     "promote refuses a version that failed validation, or whose rmse_upper isn't below the gate"
     _ask(namespace, TO_REFUSE, REFUSALS)
 
 
-@catches(
-    "nobody asked whether there is a champion",
-    swap("promote", 'if "champion" in aliases:', "if True:"),
-    hint='look whether "champion" is in the aliases',
-    error="KeyError: 'champion'",
-)
-@catches(
-    "the worse model wins",
-    swap("promote", WORSE, WORSE.replace(">=", "<=")),
-    hint="a smaller rmse is better",
-)
-@catches(
-    "an equal model replaces the champion",
-    swap("promote", WORSE, WORSE.replace(">=", ">")),
-    hint="equal isn't better",
-)
-@catches(
-    "metrics of other wines were compared",
-    swap("promote", 'champion["test_digest"] != tags["test_digest"]', "False"),
-    hint="Compare the two test_digest",
-)
-@catches(
-    "the metrics were compared as texts",
-    swap("promote", WORSE, 'tags["rmse"] >= champion["rmse"]'),
-    hint="Compare numbers, float(...)",
-)
-@catches(
-    "the alias has another name",
-    swap("promote", 'name, "champion", version)', 'name, "Champion", version)'),
-    hint='promote sets the alias "Champion"',
-)
+@catches("nobody asked whether there is a champion")
+@swap("promote", 'if "champion" in aliases:', "if True:")
+@hint('look whether "champion" is in the aliases')
+@error("KeyError: 'champion'")
+@catches("the worse model wins")
+@swap("promote", WORSE, WORSE.replace(">=", "<="))
+@hint("a smaller rmse is better")
+@catches("an equal model replaces the champion")
+@swap("promote", WORSE, WORSE.replace(">=", ">"))
+@hint("equal isn't better")
+@catches("metrics of other wines were compared")
+@swap("promote", 'champion["test_digest"] != tags["test_digest"]', "False")
+@hint("Compare the two test_digest")
+@catches("the metrics were compared as texts")
+@swap("promote", WORSE, 'tags["rmse"] >= champion["rmse"]')
+@hint("Compare numbers, float(...)")
+@catches("the alias has another name")
+@swap("promote", 'name, "champion", version)', 'name, "Champion", version)')
+@hint('promote sets the alias "Champion"')
 def test_promote_compares_with_the_champion(namespace):
     "promote moves the alias only to a better version, measured on the same wines"
     _ask(namespace, TO_COMPARE, COMPARISONS)
@@ -211,17 +191,14 @@ def _may_be(tags):
     return ("promoted", "kept the champion", "not compared")
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the loop trains with the chosen alpha twice",
-    swap("training", "candidate, l1", "alpha, l1"),
-    hint="there is no version with alpha 0.2",
-)
-@catches(
-    "the decisions were set on the runs",
-    swap("decide", "model_version_tag(registered_name, number,", "tag(model_info.run_id,"),
-    hint='has no tag "decision"',
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the loop trains with the chosen alpha twice")
+@swap("training", "candidate, l1", "alpha, l1")
+@hint("there is no version with alpha 0.2")
+@catches("the decisions were set on the runs")
+@swap("decide", "model_version_tag(registered_name, number,", "tag(model_info.run_id,")
+@hint('has no tag "decision"')
 def test_each_decision_is_on_its_version(run, runs, client):
     "two versions were released, with alpha 0.2 and the chosen one, each with its decision"
     found = _released(runs, client)
@@ -243,16 +220,12 @@ def test_each_decision_is_on_its_version(run, runs, client):
         )
 
 
-@catches(
-    "the decision was made by hand, without promote",
-    swap("decide", "promote(client, number)", '"promoted"'),
-    hint="no version has the alias",
-)
-@catches(
-    "the alias was moved by hand afterwards, to a version that failed the gate",
-    after(f'client.set_registered_model_alias("{REGISTERED}", "champion", 1)'),
-    hint="has the alias, but it failed the gate",
-)
+@catches("the decision was made by hand, without promote")
+@swap("decide", "promote(client, number)", '"promoted"')
+@hint("no version has the alias")
+@catches("the alias was moved by hand afterwards, to a version that failed the gate")
+@after(f'client.set_registered_model_alias("{REGISTERED}", "champion", 1)')
+@hint("has the alias, but it failed the gate")
 def test_the_champion_is_the_best(run, runs, client):
     "the champion has passed validation and the gate, and none of your versions is better"
     released = _released(runs, client).values()

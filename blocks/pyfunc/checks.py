@@ -1,6 +1,6 @@
 """The model is a class of the student's own, stored as a file, with the pipeline beside it."""
 
-from winelab.checks.authoring import before, catches, put, remove, right, split, swap
+from winelab.checks.authoring import before, catches, error, hint, put, remove, right, split, swap
 from winelab.checks.comparing import listed, plural, same_column
 from winelab.checks.looking import model_folder, required_packages
 from winelab.checks.scratch import call
@@ -54,37 +54,29 @@ def _advice(problem):
     return next(advice for words, advice in known.items() if words in problem)
 
 
-@catches(
-    "the file is written, and the scikit-learn model logged as before",
-    put(
-        "log-model",
-        'model_info = mlflow.sklearn.log_model(\n    model,\n    name="model",\n'
-        "    signature=signature,\n    input_example=X_train.head(5),",
-    ),
-    hint="still logged with `mlflow.sklearn`",
+@catches("the file is written, and the scikit-learn model logged as before")
+@put(
+    "log-model",
+    'model_info = mlflow.sklearn.log_model(\n    model,\n    name="model",\n'
+    "    signature=signature,\n    input_example=X_train.head(5),",
 )
-@catches(
-    "an object was passed instead of the file, as older courses do: it's pickled",
-    swap("log-model", 'python_model=output / "wine_model.py"', "python_model=WineModel()"),
-    before(
-        "import mlflow\nclass WineModel(mlflow.pyfunc.PythonModel):\n"
-        "    def predict(self, context, model_input, params=None):\n"
-        "        return model_input['alcohol']"
-    ),
-    hint="was stored as a pickle",
+@hint("still logged with `mlflow.sklearn`")
+@catches("an object was passed instead of the file, as older courses do: it's pickled")
+@swap("log-model", 'python_model=output / "wine_model.py"', "python_model=WineModel()")
+@before(
+    "import mlflow\nclass WineModel(mlflow.pyfunc.PythonModel):\n"
+    "    def predict(self, context, model_input, params=None):\n"
+    "        return model_input['alcohol']"
 )
-@catches(
-    "the file forgets set_model, at the first try",
-    swap("model-code", SET_MODEL, ""),
-    hint="ended as FAILED",
-    error="ensure the model is set using mlflow.models.set_model()",
-)
-@catches(
-    "set_model was given the class, without brackets",
-    swap("model-code", "WineModel())", "WineModel)"),
-    hint="ended as FAILED",
-    error="it must accept exactly one argument",
-)
+@hint("was stored as a pickle")
+@catches("the file forgets set_model, at the first try")
+@swap("model-code", SET_MODEL, "")
+@hint("ended as FAILED")
+@error("ensure the model is set using mlflow.models.set_model()")
+@catches("set_model was given the class, without brackets")
+@swap("model-code", "WineModel())", "WineModel)")
+@hint("ended as FAILED")
+@error("it must accept exactly one argument")
 def test_its_code_is_a_file(logged_model):
     "it's a pyfunc model, and its code is stored as a file"
     _, flavor = _described(logged_model)
@@ -94,29 +86,23 @@ def test_its_code_is_a_file(logged_model):
     )
 
 
-@catches(
-    "the artifact was logged under another name",
-    swap("log-model", '{"pipeline"', '{"model"'),
-    hint="there is model",
+@catches("the artifact was logged under another name")
+@swap("log-model", '{"pipeline"', '{"model"')
+@hint("there is model")
+@catches("the pipeline wasn't saved")
+@remove("save-model")
+@hint("ended as FAILED")
+@error("No such artifact")
+@catches("the file reads the joblib file of this machine, not the artifact")
+@swap(
+    "save-model",
+    'joblib.dump(model, output / "pipeline.joblib")',
+    'here = output / "pipeline.joblib"\njoblib.dump(model, here)\n'
+    'text = (output / "wine_model.py").read_text()\n'
+    "text = text.replace('context.artifacts[\"pipeline\"]', repr(str(here)))\n"
+    '(output / "wine_model.py").write_text(text)',
 )
-@catches(
-    "the pipeline wasn't saved",
-    remove("save-model"),
-    hint="ended as FAILED",
-    error="No such artifact",
-)
-@catches(
-    "the file reads the joblib file of this machine, not the artifact",
-    swap(
-        "save-model",
-        'joblib.dump(model, output / "pipeline.joblib")',
-        'here = output / "pipeline.joblib"\njoblib.dump(model, here)\n'
-        'text = (output / "wine_model.py").read_text()\n'
-        "text = text.replace('context.artifacts[\"pipeline\"]', repr(str(here)))\n"
-        '(output / "wine_model.py").write_text(text)',
-    ),
-    hint="predicts even without its artifact",
-)
+@hint("predicts even without its artifact")
 def test_the_pipeline_is_in_it(logged_model):
     'the fitted pipeline is in it as the artifact "pipeline", and is what it reads'
     import shutil
@@ -149,52 +135,38 @@ def _ask(model, table, **params):
     return mlflow.pyfunc.load_model(str(model)).predict(table, params=params or None)
 
 
-@catches(
-    "the file forgets set_model, and an earlier version had set a model in this kernel",
-    swap("model-code", SET_MODEL, ""),
-    before(
-        "import mlflow\nclass Earlier(mlflow.pyfunc.PythonModel):\n"
-        "    def predict(self, context, model_input, params=None):\n"
-        "        return model_input['alcohol']\n"
-        "mlflow.models.set_model(Earlier())"
-    ),
-    hint="that an earlier version had set",
+@catches("the file forgets set_model, and an earlier version had set a model in this kernel")
+@swap("model-code", SET_MODEL, "")
+@before(
+    "import mlflow\nclass Earlier(mlflow.pyfunc.PythonModel):\n"
+    "    def predict(self, context, model_input, params=None):\n"
+    "        return model_input['alcohol']\n"
+    "mlflow.models.set_model(Earlier())"
 )
-@catches(
-    "the file asks for the artifact by another name",
-    swap("model-code", 'artifacts["pipeline"]', 'artifacts["model"]'),
-    hint="asks for an artifact that the model doesn't have",
+@hint("that an earlier version had set")
+@catches("the file asks for the artifact by another name")
+@swap("model-code", 'artifacts["pipeline"]', 'artifacts["model"]')
+@hint("asks for an artifact that the model doesn't have")
+@catches("predict doesn't return anything")
+@swap("model-code", "return quality", "quality")
+@hint("end it with `return`")
+@catches("predict always rounds")
+@swap("model-code", ' if params and params["round"] else quality', "")
+@hint("only rounds when")
+@catches("predict doesn't clip")
+@swap("model-code", ".clip(0, 10)", "")
+@hint("off the scale")
+@catches("load_context is misspelt, so that nobody calls it")
+@swap("model-code", "def load_context", "def load_contex")
+@hint("`load_context`, spelt like this")
+@catches("the pipeline was saved before it was trained on these wines")
+@remove("save-model")
+@swap(
+    "fit",
+    "model.fit",
+    "model.fit(X_test, y_test)\njoblib.dump(model, output / 'pipeline.joblib')\nmodel.fit",
 )
-@catches(
-    "predict doesn't return anything",
-    swap("model-code", "return quality", "quality"),
-    hint="end it with `return`",
-)
-@catches(
-    "predict always rounds",
-    swap("model-code", ' if params and params["round"] else quality', ""),
-    hint="only rounds when",
-)
-@catches(
-    "predict doesn't clip",
-    swap("model-code", ".clip(0, 10)", ""),
-    hint="off the scale",
-)
-@catches(
-    "load_context is misspelt, so that nobody calls it",
-    swap("model-code", "def load_context", "def load_contex"),
-    hint="`load_context`, spelt like this",
-)
-@catches(
-    "the pipeline was saved before it was trained on these wines",
-    remove("save-model"),
-    swap(
-        "fit",
-        "model.fit",
-        "model.fit(X_test, y_test)\njoblib.dump(model, output / 'pipeline.joblib')\nmodel.fit",
-    ),
-    hint="differs from `model`",
-)
+@hint("differs from `model`")
 def test_it_predicts_as_yours_on_the_scale(logged_model, model, namespace, fresh):
     "in a fresh process it predicts what `model` predicts, on the scale of 0 to 10"
     import numpy as np
@@ -228,16 +200,12 @@ def test_it_predicts_as_yours_on_the_scale(logged_model, model, namespace, fresh
     )
 
 
-@catches(
-    "the signature doesn't know the param",
-    swap("signature", ', params={"round": False}', ""),
-    hint='`params={"round": False}`',
-)
-@catches(
-    "the param is called something else",
-    swap("signature", '"round"', '"rounded"'),
-    hint="it knows rounded",
-)
+@catches("the signature doesn't know the param")
+@swap("signature", ', params={"round": False}', "")
+@hint('`params={"round": False}`')
+@catches("the param is called something else")
+@swap("signature", '"round"', '"rounded"')
+@hint("it knows rounded")
 def test_the_signature_knows_the_param(logged_model):
     'its signature knows the param "round", which is False by default; its example is still there'
     described, _ = _described(logged_model)
@@ -263,11 +231,9 @@ def test_the_signature_knows_the_param(logged_model):
     )
 
 
-@catches(
-    "predict never looks at the param",
-    swap("model-code", 'quality.round() if params and params["round"] else quality', "quality"),
-    hint="asked for whole grades",
-)
+@catches("predict never looks at the param")
+@swap("model-code", 'quality.round() if params and params["round"] else quality', "quality")
+@hint("asked for whole grades")
 def test_it_rounds_when_asked(logged_model, model, namespace):
     'it rounds to whole grades when asked, with params={"round": True}'
     import numpy as np
@@ -290,11 +256,9 @@ def test_it_rounds_when_asked(logged_model, model, namespace):
     )
 
 
-@catches(
-    "pandas was left out, which the file imports",
-    swap("requirements", '"joblib", "pandas", ', '"joblib", '),
-    hint="needs pandas too",
-)
+@catches("pandas was left out, which the file imports")
+@swap("requirements", '"joblib", "pandas", ', '"joblib", ')
+@hint("needs pandas too")
 def test_it_says_what_it_needs(logged_model):
     "its requirements are joblib, pandas and scikit-learn"
     _described(logged_model)

@@ -1,6 +1,6 @@
 """The model is a version of the registered model, and says what its run has measured."""
 
-from winelab.checks.authoring import catches, put, remove, right, skip_all, split, swap
+from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
 from winelab.checks.comparing import expect_tags, plural
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
@@ -36,24 +36,21 @@ def _expected(run):
     return {**measured, "validation": validation, "test_digest": digests.get("wine-test")}
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches("register was written, and never called", remove("registration"), hint="is not registered")
-@catches(
-    "the model was registered under another name",
-    swap("registry", REGISTERED, "wine-model"),
-    hint='the model is registered as "wine-model"',
-)
-@catches(
-    "name and URI changed places",
-    swap("register", "_info.model_uri, registered_name", "_info.name, model_info.model_uri"),
-    hint="is not registered",
-    error="Names cannot contain '/' or ':'",
-)
-@catches(
-    "the model was registered while it was logged, and once more",
-    swap("log-model", 'name="model",', EARLY),
-    hint="are of one model",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("register was written, and never called")
+@remove("registration")
+@hint("is not registered")
+@catches("the model was registered under another name")
+@swap("registry", REGISTERED, "wine-model")
+@hint('the model is registered as "wine-model"')
+@catches("name and URI changed places")
+@swap("register", "_info.model_uri, registered_name", "_info.name, model_info.model_uri")
+@hint("is not registered")
+@error("Names cannot contain '/' or ':'")
+@catches("the model was registered while it was logged, and once more")
+@swap("log-model", 'name="model",', EARLY)
+@hint("are of one model")
 def test_the_model_is_registered(run, runs, client):
     "the model that you trained is one version of wine-quality-elasticnet"
     found = _versions(client, _trained(runs))
@@ -73,31 +70,23 @@ def test_the_model_is_registered(run, runs, client):
     )
 
 
-@catches(
-    "the model was registered while it was logged, before anything was measured",
-    swap("log-model", 'name="model",', EARLY),
-    put("registration", "version = model_info.registered_model_version"),
-    hint="rmse, rmse_upper, baseline_rmse, validation and test_digest are not on it as a tag",
+@catches("the model was registered while it was logged, before anything was measured")
+@swap("log-model", 'name="model",', EARLY)
+@put("registration", "version = model_info.registered_model_version")
+@hint("rmse, rmse_upper, baseline_rmse, validation and test_digest are not on it as a tag")
+@catches("the numbers were rounded")
+@swap("register", "str(run.data.metrics[name])", 'f"{run.data.metrics[name]:.3f}"')
+@hint("Don't round")
+@catches("the digest of the first dataset was taken, whatever it is")
+@swap("register", 'digests["wine-test"]', "run.inputs.dataset_inputs[0].dataset.digest")
+@hint("the digest of the dataset with the name wine-test")
+@catches("the RMSE of the training wines was taken")
+@swap(
+    "register",
+    "tags |= {",
+    'tags |= {"rmse": run.data.metrics["training_root_mean_squared_error"], ',
 )
-@catches(
-    "the numbers were rounded",
-    swap("register", "str(run.data.metrics[name])", 'f"{run.data.metrics[name]:.3f}"'),
-    hint="Don't round",
-)
-@catches(
-    "the digest of the first dataset was taken, whatever it is",
-    swap("register", 'digests["wine-test"]', "run.inputs.dataset_inputs[0].dataset.digest"),
-    hint="the digest of the dataset with the name wine-test",
-)
-@catches(
-    "the RMSE of the training wines was taken",
-    swap(
-        "register",
-        "tags |= {",
-        'tags |= {"rmse": run.data.metrics["training_root_mean_squared_error"], ',
-    ),
-    hint="its run has 0.64",
-)
+@hint("its run has 0.64")
 def test_the_version_says_what_was_measured(run, runs, client):
     "the version has five tags, with what its run has measured"
     trained = _trained(runs)
@@ -131,22 +120,16 @@ def _made_up(client, number):
     return client.get_run(run_id), info
 
 
-@catches(
-    "the function registers the notebook's model, whatever it is given",
-    swap("register", "model_info):", "info):"),
-    hint="Use its two arguments",
-)
-@catches(
-    "the validation was written down",
-    swap("register", 'run.data.tags["validation"]', '"passed"'),
-    hint='validation is "passed", for a model of the check\'s own "failed: made up 1"',
-)
-@catches(
-    "the function returns nothing",
-    swap("register", f"return {CALL}", CALL),
-    hint="register gives back nothing (None), since it ends without `return`",
-    error="'NoneType' object has no attribute 'version'",
-)
+@catches("the function registers the notebook's model, whatever it is given")
+@swap("register", "model_info):", "info):")
+@hint("Use its two arguments")
+@catches("the validation was written down")
+@swap("register", 'run.data.tags["validation"]', '"passed"')
+@hint('validation is "passed", for a model of the check\'s own "failed: made up 1"')
+@catches("the function returns nothing")
+@swap("register", f"return {CALL}", CALL)
+@hint("register gives back nothing (None), since it ends without `return`")
+@error("'NoneType' object has no attribute 'version'")
 def test_register_works_for_any_model(namespace):
     "register works for any model, also for one that failed validation"
     from mlflow.entities.model_registry import ModelVersion

@@ -1,6 +1,6 @@
 """The logged model, loaded again, predicts what the fitted one predicted."""
 
-from winelab.checks.authoring import before, catches, put, right, skip_all, split, swap
+from winelab.checks.authoring import before, catches, error, hint, put, right, skip_all, split, swap
 from winelab.checks.comparing import (
     as_column,
     close,
@@ -55,39 +55,32 @@ def _apart(one, other):
     return float(apart.max()) if np.isfinite(apart).all() else float("inf")
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the model was not loaded: the fitted one got a second name",
-    swap("reload", LOAD, "model"),
-    swap("reload", GRADES, "reloaded.predict(X_test).round()"),
-    hint="`reloaded` is a Pipeline",
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the model was not loaded: the fitted one got a second name")
+@swap("reload", LOAD, "model")
+@swap("reload", GRADES, "reloaded.predict(X_test).round()")
+@hint("`reloaded` is a Pipeline")
+@catches("the model was looked for under the run, as in older courses")
+@swap("reload", "model_info.model_uri", 'mlflow.get_artifact_uri("model")')
+@hint("Call mlflow.end_run() once")
+@error("No such artifact: 'model'")
+@catches("an older model was loaded, from a URI that was written down")
+@swap("reload", "model_info.model_uri", "older")
+@before(
+    "import mlflow\n"
+    "from sklearn.linear_model import LinearRegression\n"
+    'with mlflow.start_run(run_name="older"):\n'
+    "    older = mlflow.sklearn.log_model(\n"
+    "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+    '        name="model", pip_requirements=["scikit-learn"]\n'
+    "    ).model_uri"
 )
-@catches(
-    "the model was looked for under the run, as in older courses",
-    swap("reload", "model_info.model_uri", 'mlflow.get_artifact_uri("model")'),
-    hint="Call mlflow.end_run() once",
-    error="No such artifact: 'model'",
-)
-@catches(
-    "an older model was loaded, from a URI that was written down",
-    swap("reload", "model_info.model_uri", "older"),
-    before(
-        "import mlflow\n"
-        "from sklearn.linear_model import LinearRegression\n"
-        'with mlflow.start_run(run_name="older"):\n'
-        "    older = mlflow.sklearn.log_model(\n"
-        "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-        '        name="model", pip_requirements=["scikit-learn"]\n'
-        "    ).model_uri"
-    ),
-    hint="the model of another run than your newest",
-)
-@catches(
-    "the model was loaded as a scikit-learn model",
-    swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model"),
-    hint=f"call `{LOAD}`",
-    error='Model does not have the "sklearn" flavor',
-)
+@hint("the model of another run than your newest")
+@catches("the model was loaded as a scikit-learn model")
+@swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model")
+@hint(f"call `{LOAD}`")
+@error('Model does not have the "sklearn" flavor')
 def test_reloaded_comes_from_the_store(run, namespace):
     "`reloaded` was loaded from the store, and is the model of your newest run"
     from mlflow.pyfunc import PyFuncModel
@@ -106,28 +99,20 @@ def test_reloaded_comes_from_the_store(run, namespace):
     )
 
 
-@catches(
-    "the old predictions were taken instead of new ones",
-    swap("reload", PREDICT, "predictions"),
-    hint="under a second name",
-)
-@catches(
-    "the model predicted for the training wines",
-    swap("reload", PREDICT, "reloaded.predict(X_train)"),
-    hint="and there are 340 test wines",
-    error="inconsistent numbers of samples",
-)
-@catches(
-    "the predictions were rounded",
-    swap("reload", PREDICT, f"{PREDICT}.round(4)"),
-    hint="round nothing",
-)
-@catches(
-    "the measurements were made integers, which the signature refuses",
-    swap("reload", PREDICT, 'reloaded.predict(X_test.astype("int64"))'),
-    hint=f"call `{PREDICT}`",
-    error="Can not safely convert int64 to float64",
-)
+@catches("the old predictions were taken instead of new ones")
+@swap("reload", PREDICT, "predictions")
+@hint("under a second name")
+@catches("the model predicted for the training wines")
+@swap("reload", PREDICT, "reloaded.predict(X_train)")
+@hint("and there are 340 test wines")
+@error("inconsistent numbers of samples")
+@catches("the predictions were rounded")
+@swap("reload", PREDICT, f"{PREDICT}.round(4)")
+@hint("round nothing")
+@catches("the measurements were made integers, which the signature refuses")
+@swap("reload", PREDICT, 'reloaded.predict(X_test.astype("int64"))')
+@hint(f"call `{PREDICT}`")
+@error("Can not safely convert int64 to float64")
 def test_it_predicts_what_the_fitted_model_did(namespace):
     "`reloaded_predictions` equal `predictions` to 1e-12"
     import numpy as np
@@ -144,26 +129,18 @@ def test_it_predicts_what_the_fitted_model_did(namespace):
     )
 
 
-@catches(
-    "the old metrics were taken instead of new ones",
-    swap("reload", EVALUATE, "metrics"),
-    hint="are the old `metrics`",
-)
-@catches(
-    "the metrics are those of the training wines",
-    swap("reload", EVALUATE, "eval_metrics(y_train, reloaded.predict(X_train))"),
-    hint="of the training wines",
-)
-@catches(
-    "predictions and truth changed places",
-    swap("reload", EVALUATE, "eval_metrics(reloaded_predictions, y_test)"),
-    hint="the true values first",
-)
-@catches(
-    "the metrics were rounded",
-    swap("reload", EVALUATE, f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}"),
-    hint="round nothing",
-)
+@catches("the old metrics were taken instead of new ones")
+@swap("reload", EVALUATE, "metrics")
+@hint("are the old `metrics`")
+@catches("the metrics are those of the training wines")
+@swap("reload", EVALUATE, "eval_metrics(y_train, reloaded.predict(X_train))")
+@hint("of the training wines")
+@catches("predictions and truth changed places")
+@swap("reload", EVALUATE, "eval_metrics(reloaded_predictions, y_test)")
+@hint("the true values first")
+@catches("the metrics were rounded")
+@swap("reload", EVALUATE, f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}")
+@hint("round nothing")
 def test_the_metrics_came_out_again(run, namespace):
     "`reloaded_metrics` are the three metrics on the run"
     found = namespace.get("reloaded_metrics")
@@ -191,21 +168,15 @@ def test_the_metrics_came_out_again(run, namespace):
             )
 
 
-@catches(
-    "a param that the signature doesn't know, which is ignored",
-    swap("reload", '{"round": True}', '{"rounded": True}'),
-    hint="The signature names the param `round`",
-)
-@catches(
-    "the decimals were cut off",
-    swap("reload", GRADES, "reloaded.predict(X_test).astype(int)"),
-    hint="with the decimals cut off",
-)
-@catches(
-    "the grades are of the training wines",
-    swap("reload", "X_test, params", "X_train, params"),
-    hint="and there are 340 test wines",
-)
+@catches("a param that the signature doesn't know, which is ignored")
+@swap("reload", '{"round": True}', '{"rounded": True}')
+@hint("The signature names the param `round`")
+@catches("the decimals were cut off")
+@swap("reload", GRADES, "reloaded.predict(X_test).astype(int)")
+@hint("with the decimals cut off")
+@catches("the grades are of the training wines")
+@swap("reload", "X_test, params", "X_train, params")
+@hint("and there are 340 test wines")
 def test_the_model_gives_whole_grades(namespace):
     '`grades` are whole grades for the test wines, by the param "round"'
     import numpy as np
@@ -224,11 +195,9 @@ def test_the_model_gives_whole_grades(namespace):
     )
 
 
-@catches(
-    "the model's code reads a file of the notebook's folder, and not the artifact",
-    swap("model-code", 'context.artifacts["pipeline"]', '"../output/pipeline.joblib"'),
-    hint="a fresh process could not use the model",
-)
+@catches("the model's code reads a file of the notebook's folder, and not the artifact")
+@swap("model-code", 'context.artifacts["pipeline"]', '"../output/pipeline.joblib"')
+@hint("a fresh process could not use the model")
 def test_a_fresh_process_predicts_the_same(logged_model, fresh, namespace):
     "a process that knows nothing of this notebook loads the model, and predicts the same"
     mine, wines = _predictions(namespace), namespace["X_test"]

@@ -3,7 +3,9 @@
 from winelab.checks.authoring import (
     before,
     catches,
+    error,
     given,
+    hint,
     put,
     remove,
     right,
@@ -18,49 +20,42 @@ START = 'mlflow.start_run(run_name="elasticnet")'
 WITH = f"with {START}:"
 
 
-@catches("no cell has been run yet", skip_all(), hint='no experiment "wine-quality"')
+@catches("no cell has been run yet", skip_all())
+@hint('no experiment "wine-quality"')
 @given
 def test_the_experiment_is_there(experiment):
     'the experiment "wine-quality" is in the store'
 
 
-@catches("the training is not in a run", remove("run"), hint="has made no run since it started")
-@catches(
-    "the brackets of start_run were forgotten",
-    put("run", "with mlflow.start_run:"),
-    hint="has made no run since it started",
-    error="context manager",
-)
-@catches(
-    "the name was given as the id of a run to continue",
-    put("run", 'with mlflow.start_run("elasticnet"):'),
-    hint='`run_name="elasticnet"`',
-    error="Run with id=elasticnet not found",
-)
-@catches(
-    "a cell with a bare start_run() was run twice",
-    put("run", START),
-    twice("train"),
-    hint="Call mlflow.end_run() once",
-    error="is already active",
-)
-@catches("start_run() was never ended", put("run", START), hint="a run is still open")
-@catches(
-    "the training inside the run stopped with an error",
-    swap("fit", "y_train", "y_tran"),
-    hint="ended as FAILED",
-    error="name 'y_tran' is not defined",
-)
-@catches(
-    "each line got a run of its own",
-    put("run", f"{WITH}\n    pass\n{WITH}"),
-    hint="the cell made 2 runs",
-)
-@catches(
-    "a second run was opened inside of the first",
-    put("run", f'{WITH}\n  with mlflow.start_run(run_name="fit", nested=True):'),
-    hint="the cell made 2 runs",
-)
+@catches("the training is not in a run")
+@remove("run")
+@hint("has made no run since it started")
+@catches("the brackets of start_run were forgotten")
+@put("run", "with mlflow.start_run:")
+@hint("has made no run since it started")
+@error("context manager")
+@catches("the name was given as the id of a run to continue")
+@put("run", 'with mlflow.start_run("elasticnet"):')
+@hint('`run_name="elasticnet"`')
+@error("Run with id=elasticnet not found")
+@catches("a cell with a bare start_run() was run twice")
+@put("run", START)
+@twice("train")
+@hint("Call mlflow.end_run() once")
+@error("is already active")
+@catches("start_run() was never ended")
+@put("run", START)
+@hint("a run is still open")
+@catches("the training inside the run stopped with an error")
+@swap("fit", "y_train", "y_tran")
+@hint("ended as FAILED")
+@error("name 'y_tran' is not defined")
+@catches("each line got a run of its own")
+@put("run", f"{WITH}\n    pass\n{WITH}")
+@hint("the cell made 2 runs")
+@catches("a second run was opened inside of the first")
+@put("run", f'{WITH}\n  with mlflow.start_run(run_name="fit", nested=True):')
+@hint("the cell made 2 runs")
 def test_it_is_one_run(runs):
     "the cell made one run"
     assert runs, (
@@ -74,17 +69,13 @@ def test_it_is_one_run(runs):
     )
 
 
-@catches(
-    "the cell that sets the experiment was not run",
-    skip("store"),
-    before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-quality")'),
-    hint='the run went to "Default"',
-)
-@catches(
-    "the name was given to an experiment",
-    put("run", 'mlflow.set_experiment("elasticnet")\nwith mlflow.start_run():'),
-    hint='the run went to "elasticnet"',
-)
+@catches("the cell that sets the experiment was not run")
+@skip("store")
+@before('import mlflow\nmlflow.MlflowClient().create_experiment("wine-quality")')
+@hint('the run went to "Default"')
+@catches("the name was given to an experiment")
+@put("run", 'mlflow.set_experiment("elasticnet")\nwith mlflow.start_run():')
+@hint('the run went to "elasticnet"')
 def test_it_is_in_the_experiment(run, experiment, client):
     'the run is in "wine-quality"'
     where = run.info.experiment_id
@@ -94,14 +85,12 @@ def test_it_is_in_the_experiment(run, experiment, client):
     )
 
 
-@catches(
-    "the run has no name", put("run", "with mlflow.start_run():"), hint="MLflow picked that one"
-)
-@catches(
-    "the name is another one",
-    swap("run", '"elasticnet"', '"ElasticNet run"'),
-    hint='the run is called "ElasticNet run"',
-)
+@catches("the run has no name")
+@put("run", "with mlflow.start_run():")
+@hint("MLflow picked that one")
+@catches("the name is another one")
+@swap("run", '"elasticnet"', '"ElasticNet run"')
+@hint('the run is called "ElasticNet run"')
 def test_it_has_its_name(run):
     'the run is called "elasticnet"'
     name = run.info.run_name

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from winelab.checks.authoring import after, catches, put, right, skip, split, swap
+from winelab.checks.authoring import after, catches, error, hint, put, right, skip, split, swap
 from winelab.checks.comparing import kind, listed, plural, short
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, student_function
@@ -207,54 +207,30 @@ refused, refusal = 400, {"message": "Error: Model is missing inputs ['alcohol'].
 """
 
 
-@catches(
-    "the page was fetched with a GET",
-    *ALONE,
-    swap("ask", "requests.post(", "requests.get("),
-    hint="was sent a GET: use `requests.post`",
-)
-@catches(
-    "the body was sent as a form",
-    *ALONE,
-    swap("ask", "json=body", "data=body"),
-    hint="was sent no JSON: give `requests.post` the body with `json=`",
-)
-@catches(
-    "the body was made a text before",
-    *ALONE,
-    swap("ask", "json=body", "json=str(body)"),
-    hint="give `json=` the body itself",
-)
-@catches(
-    "the page was left out",
-    *ALONE,
-    swap("ask", "/invocations", ""),
-    hint="a request for /: the page is /invocations",
-)
-@catches(
-    "a fixed address stands in the function",
-    *ALONE,
-    swap("ask", 'f"{address}/invocations"', '"http://127.0.0.1:9/invocations"'),
-    hint='Post to `f"{address}/invocations"`',
-)
-@catches(
-    "only the answer is returned",
-    *ALONE,
-    swap("ask", RETURN, "return answer.json()"),
-    hint="ask gives back a dictionary",
-)
-@catches(
-    "answer and status changed places",
-    *ALONE,
-    swap("ask", RETURN, "return answer.json(), answer.status_code"),
-    hint="the status first",
-)
-@catches(
-    "a refusal was turned into an error",
-    *ALONE,
-    swap("ask", RETURN, f"answer.raise_for_status()\n    {RETURN}"),
-    hint="A refusal is an answer too",
-)
+@catches("the page was fetched with a GET", *ALONE)
+@swap("ask", "requests.post(", "requests.get(")
+@hint("was sent a GET: use `requests.post`")
+@catches("the body was sent as a form", *ALONE)
+@swap("ask", "json=body", "data=body")
+@hint("was sent no JSON: give `requests.post` the body with `json=`")
+@catches("the body was made a text before", *ALONE)
+@swap("ask", "json=body", "json=str(body)")
+@hint("give `json=` the body itself")
+@catches("the page was left out", *ALONE)
+@swap("ask", "/invocations", "")
+@hint("a request for /: the page is /invocations")
+@catches("a fixed address stands in the function", *ALONE)
+@swap("ask", 'f"{address}/invocations"', '"http://127.0.0.1:9/invocations"')
+@hint('Post to `f"{address}/invocations"`')
+@catches("only the answer is returned", *ALONE)
+@swap("ask", RETURN, "return answer.json()")
+@hint("ask gives back a dictionary")
+@catches("answer and status changed places", *ALONE)
+@swap("ask", RETURN, "return answer.json(), answer.status_code")
+@hint("the status first")
+@catches("a refusal was turned into an error", *ALONE)
+@swap("ask", RETURN, f"answer.raise_for_status()\n    {RETURN}")
+@hint("A refusal is an answer too")
 def test_ask_works_with_any_server(namespace):
     "ask(address, body) returns status and answer, of any server and also of a refusal"
     from winelab.tracking.store import environment
@@ -302,31 +278,19 @@ def test_ask_works_with_any_server(namespace):
         )
 
 
-@catches(
-    "no server ever started: the answers were made from `predictions`",
-    *QUICK,
-    put("serve", NO_SERVER),
-    hint="no server has been started yet",
-)
-@catches(
-    "the table was sent with its alcohol after all",
-    *QUICK,
-    swap("serve", 'X_test.drop(columns="alcohol")', "X_test"),
-    swap("show-service", 'refusal["message"].split("Error: ")[-1]', "refusal"),
-    hint="it answered 200, 200 and 200",
-)
-@catches(
-    "another column was dropped",
-    *QUICK,
-    swap("serve", 'columns="alcohol"', 'columns="pH"'),
-    hint="`refusal` doesn't speak of alcohol",
-)
-@catches(
-    "a model was trained after the server was asked",
-    *QUICK,
-    after("time.sleep(0.01)\nwith mlflow.start_run():\n    pass"),
-    hint="older than your newest run",
-)
+@catches("no server ever started: the answers were made from `predictions`", *QUICK)
+@put("serve", NO_SERVER)
+@hint("no server has been started yet")
+@catches("the table was sent with its alcohol after all", *QUICK)
+@swap("serve", 'X_test.drop(columns="alcohol")', "X_test")
+@swap("show-service", 'refusal["message"].split("Error: ")[-1]', "refusal")
+@hint("it answered 200, 200 and 200")
+@catches("another column was dropped", *QUICK)
+@swap("serve", 'columns="alcohol"', 'columns="pH"')
+@hint("`refusal` doesn't speak of alcohol")
+@catches("a model was trained after the server was asked", *QUICK)
+@after("time.sleep(0.01)\nwith mlflow.start_run():\n    pass")
+@hint("older than your newest run")
 def test_a_server_was_asked_in_this_try(run, namespace):
     "a server was asked in this try: it answered twice, and refused the table without alcohol"
     said = _statuses(namespace, run)
@@ -344,32 +308,20 @@ def test_a_server_was_asked_in_this_try(run, namespace):
     )
 
 
-@catches(
-    "the wines were sent without the key around them",
-    *QUICK,
-    swap("serve", '{"dataframe_split": wines})', "wines)"),
-    hint='Often the key "dataframe_split" around the table is missing',
-    error="KeyError: 'predictions'",
-)
-@catches(
-    "service.json went to the newest run",
-    *QUICK,
-    swap("log-service", "champion.run_id", "newest.info.run_id"),
-    hint="which didn't make the champion",
-)
-@catches(
-    "an array was logged, which became a text",
-    *QUICK,
-    swap("log-service", 'answer["predictions"],', 'np.array(answer["predictions"]),'),
-    hint='"answers" in service.json is a text',
-)
-@catches(
-    "the difference was left out",
-    *QUICK,
-    swap("log-service", 'service["difference"] =', "difference ="),
-    swap("show-service", 'service["difference"]', "difference"),
-    hint='service.json has no number "difference"',
-)
+@catches("the wines were sent without the key around them", *QUICK)
+@swap("serve", '{"dataframe_split": wines})', "wines)")
+@hint('Often the key "dataframe_split" around the table is missing')
+@error("KeyError: 'predictions'")
+@catches("service.json went to the newest run", *QUICK)
+@swap("log-service", "champion.run_id", "newest.info.run_id")
+@hint("which didn't make the champion")
+@catches("an array was logged, which became a text", *QUICK)
+@swap("log-service", 'answer["predictions"],', 'np.array(answer["predictions"]),')
+@hint('"answers" in service.json is a text')
+@catches("the difference was left out", *QUICK)
+@swap("log-service", 'service["difference"] =', "difference =")
+@swap("show-service", 'service["difference"]', "difference")
+@hint('service.json has no number "difference"')
 def test_service_json_is_on_the_champions_run(client, run, namespace):
     'service.json is on the champion\'s run, with "answers", "grades" and "difference"'
     service, _, _ = _service(client, run, namespace)
@@ -380,37 +332,22 @@ def test_service_json_is_on_the_champions_run(client, run, namespace):
     )
 
 
-@catches(
-    "a version number was served, and the champion is another version",
-    *QUICK,
-    swap("serve", "@champion", "/1"),
-    hint="away from what the champion predicts here",
-)
-@catches(
-    "the answers were rounded",
-    *QUICK,
-    swap("log-service", 'answer["predictions"]', '[round(x, 2) for x in answer["predictions"]]'),
-    hint="away from what the champion predicts here",
-)
-@catches(
-    "only five wines were asked",
-    *QUICK,
-    swap("serve", 'X_test.to_dict("split")', 'X_test.head().to_dict("split")'),
-    swap("log-service", "predictions - ", "predictions[:5] - "),
-    hint='there are 5 "answers"',
-)
-@catches(
-    "the param is misspelt, and the server ignores it",
-    *QUICK,
-    swap("serve", '"round"', '"rounded"'),
-    hint='"grades" aren\'t whole numbers',
-)
-@catches(
-    "the difference is that of the grades",
-    *QUICK,
-    swap("log-service", 'service["answers"])', 'service["grades"])'),
-    hint="`predictions` and the answers",
-)
+@catches("a version number was served, and the champion is another version", *QUICK)
+@swap("serve", "@champion", "/1")
+@hint("away from what the champion predicts here")
+@catches("the answers were rounded", *QUICK)
+@swap("log-service", 'answer["predictions"]', '[round(x, 2) for x in answer["predictions"]]')
+@hint("away from what the champion predicts here")
+@catches("only five wines were asked", *QUICK)
+@swap("serve", 'X_test.to_dict("split")', 'X_test.head().to_dict("split")')
+@swap("log-service", "predictions - ", "predictions[:5] - ")
+@hint('there are 5 "answers"')
+@catches("the param is misspelt, and the server ignores it", *QUICK)
+@swap("serve", '"round"', '"rounded"')
+@hint('"grades" aren\'t whole numbers')
+@catches("the difference is that of the grades", *QUICK)
+@swap("log-service", 'service["answers"])', 'service["grades"])')
+@hint("`predictions` and the answers")
 def test_the_answers_are_the_champions(client, run, namespace):
     "answers, grades and difference are right, for every test wine"
     service, answers, grades = _service(client, run, namespace)
@@ -446,15 +383,12 @@ def test_the_answers_are_the_champions(client, run, namespace):
 
 
 # A stand-in for a server, which ends by itself.
-@catches(
-    "a server was started by hand, and nobody stopped it",
-    *QUICK,
-    after(
-        "nap = [sys.executable, '-c', 'import time; time.sleep(20)', 'mlflow models serve']\n"
-        "left = psutil.Popen(nap)"
-    ),
-    hint="start it with `with serving",
+@catches("a server was started by hand, and nobody stopped it", *QUICK)
+@after(
+    "nap = [sys.executable, '-c', 'import time; time.sleep(20)', 'mlflow models serve']\n"
+    "left = psutil.Popen(nap)"
 )
+@hint("start it with `with serving")
 def test_no_server_is_left(run, namespace):
     "the server has been stopped, and no process of it is left"
     _statuses(namespace, run)

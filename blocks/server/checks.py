@@ -1,6 +1,18 @@
 """The run went through a tracking server, into its database and its artifact store."""
 
-from winelab.checks.authoring import before, catches, given, put, right, skip, skip_all, swap, twice
+from winelab.checks.authoring import (
+    before,
+    catches,
+    error,
+    given,
+    hint,
+    put,
+    right,
+    skip,
+    skip_all,
+    swap,
+    twice,
+)
 from winelab.checks.comparing import kind
 
 SERVER_BESIDE_SCRIPT = True
@@ -10,23 +22,18 @@ NAME = "wine-server"
 FROM_ENVIRONMENT = 'os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the address still stands in the code",
-    put("tracking-uri", 'mlflow.set_tracking_uri(f"sqlite:///{store}")'),
-    hint="take the address from the environment",
-)
-@catches(
-    "the variable's name is misspelt",
-    swap("tracking-uri", '"MLFLOW_TRACKING_URI"', '"MLFLOW_TRACKING_URL"'),
-    hint="take the address from the environment",
-)
-@catches(
-    "the name and the default changed places",
-    put("tracking-uri", 'mlflow.set_tracking_uri(os.environ.get(store, "MLFLOW_TRACKING_URI"))'),
-    hint="into a folder of files",
-    error="maintenance mode",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the address still stands in the code")
+@put("tracking-uri", 'mlflow.set_tracking_uri(f"sqlite:///{store}")')
+@hint("take the address from the environment")
+@catches("the variable's name is misspelt")
+@swap("tracking-uri", '"MLFLOW_TRACKING_URI"', '"MLFLOW_TRACKING_URL"')
+@hint("take the address from the environment")
+@catches("the name and the default changed places")
+@put("tracking-uri", 'mlflow.set_tracking_uri(os.environ.get(store, "MLFLOW_TRACKING_URI"))')
+@hint("into a folder of files")
+@error("maintenance mode")
 def test_the_run_was_sent_to_a_server(run, namespace):
     "the run was sent to the server that the environment names"
     uri = namespace["tracking_uri"]
@@ -40,22 +47,16 @@ def test_the_run_was_sent_to_a_server(run, namespace):
     )
 
 
-@catches(
-    "the old experiment was used, which was created without a server",
-    swap("experiment", "wine-server", "wine-quality"),
-    hint='`mlflow.set_experiment("wine-server")`',
-)
-@catches(
-    "the experiment was created before there was a server",
-    before('import mlflow\nmlflow.set_experiment("wine-server")'),
-    hint="rename_experiment",
-)
-@catches(
-    "MLflow was set to the file again before the training",
-    swap("run", "with mlflow", "mlflow.set_tracking_uri(database)\nwith mlflow"),
-    hint="ended as FAILED",
-    error="the tracking URI must be a valid http or https URI",
-)
+@catches("the old experiment was used, which was created without a server")
+@swap("experiment", "wine-server", "wine-quality")
+@hint('`mlflow.set_experiment("wine-server")`')
+@catches("the experiment was created before there was a server")
+@before('import mlflow\nmlflow.set_experiment("wine-server")')
+@hint("rename_experiment")
+@catches("MLflow was set to the file again before the training")
+@swap("run", "with mlflow", "mlflow.set_tracking_uri(database)\nwith mlflow")
+@hint("ended as FAILED")
+@error("the tracking URI must be a valid http or https URI")
 def test_the_files_went_through_the_server(run, client, logged_model):
     'the run is in "wine-server", and its files went through the server'
     experiment = client.get_experiment(run.info.experiment_id)
@@ -71,16 +72,12 @@ def test_the_files_went_through_the_server(run, client, logged_model):
     )
 
 
-@catches(
-    "the cell that stops the server was not run",
-    skip("stop"),
-    hint='run the cell "Stop the server',
-)
-@catches(
-    "the server was stopped, and MLflow still asks it",
-    put("stop", "stop_server(server)\nmlflow.set_tracking_uri(address)"),
-    hint="Nothing answers at http://127.0.0.1",
-)
+@catches("the cell that stops the server was not run")
+@skip("stop")
+@hint('run the cell "Stop the server')
+@catches("the server was stopped, and MLflow still asks it")
+@put("stop", "stop_server(server)\nmlflow.set_tracking_uri(address)")
+@hint("Nothing answers at http://127.0.0.1")
 @given
 def test_the_server_is_stopped(run, namespace):
     "the server of this notebook has been stopped"

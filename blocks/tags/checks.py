@@ -2,7 +2,18 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import after, catches, put, remove, right, split, swap, twice
+from winelab.checks.authoring import (
+    after,
+    catches,
+    error,
+    hint,
+    put,
+    remove,
+    right,
+    split,
+    swap,
+    twice,
+)
 from winelab.checks.comparing import expect_tags, kind, plural
 from winelab.checks.looking import found_ids
 
@@ -10,48 +21,34 @@ SET = 'mlflow.set_tags({"family": "linear", "table": data_file.name})'
 FILTER = "filter_string=\"tags.family = 'linear'\""
 
 
-@catches(
-    "the tags were logged as params",
-    swap("set-tags", "set_tags", "log_params"),
-    hint="it is there as a param",
-    error="None of [Index(",
-)
-@catches(
-    "the tags were set above the `with`, which opens a run by itself",
-    remove("set-tags"),
-    swap("run", "with mlflow.start", f"{SET}\nwith mlflow.start"),
-    hint="Call mlflow.end_run() once",
-    error="is already active",
-)
-@catches(
-    "the tags were set after the run, which opens another one",
-    remove("set-tags"),
-    put("show", SET),
-    hint="Call mlflow.end_run() once",
-    error="['metrics.rmse'] not in index",
-)
-@catches(
-    "the whole path became the tag, as a text, without a word",
-    swap("set-tags", "data_file.name", "data_file"),
-    hint="the path with its folders",
-)
-@catches(
-    "the tag has a name with MLflow's prefix",
-    swap("set-tags", '"family"', '"mlflow.family"'),
-    hint="family is not on the run as a tag",
-    error="None of [Index(",
-)
-@catches(
-    "the tags were set one after the other, the first one in other letters",
-    swap("set-tags", SET, 'mlflow.set_tag("Family", "linear")\n' + SET.replace("family", "kind")),
-    hint='"Family" is: mind the spelling',
-    error="None of [Index(",
-)
-@catches(
-    "the name of the table was written without its ending",
-    swap("set-tags", ".name", ".stem"),
-    hint='table is "red-wine-quality", the file is "red-wine-quality.csv"',
-)
+@catches("the tags were logged as params")
+@swap("set-tags", "set_tags", "log_params")
+@hint("it is there as a param")
+@error("None of [Index(")
+@catches("the tags were set above the `with`, which opens a run by itself")
+@remove("set-tags")
+@swap("run", "with mlflow.start", f"{SET}\nwith mlflow.start")
+@hint("Call mlflow.end_run() once")
+@error("is already active")
+@catches("the tags were set after the run, which opens another one")
+@remove("set-tags")
+@put("show", SET)
+@hint("Call mlflow.end_run() once")
+@error("['metrics.rmse'] not in index")
+@catches("the whole path became the tag, as a text, without a word")
+@swap("set-tags", "data_file.name", "data_file")
+@hint("the path with its folders")
+@catches("the tag has a name with MLflow's prefix")
+@swap("set-tags", '"family"', '"mlflow.family"')
+@hint("family is not on the run as a tag")
+@error("None of [Index(")
+@catches("the tags were set one after the other, the first one in other letters")
+@swap("set-tags", SET, 'mlflow.set_tag("Family", "linear")\n' + SET.replace("family", "kind"))
+@hint('"Family" is: mind the spelling')
+@error("None of [Index(")
+@catches("the name of the table was written without its ending")
+@swap("set-tags", ".name", ".stem")
+@hint('table is "red-wine-quality", the file is "red-wine-quality.csv"')
 def test_the_tags_are_on_the_run(run, namespace):
     "the run has the tags family and table"
     file = namespace["data_file"]
@@ -71,47 +68,33 @@ def test_the_tags_are_on_the_run(run, namespace):
     )
 
 
-@catches(
-    "the filter's value has no quotes of its own",
-    swap("search", "'linear'", "linear"),
-    hint="its value has quotes of its own",
-    error="Parameter value is either not quoted or unidentified quote types",
-)
-@catches(
-    "the filter does not say that family is a tag",
-    swap("search", "tags.family =", "family ="),
-    hint="the tag is `tags.family`",
-    error="Invalid attribute key 'family' specified",
-)
-@catches(
-    "the filter's value is written with a capital letter",
-    swap("search", "'linear'", "'Linear'"),
-    hint="letter by letter",
-    error="None of [Index(",
-)
-@catches(
-    "the filter was left out, and an older run has no tag",
-    swap("run", "with mlflow", "with mlflow.start_run():\n    pass\nwith mlflow"),
-    swap("search", FILTER, ""),
-    hint="1 run without the tag family",
-)
-@catches(
-    "one run only, of the two that have the tag",
-    swap("search", FILTER, f"{FILTER}, max_results=1"),
-    twice("train"),
-    hint="`found` has 1 of the 2 runs with the tag",
-)
-@catches(
-    "only the metrics of the runs were kept",
-    swap("search", "'linear'\")", "'linear'\")[['metrics.rmse']]"),
-    hint="keep what `mlflow.search_runs` returns",
-    error="not in index",
-)
-@catches(
-    "a new training, and the search not run again",
-    after(f"with mlflow.start_run():\n    {SET}"),
-    hint="was made before your newest run",
-)
+@catches("the filter's value has no quotes of its own")
+@swap("search", "'linear'", "linear")
+@hint("its value has quotes of its own")
+@error("Parameter value is either not quoted or unidentified quote types")
+@catches("the filter does not say that family is a tag")
+@swap("search", "tags.family =", "family =")
+@hint("the tag is `tags.family`")
+@error("Invalid attribute key 'family' specified")
+@catches("the filter's value is written with a capital letter")
+@swap("search", "'linear'", "'Linear'")
+@hint("letter by letter")
+@error("None of [Index(")
+@catches("the filter was left out, and an older run has no tag")
+@swap("run", "with mlflow", "with mlflow.start_run():\n    pass\nwith mlflow")
+@swap("search", FILTER, "")
+@hint("1 run without the tag family")
+@catches("one run only, of the two that have the tag")
+@swap("search", FILTER, f"{FILTER}, max_results=1")
+@twice("train")
+@hint("`found` has 1 of the 2 runs with the tag")
+@catches("only the metrics of the runs were kept")
+@swap("search", "'linear'\")", "'linear'\")[['metrics.rmse']]")
+@hint("keep what `mlflow.search_runs` returns")
+@error("not in index")
+@catches("a new training, and the search not run again")
+@after(f"with mlflow.start_run():\n    {SET}")
+@hint("was made before your newest run")
 def test_the_search_finds_the_runs_with_the_tag(run, client, namespace):
     "`found` has the runs with the tag family, your newest run among them"
     found = found_ids(

@@ -2,7 +2,7 @@
 
 import re
 
-from winelab.checks.authoring import after, catches, put, remove, right, skip_all, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, skip_all, swap
 from winelab.checks.comparing import expect_tags, kind, same_value, short
 from winelab.checks.looking import newest_finished
 from winelab.core.console import shortened
@@ -34,39 +34,27 @@ def _model_run(runs):
     return found
 
 
-@catches(
-    "the RMSE should grow: greater_is_better the wrong way round",
-    swap("thresholds", BY_RMSE, BY_RMSE.replace("False", "True")),
-    hint="A smaller RMSE is better: say `greater_is_better=False`",
-)
-@catches(
-    "the share should shrink: greater_is_better the wrong way round",
-    swap("thresholds", BY_SHARE, BY_SHARE.replace("True", "False")),
-    hint="A greater share is better: say `greater_is_better=True`",
-)
-@catches(
-    "the share is a bare number",
-    swap("thresholds", BY_SHARE, "0.5"),
-    hint="`within_half` in `thresholds` is a number",
-    error="must be a dictionary that maps strings to MetricThreshold objects",
-)
-@catches(
-    "the change was asked for as a relative one",
-    swap("thresholds", "min_absolute_change", "min_relative_change"),
-    hint="says `min_relative_change=0.1`",
-)
-@catches(
-    "the share is one of numpy's numbers",
-    swap("thresholds", "threshold=0.5", "threshold=np.float64(0.5)"),
-    hint="Write `float(...)` around it",
-    error="`threshold` parameter must be a number",
-)
-@catches(
-    "the thresholds stand in a list",
-    put("thresholds", f"thresholds = [{BY_RMSE}, {BY_SHARE}]"),
-    hint="`thresholds` is a list",
-    error="must be a dictionary that maps strings to MetricThreshold objects",
-)
+@catches("the RMSE should grow: greater_is_better the wrong way round")
+@swap("thresholds", BY_RMSE, BY_RMSE.replace("False", "True"))
+@hint("A smaller RMSE is better: say `greater_is_better=False`")
+@catches("the share should shrink: greater_is_better the wrong way round")
+@swap("thresholds", BY_SHARE, BY_SHARE.replace("True", "False"))
+@hint("A greater share is better: say `greater_is_better=True`")
+@catches("the share is a bare number")
+@swap("thresholds", BY_SHARE, "0.5")
+@hint("`within_half` in `thresholds` is a number")
+@error("must be a dictionary that maps strings to MetricThreshold objects")
+@catches("the change was asked for as a relative one")
+@swap("thresholds", "min_absolute_change", "min_relative_change")
+@hint("says `min_relative_change=0.1`")
+@catches("the share is one of numpy's numbers")
+@swap("thresholds", "threshold=0.5", "threshold=np.float64(0.5)")
+@hint("Write `float(...)` around it")
+@error("`threshold` parameter must be a number")
+@catches("the thresholds stand in a list")
+@put("thresholds", f"thresholds = [{BY_RMSE}, {BY_SHARE}]")
+@hint("`thresholds` is a list")
+@error("must be a dictionary that maps strings to MetricThreshold objects")
 def test_the_thresholds_are_written_down(namespace):
     "`thresholds` asks for an RMSE 0.1 below the baseline's, and for a share of 0.5"
     from mlflow.models import MetricThreshold
@@ -107,36 +95,26 @@ def test_the_thresholds_are_written_down(namespace):
     assert not more, f"`thresholds` has a third entry, {more[0]}: the task has two. Take it out."
 
 
-@catches("no cell has been run yet", skip_all(), hint="has made no run since it started")
-@catches(
-    "the result was not put on the run",
-    swap("validate", SET_TAG, ""),
-    hint=f"call `{SET_TAG}`",
-)
-@catches(
-    "the tag was set below the `with`, which opens another run",
-    swap("validate", SET_TAG, ""),
-    after(SET_TAG),
-    hint="Call mlflow.end_run() once",
-)
-@catches(
-    "the tag has another name",
-    swap("validate", '"validation"', '"Validation"'),
-    hint="mind the spelling",
-)
-@catches(
-    "the model failed, and nobody caught the exception",
-    WEAK,
-    put("validate", f'{VALIDATE}\nverdict = "passed"\n{SET_TAG}'),
-    hint="A model that fails raises an exception too",
-    error="minimum absolute change check failed: candidate model root_mean_squared_error",
-)
-@catches(
-    "the argument of older courses, which evaluate no longer has",
-    swap("extras", "extra_metrics=", "validation_thresholds=thresholds,\n    extra_metrics="),
-    hint="ended your newest run as FAILED, and the message stands above",
-    error="got an unexpected keyword argument 'validation_thresholds'",
-)
+@catches("no cell has been run yet", skip_all())
+@hint("has made no run since it started")
+@catches("the result was not put on the run")
+@swap("validate", SET_TAG, "")
+@hint(f"call `{SET_TAG}`")
+@catches("the tag was set below the `with`, which opens another run")
+@swap("validate", SET_TAG, "")
+@after(SET_TAG)
+@hint("Call mlflow.end_run() once")
+@catches("the tag has another name")
+@swap("validate", '"validation"', '"Validation"')
+@hint("mind the spelling")
+@catches("the model failed, and nobody caught the exception", WEAK)
+@put("validate", f'{VALIDATE}\nverdict = "passed"\n{SET_TAG}')
+@hint("A model that fails raises an exception too")
+@error("minimum absolute change check failed: candidate model root_mean_squared_error")
+@catches("the argument of older courses, which evaluate no longer has")
+@swap("extras", "extra_metrics=", "validation_thresholds=thresholds,\n    extra_metrics=")
+@hint("ended your newest run as FAILED, and the message stands above")
+@error("got an unexpected keyword argument 'validation_thresholds'")
 def test_the_result_is_on_the_run(runs):
     'the run with the model has the tag "validation"'
     tags = _model_run(runs).data.tags
@@ -146,55 +124,36 @@ def test_the_result_is_on_the_run(runs):
     expect_tags(_model_run(runs), expected, missing=missing)
 
 
-@catches(
-    "what the validation returns was kept",
-    put("validate", f'mlflow.set_tag("validation", {VALIDATE})\nverdict = None'),
-    hint="returns nothing if the model passes",
+@catches("what the validation returns was kept")
+@put("validate", f'mlflow.set_tag("validation", {VALIDATE})\nverdict = None')
+@hint("returns nothing if the model passes")
+@catches("the baseline's evaluation was not passed")
+@swap("validate", RESULTS, "evaluation")
+@hint("Pass `baseline_evaluation`")
+@catches("candidate and baseline changed places")
+@swap("validate", RESULTS, "baseline_evaluation, evaluation")
+@hint("the two evaluations changed places")
+@catches("the metric has the short name of our own function")
+@swap("thresholds", f'"{RMSE}"', '"rmse"')
+@hint("no metric rmse")
+@catches("any error was caught, also one of the program's own")
+@swap("validate", RESULTS, "metrics, baseline_evaluation")
+@swap("validate", "ModelValidationFailedException", "Exception")
+@hint("the words of another error")
+@catches('the model failed, and "passed" was written all the same', WEAK)
+@swap("validate", FAILED, '"passed"')
+@hint('Write "passed" on the line below the validation')
+@catches("the model failed, and the message is no f-string", WEAK)
+@swap("validate", FAILED, FAILED[1:])
+@hint("MLflow's whole message")
+@catches("the model failed, and its message was typed with what is printed", WEAK)
+@swap(
+    "validate",
+    FAILED,
+    f'"failed: candidate model {RMSE} = 0.76, baseline model {RMSE} = 0.800, '
+    'candidate model within_half = 0.4"',
 )
-@catches(
-    "the baseline's evaluation was not passed",
-    swap("validate", RESULTS, "evaluation"),
-    hint="Pass `baseline_evaluation`",
-)
-@catches(
-    "candidate and baseline changed places",
-    swap("validate", RESULTS, "baseline_evaluation, evaluation"),
-    hint="the two evaluations changed places",
-)
-@catches(
-    "the metric has the short name of our own function",
-    swap("thresholds", f'"{RMSE}"', '"rmse"'),
-    hint="no metric rmse",
-)
-@catches(
-    "any error was caught, also one of the program's own",
-    swap("validate", RESULTS, "metrics, baseline_evaluation"),
-    swap("validate", "ModelValidationFailedException", "Exception"),
-    hint="the words of another error",
-)
-@catches(
-    'the model failed, and "passed" was written all the same',
-    WEAK,
-    swap("validate", FAILED, '"passed"'),
-    hint='Write "passed" on the line below the validation',
-)
-@catches(
-    "the model failed, and the message is no f-string",
-    WEAK,
-    swap("validate", FAILED, FAILED[1:]),
-    hint="MLflow's whole message",
-)
-@catches(
-    "the model failed, and its message was typed with what is printed",
-    WEAK,
-    swap(
-        "validate",
-        FAILED,
-        f'"failed: candidate model {RMSE} = 0.76, baseline model {RMSE} = 0.800, '
-        'candidate model within_half = 0.4"',
-    ),
-    hint="Keep the message of this validation",
-)
+@hint("Keep the message of this validation")
 def test_the_tag_says_what_the_metrics_say(runs):
     'the tag says "passed" or "failed", as the metrics on the run say'
     found = _model_run(runs)

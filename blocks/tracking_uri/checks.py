@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath, PureWindowsPath
 
-from winelab.checks.authoring import after, catches, put, remove, right, split, swap
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, split, swap
 from winelab.checks.comparing import kind, same_path
 from winelab.tracking.store import environment, sqlite_file
 
@@ -32,16 +32,12 @@ def _course(namespace):
     return folder
 
 
-@catches(
-    "the store was not named: the variable from `make lab` did the work",
-    remove("tracking-uri"),
-    hint="only named by the environment",
-)
-@catches(
-    "the store stands in the labs folder, where the UI does not look",
-    swap("tracking-uri", "(course /", "(Path.cwd() /"),
-    hint="the file mlflow.db in the course's folder",
-)
+@catches("the store was not named: the variable from `make lab` did the work")
+@remove("tracking-uri")
+@hint("only named by the environment")
+@catches("the store stands in the labs folder, where the UI does not look")
+@swap("tracking-uri", "(course /", "(Path.cwd() /")
+@hint("the file mlflow.db in the course's folder")
 def test_the_code_names_the_store(namespace):
     "the code itself names the store, not the program that started it"
     import mlflow
@@ -58,25 +54,16 @@ def test_the_code_names_the_store(namespace):
     )
 
 
-@catches(
-    "a relative address: another store in every folder",
-    put("tracking-uri", 'mlflow.set_tracking_uri("sqlite:///mlflow.db")'),
-    hint="depends on the folder you start in",
-)
-@catches(
-    "one slash too few, so that the path is a relative one",
-    swap("tracking-uri", "sqlite:///{store}", "sqlite://{store}"),
-    hint="depends on the folder you start in",
-)
-@catches(
-    "the store was named last, after the run",
-    remove("tracking-uri"),
-    after(
-        'store = (course / "mlflow.db").as_posix()\nmlflow.set_tracking_uri(f"sqlite:///{store}")'
-    ),
-    hint="set the tracking URI first",
-    environment={"MLFLOW_TRACKING_URI": ""},
-)
+@catches("a relative address: another store in every folder")
+@put("tracking-uri", 'mlflow.set_tracking_uri("sqlite:///mlflow.db")')
+@hint("depends on the folder you start in")
+@catches("one slash too few, so that the path is a relative one")
+@swap("tracking-uri", "sqlite:///{store}", "sqlite://{store}")
+@hint("depends on the folder you start in")
+@catches("the store was named last, after the run", environment={"MLFLOW_TRACKING_URI": ""})
+@remove("tracking-uri")
+@after('store = (course / "mlflow.db").as_posix()\nmlflow.set_tracking_uri(f"sqlite:///{store}")')
+@hint("set the tracking URI first")
 def test_the_address_is_absolute(namespace):
     "the address is absolute: the same in every folder"
     address = _address_in_the_code(namespace)
@@ -94,12 +81,10 @@ def test_the_address_is_absolute(namespace):
     )
 
 
-@catches(
-    "a folder of files, as in older courses",
-    put("tracking-uri", 'mlflow.set_tracking_uri("./mlruns")'),
-    hint="folder of files",
-    error="maintenance mode",
-)
+@catches("a folder of files, as in older courses")
+@put("tracking-uri", 'mlflow.set_tracking_uri("./mlruns")')
+@hint("folder of files")
+@error("maintenance mode")
 def test_the_run_is_in_that_store(run, client, namespace):
     "the newest run is in that store, with its params and metrics"
     address = _address_in_the_code(namespace)

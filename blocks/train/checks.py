@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import catches, put, remove, right, split, swap
+from winelab.checks.authoring import catches, error, hint, put, remove, right, split, swap
 from winelab.checks.comparing import close, kind, plural, same_column, same_table, short
 
 DROP = ".drop_duplicates()"
@@ -28,30 +28,23 @@ def _rows(value):
     return shape[0] if shape else None
 
 
-@catches(
-    "the separator was forgotten", swap("read", ', sep=";"', ""), hint='sep=";"', error="quality"
-)
-@catches(
-    "the notebook was started in another folder, so that the table is not found",
-    swap("course", "Path.cwd().parent", 'Path.cwd() / "elsewhere"'),
-    hint="no variable `wine`",
-    error="No such file or directory",
-)
-@catches(
-    "the copies were kept",
-    swap("read", DROP, ""),
-    hint="`wine` has 1599 rows",
-)
-@catches(
-    "the table without copies was not kept",
-    swap("read", DROP, "\nwine.drop_duplicates()"),
-    hint="it returns a new table",
-)
-@catches(
-    "every row that has a copy was dropped",
-    swap("read", DROP, ".drop_duplicates(keep=False)"),
-    hint="1359 rows are left",
-)
+@catches("the separator was forgotten")
+@swap("read", ', sep=";"', "")
+@hint('sep=";"')
+@error("quality")
+@catches("the notebook was started in another folder, so that the table is not found")
+@swap("course", "Path.cwd().parent", 'Path.cwd() / "elsewhere"')
+@hint("no variable `wine`")
+@error("No such file or directory")
+@catches("the copies were kept")
+@swap("read", DROP, "")
+@hint("`wine` has 1599 rows")
+@catches("the table without copies was not kept")
+@swap("read", DROP, "\nwine.drop_duplicates()")
+@hint("it returns a new table")
+@catches("every row that has a copy was dropped")
+@swap("read", DROP, ".drop_duplicates(keep=False)")
+@hint("1359 rows are left")
 def test_the_table_is_read(namespace):
     "`wine` is the table, with each row once"
     wine = namespace["wine"]
@@ -74,42 +67,30 @@ def test_the_table_is_read(namespace):
     )
 
 
-@catches(
-    "the quality was left among the measurements",
-    swap("split", 'wine.drop(columns="quality")', "wine"),
-    hint="`X_test` has 12 columns",
+@catches("the quality was left among the measurements")
+@swap("split", 'wine.drop(columns="quality")', "wine")
+@hint("`X_test` has 12 columns")
+@catches("random_state was forgotten in the split")
+@swap("split", ", random_state=42", "")
+@hint("say random_state=42")
+@catches("a fifth was set aside, and not a quarter")
+@swap("split", "test_size=0.25", "test_size=0.2")
+@hint("`X_test` has 272 rows, and a quarter is 340")
+@catches("the four names stand in another order")
+@swap("split", SPLIT, "X_train, y_train, X_test, y_test")
+@hint(f"in the order {SPLIT}")
+@error("inconsistent numbers of samples")
+@catches("training and test changed places")
+@swap("split", SPLIT, "X_test, X_train, y_test, y_train")
+@hint(f"in the order {SPLIT}")
+@catches("X and y were split by two calls")
+@swap(
+    "split",
+    f"{SPLIT} = train_test_split(X, y, test_size=0.25, random_state=42)",
+    "X_train, X_test = train_test_split(X, test_size=0.25, random_state=42)\n"
+    "y_train, y_test = train_test_split(y, test_size=0.25, random_state=1)",
 )
-@catches(
-    "random_state was forgotten in the split",
-    swap("split", ", random_state=42", ""),
-    hint="say random_state=42",
-)
-@catches(
-    "a fifth was set aside, and not a quarter",
-    swap("split", "test_size=0.25", "test_size=0.2"),
-    hint="`X_test` has 272 rows, and a quarter is 340",
-)
-@catches(
-    "the four names stand in another order",
-    swap("split", SPLIT, "X_train, y_train, X_test, y_test"),
-    hint=f"in the order {SPLIT}",
-    error="inconsistent numbers of samples",
-)
-@catches(
-    "training and test changed places",
-    swap("split", SPLIT, "X_test, X_train, y_test, y_train"),
-    hint=f"in the order {SPLIT}",
-)
-@catches(
-    "X and y were split by two calls",
-    swap(
-        "split",
-        f"{SPLIT} = train_test_split(X, y, test_size=0.25, random_state=42)",
-        "X_train, X_test = train_test_split(X, test_size=0.25, random_state=42)\n"
-        "y_train, y_test = train_test_split(y, test_size=0.25, random_state=1)",
-    ),
-    hint="`y_test` is not the quality of the wines in `X_test`",
-)
+@hint("`y_test` is not the quality of the wines in `X_test`")
 def test_a_quarter_is_kept_for_the_test(namespace):
     "a quarter of the wines is set aside for the test, without their quality"
     wine, train, test = _table(namespace)
@@ -150,18 +131,12 @@ def test_a_quarter_is_kept_for_the_test(namespace):
         )
 
 
-@catches(
-    "alpha and l1_ratio changed places",
-    swap("model", "alpha=0.5, l1_ratio=0.3", "alpha=0.3, l1_ratio=0.5"),
-    hint="alpha is 0.3, and should be 0.5",
-)
-@catches(
-    "another model was trained",
-    swap(
-        "model", "ElasticNet(alpha=0.5, l1_ratio=0.3, ", "__import__('sklearn').linear_model.Ridge("
-    ),
-    hint="`model` is a Ridge",
-)
+@catches("alpha and l1_ratio changed places")
+@swap("model", "alpha=0.5, l1_ratio=0.3", "alpha=0.3, l1_ratio=0.5")
+@hint("alpha is 0.3, and should be 0.5")
+@catches("another model was trained")
+@swap("model", "ElasticNet(alpha=0.5, l1_ratio=0.3, ", "__import__('sklearn').linear_model.Ridge(")
+@hint("`model` is a Ridge")
 def test_it_is_an_elastic_net(model):
     "`model` is an ElasticNet with alpha 0.5 and l1_ratio 0.3"
     name = type(model).__name__
@@ -176,17 +151,16 @@ def test_it_is_an_elastic_net(model):
         )
 
 
-@catches("the model was never trained", remove("fit"), hint="not fitted yet", error="not fitted")
-@catches(
-    "the model was trained on the test wines",
-    swap("fit", "(X_train, y_train)", "(X_test, y_test)"),
-    hint="trained on the test wines",
-)
-@catches(
-    "the model was trained on all wines",
-    swap("fit", "(X_train, y_train)", "(X, y)"),
-    hint="trained on all wines",
-)
+@catches("the model was never trained")
+@remove("fit")
+@hint("not fitted yet")
+@error("not fitted")
+@catches("the model was trained on the test wines")
+@swap("fit", "(X_train, y_train)", "(X_test, y_test)")
+@hint("trained on the test wines")
+@catches("the model was trained on all wines")
+@swap("fit", "(X_train, y_train)", "(X, y)")
+@hint("trained on all wines")
 def test_it_is_trained_on_the_training_wines(model, namespace):
     "`model` is trained on the training wines, and on no others"
     wine, train, test = _table(namespace)
@@ -207,21 +181,15 @@ def test_it_is_trained_on_the_training_wines(model, namespace):
     assert learned(train), f"`model` was trained on {seen}: call model.fit(X_train, y_train)."
 
 
-@catches(
-    "the training wines were predicted",
-    swap("predict", "X_test", "X_train"),
-    hint="there are 1019 predictions, and 340 test wines",
-)
-@catches(
-    "the predictions were rounded to whole grades",
-    swap("predict", "model.predict(X_test)", "model.predict(X_test).round()"),
-    hint="keep them as they are",
-)
-@catches(
-    "the truth was taken for the prediction",
-    put("predict", "predictions = y_test"),
-    hint="not what `model` says",
-)
+@catches("the training wines were predicted")
+@swap("predict", "X_test", "X_train")
+@hint("there are 1019 predictions, and 340 test wines")
+@catches("the predictions were rounded to whole grades")
+@swap("predict", "model.predict(X_test)", "model.predict(X_test).round()")
+@hint("keep them as they are")
+@catches("the truth was taken for the prediction")
+@put("predict", "predictions = y_test")
+@hint("not what `model` says")
 def test_the_test_wines_are_predicted(model, namespace):
     "`predictions` has what the model says of each test wine"
     predictions = namespace["predictions"]

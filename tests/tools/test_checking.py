@@ -34,6 +34,8 @@ from winelab.course.source import course
 from winelab.tracking import store
 from winelab.tracking.workspace import furnish
 
+USE = "from winelab.checks.authoring import catches, hint\n"
+"""The first line of a checks.py that uses both."""
 NUMBER = 3
 OF_VARIABLES = """
 def test_x_is_one(namespace):
@@ -623,6 +625,12 @@ def test_marks_are_read_wherever_they_are(workspace: Path) -> None:
         ("\n\ndef test_a(namespace):\n    assert namespace, 'h'\n", 3, "test_a has no docstring"),
         ("def test_a(run):\n    'a'\n    assert run\n", 3, "the assert has no message"),
         ("def _help(x):\n    assert x\n\ndef test_a(run):\n    'a'\n", 2, "has no message"),
+        (f"{USE}@catches('x')\ndef test_a(run):\n    'a'\n", 3, 'the mistake "x" has no @hint'),
+        (
+            f"{USE}@hint('b')\n@catches('x')\n@hint('a')\ndef test_a(run):\n    'a'\n",
+            5,
+            "put it below",
+        ),
         ("def test_a(client, rum):\n    'a'\n", 1, "no fixture is called rum"),
         ("def test_a(*, rum):\n    'a'\n", 1, "no fixture is called rum"),
         ("def test_a(run):\n    'a'\n\ndef test_a(run):\n    'b'\n", 4, "a second time"),

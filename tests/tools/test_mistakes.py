@@ -130,10 +130,11 @@ def test_an_edit_that_does_not_fit_the_solution_is_refused_by_its_variants_name(
 
 def test_a_checks_mistakes_are_those_above_it_from_the_top(tmp_path: Path) -> None:
     text = (
-        "from winelab.checks.authoring import catches, given, right, skip_all\n\n"
-        "@catches('one', skip_all(), hint='a')\n@catches('two', hint='b', error='e')\n@given\n"
+        "from winelab.checks.authoring import *\n\n"
+        "@catches('one', skip_all())\n@skip('x')\n@hint('a')\n"
+        "@catches('two')\n@hint('b')\n@error('e')\n@given\n"
         "def test_first(namespace):\n    'first'\n\n"
-        "@catches('three', hint='c', environment={'A': '1'})\n"
+        "@catches('three', environment={'A': '1'})\n@hint('c')\n"
         "def test_second(namespace):\n    'second'\n\n"
         "RIGHT_WAYS = (right('otherwise'),)\n"
     )
@@ -145,5 +146,5 @@ def test_a_checks_mistakes_are_those_above_it_from_the_top(tmp_path: Path) -> No
         ("two", "test_first", "b", "e", {}),
         ("three", "test_second", "c", "", {"A": "1"}),
     ]
-    assert [len(m.edits) for m in checks.mistakes] == [1, 0, 0]
+    assert [len(m.edits) for m in checks.mistakes] == [2, 0, 0]
     assert [way.what for way in checks.right_ways] == ["otherwise"]

@@ -46,6 +46,10 @@ class Edit:
     """The section that `of_sections` changes."""
     of_cells: Callable[[Cells], None] | None = None
 
+    def __call__(self, check: F) -> F:
+        """Make it a part of the mistake above: `@swap(...)` below `@catches(...)`."""
+        return _noted(self, check)
+
 
 def swap(section: str, old: str, new: str) -> Edit:
     """Replace `old`, which must stand exactly once in the section, by `new`."""
@@ -165,26 +169,56 @@ class Mistake(Variant):
     """Words of the error that the learner sees, where there is one."""
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the learner reads after a mistake; put below `catches`."""
+
+    kind: str
+    """ "hint" or "error"."""
+    text: str
+
+    def __call__(self, check: F) -> F:
+        return _noted(self, check)
+
+
+def hint(words: str) -> Words:
+    """Words of the hint that the learner must read; each mistake has one."""
+    return Words("hint", words)
+
+
+def error(words: str) -> Words:
+    """Words of the error that the learner sees first, where there is one."""
+    return Words("error", words)
+
+
+def _noted(part: Edit | Words, check: F) -> F:
+    """Keep a part of a mistake with the check, until its `catches` comes: Python goes upwards."""
+    check.parts = (part, *getattr(check, "parts", ()))  # type: ignore[attr-defined]
+    return check
+
+
 def catches(
-    what: str,
-    *edits: Edit,
-    hint: str,
-    error: str = "",
-    environment: Mapping[str, str] | None = None,
+    what: str, *edits: Edit, environment: Mapping[str, str] | None = None
 ) -> Callable[[F], F]:
-    """Say of a check that it catches a mistake. Put one decorator for each above the check.
+    """Say of a check that it catches a mistake; the lines below say how it comes, and the hint.
+
+        @catches("the alpha is negative")
+        @swap("settings", "alpha = 0.5", "alpha = -0.5")
+        @hint("`alpha` is below zero")
+        def test_alpha(namespace): ...
 
     Args:
         what: what the learner did; no other mistake of the block has the same words.
-        edits: what makes the mistake of the solution.
-        hint: words of the hint that the learner must read then.
-        error: words of the error that the learner sees first, where there is one.
+        edits: what makes the mistake of the solution, before the edits on the lines below.
         environment: variables that differ; an empty value takes one away.
     """
 
     def decorate(check: F) -> F:
-        made = Mistake(what, edits, environment or {}, check.__name__, hint, error)
-        # Python applies the lowest decorator first; the list reads from the top.
+        parts = check.__dict__.pop("parts", ())
+        more = tuple(part for part in parts if isinstance(part, Edit))
+        words = {part.kind: part.text for part in parts if isinstance(part, Words)}
+        made = Mistake(what, (*edits, *more), environment or {}, check.__name__, **words)
+        # The list reads from the top, as the file does.
         check.mistakes = (made, *getattr(check, "mistakes", ()))  # type: ignore[attr-defined]
         return check
 

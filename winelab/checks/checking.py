@@ -80,7 +80,8 @@ def load_checks(path: Path) -> Checks:
     """Load a block's checks.py.
 
     Raises CourseError with file and line of what is not as it must be: each check has a docstring,
-    which is its line, and asks for known fixtures; each assert has a message, which is the hint.
+    which is its line, and asks for known fixtures; each assert has a message, which is the hint;
+    each mistake has a @hint.
     """
 
     def refuse(line: int, why: str) -> CourseError:
@@ -106,6 +107,12 @@ def load_checks(path: Path) -> Checks:
     names: dict[str, Any] = {"__name__": f"checks of {path.parent.name}", "__file__": str(path)}
     exec(compile(tree, str(path), "exec"), names)
     functions = tuple(names[check.name] for check in checks)
+    for check, function in zip(checks, functions, strict=True):
+        wordless = [one.what for one in getattr(function, "mistakes", ()) if not one.hint]
+        if wordless:
+            raise refuse(check.lineno, f'the mistake "{wordless[0]}" has no @hint below it.')
+        if getattr(function, "parts", ()):
+            raise refuse(check.lineno, "an edit or a hint stands above its @catches; put it below.")
     right_ways = tuple(names.get("RIGHT_WAYS", ()))
     return Checks(functions, right_ways, names.get("SERVER_BESIDE_SCRIPT", False))
 
