@@ -212,6 +212,7 @@ def take(
             screenshots.run_all_cells(page)
             for number in worked_notebook(course, spec)[1]:
                 screenshots.run_cell(page, number)
+            screenshots.leave_out(page, spec.up_to)
         else:
             screenshots.take_steps(page, spec)
             # Where nothing changes its colour under the mouse.

@@ -30,7 +30,7 @@ PAGES: dict[str, dict[str, bool]] = {
     "registered model": {"name": True},
     "version": {"name": True, "alias": True},
     "run of a version": {"name": True, "alias": True, "tab": False},
-    "notebook": {"cells": True, "from": True},
+    "notebook": {"cells": True, "from": True, "up to": True},
     "file": {"path": True},
 }
 # The keys that every picture may have.
@@ -72,6 +72,8 @@ class ScreenshotSpec(BaseModel, frozen=True, coerce_numbers_to_str=True):
     path: str = ""
     cells: str = ""
     begin: str = Field("", alias="from")
+    up_to: str = Field("", alias="up to")
+    """A heading of the notebook: what stands from it on is left out, but for the check."""
     ran: list[Annotated[list[str], BeforeValidator(_split)]]
     """What ran before in an empty store, in order: a block's name; with it, for its script in
     place of its notebook, the arguments."""

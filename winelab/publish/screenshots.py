@@ -254,6 +254,19 @@ def _rest(page: Page) -> None:
         raise CourseError("the kernel in JupyterLab does not come to rest") from None
 
 
+def leave_out(page: Page, heading: str) -> None:
+    """Hide the open notebook's cells from a heading on, all but the check.
+
+    Raises CourseError when there is no such heading.
+    """
+    hide = """(heading, every) => {
+        const cells = [...document.querySelectorAll(every)];
+        const first = cells.indexOf(heading.closest(every));
+        for (const cell of cells.slice(first, -1)) cell.style.display = "none";
+    }"""
+    _found(page.locator(f"{CELL} h2", has_text=heading), heading).evaluate(hide, CELL)
+
+
 def notebook_clip(page: Page, begin: str) -> dict[str, float]:
     """Return the part of the page from the text `begin` to the end of the check, in pixels.
 
