@@ -382,7 +382,7 @@ def made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 def context(blocks: Path = Path("blocks"), **variables: Any) -> CheckContext:
     """A look at the work of block 3."""
-    return CheckContext(Listed(NUMBER, "run", 1, blocks / "run"), variables)
+    return CheckContext(Listed(NUMBER, "run", 1, blocks / "run", False), variables)
 
 
 def found(fixture: str) -> Any:

@@ -234,7 +234,7 @@ def test_a_probe_finds_what_is_not_fair(
         # What the harm has changed is put back here.
         with _untouched():
             mlflow.set_tracking_uri(store_uri(workspace))
-            block = Listed(3, "made", 1, blocks)
+            block = Listed(3, "made", 1, blocks, False)
             said = probe(CheckContext(block, {"f": written("def f(x):\n    return 2 * x\n")}))
         assert bool(said) == (name in found), said
         assert found.get(name, "") in "\n".join(said)

@@ -19,7 +19,7 @@ ORDER = "course.txt"
 
 # A letter at least: digits alone are a number.
 _SLUG = r"[a-z0-9_]*[a-z][a-z0-9_]*"
-_PART = re.compile(r"\[(\d+)\]\s+(\S.*)")
+_PART = re.compile(r"\[(\d+)\]\s+([^,\s][^,]*)(?:,\s*(.+))?")
 _REFERENCE = re.compile(rf"\[\[({_SLUG})\]\](_?)")
 _RANGE = re.compile(r"(\w+)(?:-|\.\.)(\w+)")
 
@@ -33,22 +33,43 @@ class Listed:
     slug: str
     part: int
     folder: Path
+    package: bool
+    """What it changes is a package, not the script."""
 
     @property
     def name(self) -> str:
         """The stem of the built files, for example ``03_run``."""
         return f"{self.number:02d}_{self.slug}"
 
+    @property
+    def solution(self) -> str:
+        """The reference script in solutions/, or the page that a reference package begins with."""
+        return f"{self.name}/README.md" if self.package else f"{self.name}.py"
+
 
 B = TypeVar("B", bound=Listed)
+
+ON_REQUEST = "on request"
+SCRIPT = "outline.txt"
+"""The outline of the script that a course grows."""
+
+
+@dataclass(frozen=True)
+class CoursePart:
+    """A part as course.txt lists it: ``[4] Operate, on request, package.txt``."""
+
+    title: str
+    on_request: bool = False
+    """It is installed, shown and checked only where it is asked for."""
+    outline: str = SCRIPT
+    """Of what its blocks grow: the script, or a package, which begins with nothing."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What course.txt says."""
 
-    parts: dict[int, str]
-    """The title of each part."""
+    parts: dict[int, CoursePart]
     blocks: tuple[Listed, ...]
 
     def fill(self, text: str, path: Path, line: int) -> str:
@@ -76,8 +97,8 @@ def refers(text: str) -> bool:
 def read_order(folder: Path = BLOCKS) -> Order:
     """Read course.txt in `folder`: ``[1] Title`` lines, and below each its blocks, one a line.
 
-    Raises CourseError for a line that is neither, and for a block that stands there twice or has
-    no folder.
+    Behind a title may stand ", on request" and the name of an outline (see CoursePart). Raises
+    CourseError for a line that is neither, and for a block that stands there twice or has no folder.
     """
     path = folder / ORDER
     try:
@@ -85,7 +106,7 @@ def read_order(folder: Path = BLOCKS) -> Order:
     except (OSError, UnicodeDecodeError):
         raise fail(path, 1, "the file is missing, or not in UTF-8.") from None
     part = 0
-    parts: dict[int, str] = {}
+    parts: dict[int, CoursePart] = {}
     blocks: dict[str, Listed] = {}
     for at, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
@@ -93,7 +114,12 @@ def read_order(folder: Path = BLOCKS) -> Order:
             part = int(match[1])
             if part in parts:
                 raise fail(path, at, f"part {part} stands here a second time.")
-            parts[part] = match[2]
+            more = re.split(r",\s*", match[3]) if match[3] else []
+            outlines = [word for word in more if word != ON_REQUEST]
+            if len(outlines) > 1 or any(not (folder / name).is_file() for name in outlines):
+                form = f'write "{ON_REQUEST}" or the name of an outline beside this file'
+                raise fail(path, at, f'"{match[3]}" is not understood: {form}.')
+            parts[part] = CoursePart(match[2].rstrip(), ON_REQUEST in more, *outlines)
         elif text:
             if not re.fullmatch(_SLUG, text):
                 form = 'write "[1] Title" for a part, and a block\'s name with a-z, 0-9 and _'
@@ -104,7 +130,8 @@ def read_order(folder: Path = BLOCKS) -> Order:
                 raise fail(path, at, f'"{text}" stands here a second time.')
             if not (folder / text).is_dir():
                 raise fail(path, at, f'there is no folder "{text}" beside this file.')
-            blocks[text] = Listed(len(blocks), text, part, folder / text)
+            package = parts[part].outline != SCRIPT
+            blocks[text] = Listed(len(blocks), text, part, folder / text, package)
     return Order(parts, tuple(blocks.values()))
 
 

@@ -14,7 +14,7 @@ from winelab.core.errors import fail
 from winelab.core.files import write_text
 from winelab.core.order import ORDER
 from winelab.core.paths import KEPT, ROOT
-from winelab.course.compose import built_script, script_lines, script_text, solved_cells
+from winelab.course.compose import built_script, solution_files, solved_cells, text_of
 from winelab.course.notebook import (
     CHECK,
     KERNEL,
@@ -92,7 +92,8 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
     for block in course.blocks:
         lab = as_text(lab_notebook(course, block.number))
         files[root / "labs" / f"{block.name}.ipynb"] = lab
-        files[root / "solutions" / f"{block.name}.py"] = script_text(course, block.number)
+        for name, lines in solution_files(course, block.number).items():
+            files[root / "solutions" / name] = text_of(lines)
         files[root / "solutions" / f"{block.name}.ipynb"] = solved_text(course, block)
     tables = {root / "README.md": with_blocks, root / "docs" / "teaching.md": with_timetables}
     for page in pages(root):
@@ -134,19 +135,30 @@ def _only_opened(path: Path, text: str) -> bool:
 
 
 def _keep_aside(path: Path, root: Path) -> None:
-    """Copy a lab that a student has worked in to .winelab/kept/."""
-    if _worked_in(path):
-        kept = root / KEPT / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
+    """Copy what may be somebody's to .winelab/kept/: a lab worked in, a file in a package."""
+    in_package = path.is_relative_to(root / "solutions") and path.parents[1] != root
+    if path.is_file() and (in_package or _worked_in(path)):
+        kept = root / KEPT / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
-        print(f"labs/{path.name} had been worked in: kept as {kept.relative_to(root)}")
+        name = path.relative_to(root).as_posix()
+        print(f"{name} had been worked in: kept as {kept.relative_to(root)}")
 
 
 def _abandoned(course: Course, root: Path) -> list[Path]:
     """Return the built files of blocks that are no longer there under that name."""
     names = {block.name for block in course.blocks}
-    there = [*sorted(root.glob("labs/*.ipynb")), *sorted(root.glob("solutions/*.*"))]
-    return [path for path in there if path.stem not in names and _built(path)]
+    there = [*sorted(root.glob("labs/*.ipynb")), *sorted(root.glob("solutions/*"))]
+    left = [path for path in there if path.stem not in names and _built(path)]
+    # In a package's folder, what the course does not write: caches, which begin with a dot or an
+    # underscore, and what pip notes of an installed package, stay.
+    files = {name for block in course.blocks for name in solution_files(course, block.number)}
+    for path in sorted(root.glob("solutions/[0-9][0-9]_*/**/*")):
+        name = path.relative_to(root / "solutions")
+        made = any(part[:1] in "._" or part.endswith(".egg-info") for part in name.parts[:-1])
+        if path.is_file() and not made and name.as_posix() not in files:
+            left.append(path)
+    return left
 
 
 def _built(path: Path) -> bool:
@@ -161,7 +173,8 @@ def _built(path: Path) -> bool:
 def write(course: Course, root: Path = ROOT) -> list[Path]:
     """Write every built file that differs; return those written or taken away.
 
-    A lab that a student has worked in is kept aside in .winelab/kept/ before it is replaced.
+    A lab that a student has worked in is kept aside in .winelab/kept/ before it is replaced, and
+    so is a package's file.
     """
     changed = []
     for path, text in built_files(course, root).items():
@@ -202,11 +215,13 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
 
 def _source(course: Course, path: Path, root: Path) -> str:
     """Return what to edit for a built file that differs; for a script, the first line that does."""
-    if path.suffix != ".py":
-        slug = path.stem[3:]
-        return f"blocks/{ORDER} or a lesson.md" if path.suffix == ".md" else f"blocks/{slug}/"
+    if path.is_relative_to(root / "labs") or path.suffix == ".ipynb":
+        return f"blocks/{path.stem[3:]}/"
+    if not path.is_relative_to(root / "solutions"):
+        return f"blocks/{ORDER} or a lesson.md"
+    name = path.relative_to(root / "solutions")
+    lines = solution_files(course, course.block(Path(name.parts[0]).stem).number)[name.as_posix()]
     disk = path.read_bytes().decode("utf-8", "replace").splitlines()
-    lines = script_lines(course, course.block(path.stem).number)
     first = next(
         (line for said, line in zip(disk, lines, strict=False) if said != line.text), lines[-1]
     )

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from winelab.course.reading import Line
-from winelab.course.source import Block, Change, Course, Form, OutlineCell
+from winelab.course.source import Block, Change, Course, Form, Outline, OutlineCell
 
 INDENT = "    "
 BUILT = "Built by `make build`."
+WRITTEN_TO = "../output/package"
+"""Where a notebook writes a package's files, from the folder it runs in."""
 Sections = dict[str, tuple[Line, ...]]
 """Section name to its code, for the sections that are there."""
 
@@ -26,11 +28,19 @@ class Cell:
     tasks: tuple[Change, ...]
     depth: int
     """How deep the whole cell stands: 1 inside of a function that began in an earlier cell."""
+    file: str = ""
+    """The file of the package that it is; "" where it is none."""
+    title: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its code, without a newline at the end."""
+        return "\n".join(line.text for line in self.lines)
 
     @property
     def source(self) -> str:
-        """The cell's text, without a newline at the end."""
-        return "\n".join(line.text for line in self.lines)
+        """The notebook's cell: its code, and of a file the line that has it written."""
+        return f"%%writefile {WRITTEN_TO}/{self.file}\n{self.text}" if self.file else self.text
 
     @property
     def unfilled(self) -> str:
@@ -42,8 +52,8 @@ class Cell:
 
 
 def sections_after(course: Course, number: int, form: Form) -> Sections:
-    """Return the sections of the script after block `number`; none at -1."""
-    return _history(course, number, form)[-1]
+    """Return the sections of the script, or package, after block `number`; none at -1."""
+    return _history(course, course.until(course.block(number)), form)[-1] if number >= 0 else {}
 
 
 def sections_before(course: Course, number: int, form: Form) -> Sections:
@@ -52,14 +62,14 @@ def sections_before(course: Course, number: int, form: Form) -> Sections:
     They are those of the script before it, and what the block's changes marked ``given`` do
     to them: all that there is at block 0, scaffolding and ways back to a simpler script later.
     """
-    history = _history(course, number - 1, form)
-    return _changed(course, history, course.block(number), form, given=True)
+    *before, block = course.until(course.block(number))
+    return _changed(course, _history(course, before, form), block, form, given=True)
 
 
-def _history(course: Course, number: int, form: Form) -> list[Sections]:
-    """Return the sections before block 0, which are none, and after each block to `number`."""
+def _history(course: Course, blocks: Sequence[Block], form: Form) -> list[Sections]:
+    """Return the sections before the first of these blocks, which are none, and after each."""
     history: list[Sections] = [{}]
-    for block in course.blocks[: number + 1]:
+    for block in blocks:
         # What is given comes first: the student changes what was found there.
         found = _changed(course, history, block, form, given=True)
         history.append(_changed(course, [*history, found], block, form, given=False))
@@ -86,11 +96,13 @@ def _changed(
             del now[section]
         else:
             back = course.block(change.back_to)
-            if back.number >= block.number:
+            before = course.until(block)[:-1]
+            if back not in before:
                 raise change.mark.wrong(f'"as in {back.slug}" must name an earlier block.')
-            if section not in history[back.number + 1]:
+            then = history[before.index(back) + 1]
+            if section not in then:
                 raise change.mark.wrong(f'block {back.number} has no section "{section}".')
-            now[section] = history[back.number + 1][section]
+            now[section] = then[section]
     return now
 
 
@@ -150,19 +162,21 @@ def _far_apart(before: Sequence[Line], after: Sequence[Line]) -> bool:
     return bool(body) and isinstance(body[-1], ast.FunctionDef | ast.ClassDef)
 
 
-def compose(course: Course, sections: Sections, tasks: tuple[Change, ...] = ()) -> list[Cell]:
+def compose(outline: Outline, sections: Sections, tasks: tuple[Change, ...] = ()) -> list[Cell]:
     """Lay sections out as cells, in the outline's order, each child indented under its head.
 
     A task's TODO comments stand at its section's place, above the code that is there now.
     """
     cells = []
-    for place in course.outline.cells.values():
+    for place in outline.cells.values():
         names = {slot.section for slot in place.slots}
         own = {task.section: task for task in tasks if task.section in names}
         if own or any(sections.get(name) for name in names):
             lines = _cell_lines(place, sections, own)
             depth = _depth(place.parents, sections)
-            cells.append(Cell(place.name, tuple(lines), tuple(own.values()), depth))
+            cells.append(
+                Cell(place.name, tuple(lines), tuple(own.values()), depth, place.file, place.title)
+            )
     return cells
 
 
@@ -197,16 +211,17 @@ def _cell_lines(place: OutlineCell, sections: Sections, tasks: dict[str, Change]
 
 def solved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
     """Return the cells of the script after block `number`."""
-    return compose(course, sections_after(course, number, form))
+    return compose(course.block(number).outline, sections_after(course, number, form))
 
 
 def unsolved_cells(course: Course, number: int, form: Form = "notebook") -> list[Cell]:
     """Return the cells that a student opens at block `number`: what is there, with its TODOs."""
-    tasks = tuple(task for task in course.block(number).tasks if form in task.forms)
-    return compose(course, sections_before(course, number, form), tasks)
+    block = course.block(number)
+    tasks = tuple(task for task in block.tasks if form in task.forms)
+    return compose(block.outline, sections_before(course, number, form), tasks)
 
 
-# --- the script --------------------------------------------------------------------------------
+# --- the script, or the files of the package -----------------------------------------------------
 
 
 _SOLUTION = f"{BUILT} Edit blocks/{{slug}}/code.py and build again, not this file."
@@ -224,28 +239,44 @@ def built_script(text: str) -> bool:
     return BUILT in text.partition('"""\n')[0]
 
 
-def script_lines(course: Course, number: int) -> list[Line]:
-    """Return the script after block `number`, each line with the place it was written at."""
+def solution_files(course: Course, number: int) -> dict[str, list[Line]]:
+    """Return the files of the solution of block `number`, each line with the place it is from.
+
+    Their names are paths in solutions/: of a script one, such as "03_run.py"; of a package, all in
+    a folder that is called as the block.
+    """
+    return _files(course, number, solved_cells(course, number, "script"), _SOLUTION)
+
+
+def unsolved_files(course: Course, number: int) -> dict[str, str]:
+    """Return the files that a student begins block `number` with in my/, with its TODOs."""
+    cells = unsolved_cells(course, number, "script")
+    return {name: text_of(lines) for name, lines in _files(course, number, cells, _YOURS).items()}
+
+
+def _files(course: Course, number: int, cells: list[Cell], words: str) -> dict[str, list[Line]]:
     block = course.block(number)
-    return _laid_out(course, block, header(block), solved_cells(course, number, "script"))
+    if not block.package:
+        return {f"{block.name}.py": _laid_out(block, header(block, words), cells)}
+    return {f"{block.name}/{cell.file}": list(cell.lines) for cell in cells if cell.file}
 
 
 def script_text(course: Course, number: int) -> str:
     """Return the script after block `number`, as it is written to solutions/."""
-    return _text(script_lines(course, number))
+    return text_of(solution_files(course, number)[f"{course.block(number).name}.py"])
 
 
 def unsolved_script(course: Course, number: int) -> str:
     """Return the script that a student begins block `number` with: what is there, its TODOs."""
-    block, cells = course.block(number), unsolved_cells(course, number, "script")
-    return _text(_laid_out(course, block, header(block, _YOURS), cells))
+    return unsolved_files(course, number)[f"{course.block(number).name}.py"]
 
 
-def _text(lines: list[Line]) -> str:
+def text_of(lines: list[Line]) -> str:
+    """Return a file's text: its lines, each with its end."""
     return "".join(f"{line.text}\n" for line in lines)
 
 
-def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list[Line]:
+def _laid_out(block: Block, top: str, cells: list[Cell]) -> list[Line]:
     """Lay cells below each other as one script, with empty lines as Python has them."""
     lesson = block.folder / "lesson.md"
     lines = [Line(text, lesson, 1) for text in top.splitlines()]
@@ -257,6 +288,6 @@ def _laid_out(course: Course, block: Block, top: str, cells: list[Cell]) -> list
         )
         lines += [Line("", lesson, 1)] * (2 if wide else 1)
         # A function's docstring says in a script what the title says in a notebook.
-        titled = course.outline.cells[cell.name].title and _begins_with_definition(cell.lines)
+        titled = cell.title and _begins_with_definition(cell.lines)
         lines += cell.lines[1:] if titled else cell.lines
     return lines

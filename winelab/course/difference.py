@@ -6,72 +6,105 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from winelab.course.compose import header, script_lines
+from winelab.course.compose import header, solution_files
 from winelab.course.source import Course
 
 SIGNS = {"added": "+", "removed": "-", "kept": " "}
 
 
 class Changed(NamedTuple):
-    """One line of the two scripts laid over each other."""
+    """One line of the two texts laid over each other."""
 
     kind: Literal["added", "removed", "kept"]
     text: str
 
 
-class _Compared(difflib.SequenceMatcher[str]):
-    """The scripts after the block before and after block `number`, without headers."""
-
-    def __init__(self, course: Course, number: int) -> None:
-        self.old = _body(course, number - 1) if number else []
-        self.new = _body(course, number)
-        super().__init__(a=self.old, b=self.new, autojunk=False)
-
-    def lines(self, opcodes: Iterable[tuple[str, int, int, int, int]]) -> list[Changed]:
-        """Return the lines that these steps from the one script to the other speak of."""
-        found = []
-        for kind, a0, a1, b0, b1 in opcodes:
-            if kind == "equal":
-                found += [Changed("kept", text) for text in self.new[b0:b1]]
-            else:
-                found += [Changed("removed", text) for text in self.old[a0:a1]]
-                found += [Changed("added", text) for text in self.new[b0:b1]]
-        return found
-
-
-def _body(course: Course, number: int) -> list[str]:
+def _bodies(course: Course, number: int) -> dict[str, list[str]]:
+    """Return the lines of a block's solution by file: by "" those of the one script."""
+    block = course.block(number)
+    files = {
+        name: [line.text for line in lines]
+        for name, lines in solution_files(course, number).items()
+    }
+    if block.package:
+        return {name.partition("/")[2]: lines for name, lines in files.items()}
     # The header names the block, and differs by nature.
-    skipped = len(header(course.block(number)).splitlines())
-    return [line.text for line in script_lines(course, number)[skipped:]]
+    ((_, lines),) = files.items()
+    return {"": lines[_header_length(course, number) :]}
+
+
+def _header_length(course: Course, number: int) -> int:
+    return len(header(course.block(number)).splitlines())
+
+
+def _two(course: Course, number: int) -> dict[str, tuple[list[str], list[str]]]:
+    """Return what stood in each file before block `number`, and what stands there after it."""
+    new, before = _bodies(course, number), course.until(course.block(number))[:-1]
+    old = _bodies(course, before[-1].number) if before else {}
+    return {name: (old.get(name, []), new.get(name, [])) for name in {**new, **old}}
+
+
+def _compared(old: list[str], new: list[str]) -> difflib.SequenceMatcher[str]:
+    # difflib.unified_diff takes common lines for junk in a long script.
+    return difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+
+
+def _lines(
+    matcher: difflib.SequenceMatcher[str], opcodes: Iterable[tuple[str, int, int, int, int]]
+) -> list[Changed]:
+    """Return the lines that these steps from the one text to the other speak of."""
+    found = []
+    for kind, a0, a1, b0, b1 in opcodes:
+        if kind == "equal":
+            found += [Changed("kept", text) for text in matcher.b[b0:b1]]
+        else:
+            found += [Changed("removed", text) for text in matcher.a[a0:a1]]
+            found += [Changed("added", text) for text in matcher.b[b0:b1]]
+    return found
 
 
 def changed_lines(course: Course, number: int) -> list[Changed]:
-    """Return each line of the scripts of block `number` and of the one before, in order.
+    """Return each line of the solutions of block `number` and of the one before, in order.
 
-    Block 0 has none before it: all of its lines are added. The headers are left out. Raises
+    The first block has none before it: all of its lines are added. The headers are left out. Raises
     CourseError where there is no such block.
     """
-    compared = _Compared(course, number)
-    return compared.lines(compared.get_opcodes())
+    found = []
+    for old, new in _two(course, number).values():
+        matcher = _compared(old, new)
+        found += _lines(matcher, matcher.get_opcodes())
+    return found
 
 
 def unified_diff(course: Course, number: int) -> list[str]:
-    """Return a unified diff from the script of the block before to that of block `number`.
+    """Return a unified diff from the solution of the block before to that of block `number`.
 
-    `patch` makes the one of the other, but for the names in its header. After the @@ stands the
-    title of the script's part that the lines are in. Empty where the script stays as it is.
+    `patch` makes the one of the other, but for the names in a script's header. After the @@ stands
+    the title of the script's part that the lines are in. Empty where nothing changes, and for the
+    first block, of which all is new.
     """
-    compared = _Compared(course, number)
-    titles = {f"# {cell.title}": cell.title for cell in course.outline.cells.values() if cell.title}
-    # The headers are left out of the comparison, not of the count.
-    first = 1 + len(header(course.block(number)).splitlines())
+    block, before = course.block(number), course.until(course.block(number))[:-1]
+    if not before:
+        return []
+    cells = block.outline.cells.values()
+    titles = {f"# {cell.title}": cell.title for cell in cells if cell.title}
+    # A header is left out of the comparison, not of the count.
+    first = 1 if block.package else 1 + _header_length(course, number)
     diff = []
-    # As difflib.unified_diff does it, which takes common lines for junk in a long script.
-    for group in compared.get_grouped_opcodes(3):
-        (_, a0, _, b0, _), (_, _, a1, _, b1) = group[0], group[-1]
-        above = (titles.get(text.strip(), "") for text in reversed(compared.new[:b0]))
-        title = next(filter(None, above), "")
-        head = f"@@ -{first + a0},{a1 - a0} +{first + b0},{b1 - b0} @@ {title}"
-        diff += [head.rstrip(), *(SIGNS[kind] + text for kind, text in compared.lines(group))]
-    before, after = (course.block(n).name for n in (number - 1, number))
-    return [f"--- solutions/{before}.py", f"+++ solutions/{after}.py", *diff] if diff else []
+    for name, (old, new) in _two(course, number).items():
+        ends = [f"{one.name}/{name}" if name else f"{one.name}.py" for one in (before[-1], block)]
+        matcher, hunks = _compared(old, new), []
+        for group in matcher.get_grouped_opcodes(3):
+            (_, a0, _, b0, _), (_, _, a1, _, b1) = group[0], group[-1]
+            above = (titles.get(text.strip(), "") for text in reversed(new[:b0]))
+            title = next(filter(None, above), "")
+            head = f"@@ -{first + a0},{a1 - a0} +{first + b0},{b1 - b0} @@ {title}"
+            hunks += [head.rstrip(), *(SIGNS[kind] + text for kind, text in _lines(matcher, group))]
+        if hunks:
+            marks = zip(("---", "+++"), ends, (old, new), strict=True)
+            diff += [
+                f"{mark} solutions/{end}" if text else f"{mark} /dev/null"
+                for mark, end, text in marks
+            ]
+            diff += hunks
+    return diff

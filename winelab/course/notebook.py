@@ -87,7 +87,7 @@ def lab_notebook(course: Course, number: int) -> Any:
         if at == last:
             place_given(None)
     about_check = "\n\n".join(piece.content for piece in block.pieces if piece.kind == "check")
-    following = course.blocks[number + 1 : number + 2]
+    following = course.after(block)
     # Nothing stands below the check: "Run All" ends with its table in sight.
     cells += [
         _filled_in(block, "end", "end", about_check=about_check),
@@ -119,7 +119,7 @@ def with_folded_cases(text: str) -> str:
 def solved_notebook(course: Course, number: int) -> Any:
     """Return block `number`'s solved notebook, without outputs: its code in cells, the check."""
     block = course.block(number)
-    changed = {course.outline.cell_of[section] for section in block.sections()}
+    changed = {block.outline.cell_of[section] for section in block.sections()}
     cells = [
         _code(cell.name, cell.source, "task" if cell.name in changed else "given")
         for cell in solved_cells(course, number)

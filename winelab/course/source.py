@@ -16,7 +16,15 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from winelab.core.errors import fail
-from winelab.core.order import ORDER, Listed, Order, find_all, find_one, read_order
+from winelab.core.order import (
+    ORDER,
+    CoursePart,
+    Listed,
+    Order,
+    find_all,
+    find_one,
+    read_order,
+)
 from winelab.core.paths import BLOCKS
 from winelab.course.reading import Line, read_lines, read_top
 
@@ -28,6 +36,7 @@ CHECK_HEADING = "## Check it"
 """What stands below it is said above the check, which is a notebook's last cell."""
 
 _OUTLINE = re.compile(r"( *)(?:\[([a-z0-9-]+)\]\s*(.*)|([a-z0-9-]+)(:?)\s*)")
+_FILE = re.compile(r">\s*([\w.-]+(?:/[\w.-]+)*)\s*")
 # The ids of a notebook's cells are made of these (see notebook.py) and of the cells' names.
 _RESERVED = re.compile(r"title|check|answer|end|text-\d+|.*-hints")
 # Formatters indent a comment that stands below indented code.
@@ -58,12 +67,15 @@ class OutlineCell:
     line: Line
     parents: tuple[str, ...]
     """The heads of earlier cells that the whole cell stands in."""
+    file: str = ""
+    """The file of the package that it is, such as "src/tea/shop.py"; "" for a cell of the script,
+    or of the notebook alone."""
     slots: list[Slot] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The fixed order of cells and sections of the one script that the course grows."""
+    """The fixed order of cells and sections of what the course grows: one script, or a package."""
 
     cells: dict[str, OutlineCell]
     cell_of: dict[str, str]
@@ -113,12 +125,16 @@ class Metadata(BaseModel, frozen=True, strict=True, extra="forbid"):
     objectives: _Texts
     teaches: list[_Text]
     keypoints: _Texts
+    runs: list[_Text] = []
+    """Of a package: the modules that are run one after the other, each with its arguments."""
 
 
 @dataclass(frozen=True)
 class Block(Listed):
     """One block as written in its folder."""
 
+    outline: Outline = field(repr=False, compare=False)
+    """Of what it changes."""
     meta: Metadata
     pieces: tuple[LessonPiece, ...]
     changes: tuple[Change, ...]
@@ -145,24 +161,40 @@ class Block(Listed):
 
 @dataclass(frozen=True)
 class Course:
-    """The order, the outline and all blocks, by number from 0."""
+    """The order and all blocks, by number from 0."""
 
     order: Order
-    outline: Outline
     blocks: tuple[Block, ...]
 
     @property
-    def parts(self) -> dict[int, str]:
-        """The title of each part."""
+    def parts(self) -> dict[int, CoursePart]:
+        """The parts, by number."""
         return self.order.parts
+
+    @property
+    def main(self) -> tuple[Block, ...]:
+        """The blocks that everybody works through: those of the parts that are not on request."""
+        return tuple(block for block in self.blocks if not self.parts[block.part].on_request)
+
+    def after(self, block: Block) -> list[Block]:
+        """Return the block that comes next, if any; of a part on request, only to one within it."""
+        found = self.blocks[block.number + 1 : block.number + 2]
+        return [one for one in found if one.part == block.part or one in self.main]
+
+    def until(self, block: Block) -> list[Block]:
+        """Return the blocks that have grown what a block changes: those of its outline, to it."""
+        return [one for one in self.blocks[: block.number + 1] if one.outline is block.outline]
 
     def block(self, which: int | str) -> Block:
         """Return the block of a number or name. Raises CourseError where there is none."""
         return find_one(self.blocks, which)
 
     def find(self, text: str) -> list[Block]:
-        """Return the blocks that a text names (see `find_all`). Raises CourseError for none."""
-        return find_all(self.blocks, text)
+        """Return the blocks that a text names (see `find_all`). Raises CourseError for none.
+
+        All are those that everybody works through.
+        """
+        return list(self.main) if text.strip() == "all" else find_all(self.blocks, text)
 
 
 # --- the outline -------------------------------------------------------------------------------
@@ -173,7 +205,8 @@ def read_outline(path: Path) -> Outline:
 
     An indented section stands inside the one above it whose name ends in a colon (a ``with``
     block, a function), and so does an indented cell with all its sections. A blank line between
-    two sections is a blank line in the script. Raises CourseError for a line that is neither.
+    two sections is a blank line in the script. In a package's outline a cell may be a file of it:
+    ``[cell] > src/tea/shop.py``. Raises CourseError for a line that is neither.
     """
     cells: dict[str, OutlineCell] = {}
     cell_of: dict[str, str] = {}
@@ -203,7 +236,11 @@ def read_outline(path: Path) -> Outline:
                 raise line.wrong(f"the cell [{cell}] stands here a second time.")
             if _RESERVED.fullmatch(cell):
                 raise line.wrong(f"[{cell}] is a name of the notebook's own; take another.")
-            current = cells[cell] = OutlineCell(cell, title, line, parents)
+            match = _FILE.fullmatch(title)
+            file, title = (match[1], "") if match else ("", title)
+            if file and file in {other.file for other in cells.values()}:
+                raise line.wrong(f"the file {file} stands here a second time.")
+            current = cells[cell] = OutlineCell(cell, title, line, parents, file)
         elif current:
             if section in cell_of:
                 raise line.wrong(f'the section "{section}" stands here a second time.')
@@ -218,7 +255,7 @@ def read_outline(path: Path) -> Outline:
 # --- code.py -----------------------------------------------------------------------------------
 
 
-def read_code(path: Path, outline: Outline, order: Order) -> tuple[Change, ...]:
+def read_code(path: Path, outline: Outline, order: Order, package: bool) -> tuple[Change, ...]:
     """Read a block's code.py: percent cells named after the sections that they change.
 
     In a cell, ``#:`` lines are the task (the TODO of the student's cell). Those from a
@@ -239,6 +276,9 @@ def read_code(path: Path, outline: Outline, order: Order) -> tuple[Change, ...]:
                 raise mark.wrong(f'"as in {slug}" names no block of {ORDER}.')
         gone, given = bool(back) or "removed" in flags, "given" in flags
         forms = tuple(form for form in FORMS if form in flags) or FORMS
+        if package and not outline.cells[outline.cell_of[section]].file:
+            # What is no file of the package is there to try it out.
+            forms = ("notebook",)
         todo, hints, code = _read_marks(body)
         # What is given may be changed by the student: two changes of one section then.
         places = {(section, form, given) for form in forms}
@@ -391,8 +431,8 @@ def read_block(listed: Listed, outline: Outline, order: Order) -> Block:
         if name == "checks.py" or (folder / name).is_file():
             read_lines(folder / name, order)
     meta, pieces = read_lesson(lesson, outline, order)
-    changes = read_code(folder / "code.py", outline, order)
-    block = Block(**vars(listed), meta=meta, pieces=pieces, changes=changes)
+    changes = read_code(folder / "code.py", outline, order, listed.package)
+    block = Block(**vars(listed), outline=outline, meta=meta, pieces=pieces, changes=changes)
     placed = {piece.content for piece in pieces if piece.kind == "cell"}
     for task in block.tasks:
         cell = outline.cell_of[task.section]
@@ -408,7 +448,7 @@ def minutes(blocks: Iterable[Block]) -> int:
 
 
 def read_course(folder: Path = BLOCKS) -> Course:
-    """Read the course in `folder`: the order and the outline first, then each block.
+    """Read the course in `folder`: the order and the outlines first, then each block.
 
     Raises CourseError for a mistake in any of them, and for a folder that the order does not list.
     """
@@ -420,10 +460,13 @@ def read_course(folder: Path = BLOCKS) -> Course:
         if name not in listed and name[0] not in "._":
             last = len(path.read_text(encoding="utf-8").splitlines())
             raise fail(path, last, f'the folder "{name}" is not listed here.')
-    outline = read_outline(folder / "outline.txt")
-    return Course(
-        order, outline, tuple(read_block(block, outline, order) for block in order.blocks)
-    )
+    names = {part.outline for part in order.parts.values()}
+    outlines = {name: read_outline(folder / name) for name in sorted(names)}
+    blocks = [
+        read_block(block, outlines[order.parts[block.part].outline], order)
+        for block in order.blocks
+    ]
+    return Course(order, tuple(blocks))
 
 
 @cache

@@ -21,7 +21,9 @@ from winelab.course.notebook import TEMPLATES
 from winelab.course.source import Block, Course, minutes
 from winelab.course.templates import render
 
-START, END = "<!-- blocks: start -->", "<!-- blocks: end -->"
+_BLOCKS = re.compile(
+    r"(<!-- blocks(?: of part (\d+))?: start -->).*?(<!-- blocks: end -->)", re.DOTALL
+)
 TALK = 15
 """Minutes that a session must leave for its opening question, the slides and the end."""
 
@@ -32,13 +34,18 @@ _PLACE = re.compile(r"(<!-- sessions: (?!end)(.*?) -->\n).*?(<!-- sessions: end 
 def with_blocks(page: str, course: Course) -> str:
     """Return `page` with today's table between its two marks; unchanged where it has none.
 
-    The table has a row a block, and one with name and minutes above those of a part.
+    The table has a row a block, and one with name and minutes above those of a part. It has the
+    blocks that everybody works through, or those of a part: ``<!-- blocks of part 4: start -->``.
     """
-    table = render(
-        TEMPLATES / "blocks.md.j2", blocks=course.blocks, parts=course.parts, minutes=minutes
-    )
-    found = f"{START}\n\n{table}\n\n{END}"
-    return re.sub(f"{START}.*?{END}", lambda _: found, page, flags=re.DOTALL)
+
+    def table(found: re.Match[str]) -> str:
+        blocks = course.find(f"part {found[2]}") if found[2] else course.main
+        rows = render(
+            TEMPLATES / "blocks.md.j2", blocks=blocks, parts=course.parts, minutes=minutes
+        )
+        return f"{found[1]}\n\n{rows}\n\n{found[3]}"
+
+    return _BLOCKS.sub(table, page)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def read_plan(words: str, course: Course) -> Plan:
                 f'"{planned}" must be the first block of each session, in order, from '
                 f"{course.blocks[0].slug} on."
             )
-        ends = [*firsts[1:], len(course.blocks)]
+        ends = [*firsts[1:], len(course.main)]
         sessions = [list(course.blocks[first:end]) for first, end in zip(firsts, ends, strict=True)]
     return Plan(int(length), sessions, course.find(home) if home else [])
 

@@ -278,7 +278,7 @@ def verdicts(slug: str, checks: str, variables: Mapping[str, Any]) -> list[dict[
     (folder / "checks.py").write_text(checks, encoding="utf-8")
     (folder / "lesson.md").write_text(f"title: {slug}\n", encoding="utf-8")
     # The worker has no course of which this were a part; number and part are nobody's question.
-    report = run_checks(CheckContext(Listed(0, slug, 1, folder), variables))
+    report = run_checks(CheckContext(Listed(0, slug, 1, folder, False), variables))
     # Where a block is about no run, a line about one may come on top: no check of the block.
     asked = {function.__name__ for function in checks_of(folder).lines}
     found = [verdict for verdict in report.verdicts if verdict.name in asked]

@@ -26,7 +26,7 @@ def edited_cells(course: Course, block: Block, variant: Variant) -> list[str]:
             name: tuple(Line(text, path, 1) for text in code.splitlines()) if code.strip() else ()
             for name, code in sections.items()
         }
-        run: Cells = [(cell.name, cell.source) for cell in compose(course, lines)]
+        run: Cells = [(cell.name, cell.source) for cell in compose(block.outline, lines)]
         for edit in variant.edits:
             if edit.of_cells:
                 edit.of_cells(run)
