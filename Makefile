@@ -14,7 +14,7 @@ help: ## these commands
 	@$(WINELAB) help
 
 lab: ## open the course in JupyterLab (the first time: set it up)
-	@$(WINELAB) lab $(ARGS)
+	@$(WINELAB) lab$(if $(PART), --part "$(PART)") $(ARGS)
 
 ui: ## open MLflow's UI on the course's runs
 	@$(WINELAB) ui
@@ -47,7 +47,7 @@ doctor: ## say what is right and wrong on this machine
 	@$(WINELAB) doctor
 
 check: ## prove that every block works (one of them: BLOCK=3; everything: FULL=1)
-	@$(WINELAB) check --block "$(BLOCK)" $(if $(FULL),--full)
+	@$(WINELAB) check --block "$(BLOCK)"$(if $(PART), --part "$(PART)") $(if $(FULL),--full)
 
 grade: ## grade a folder of hand-ins: make grade SUBMISSIONS=folder
 	@$(WINELAB) grade --submissions "$(SUBMISSIONS)" $(if $(REPORT),--report "$(REPORT)") $(if $(YES),--yes)

@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--block", default=None, help="only what is about this block: its number or name"
     )
+    parser.addoption("--part", type=int, help="only what is about the blocks of this part")
     parser.addoption("--full", action="store_true", help="all that is proven, and not the half")
 
 
@@ -74,10 +75,22 @@ def block_of(item: pytest.Item) -> int | None:
     return course().block(folder.name).number if folder.parent.name == "blocks" else None
 
 
-def only_block(config: pytest.Config) -> Block | None:
-    """The block that is asked for; None for all."""
-    asked = config.getoption("--block")
-    return None if asked is None else course().block(asked)
+def only_blocks(config: pytest.Config) -> tuple[Block, ...]:
+    """The blocks that are asked for by name or part; none where all are."""
+    if (asked := config.getoption("--block")) is not None:
+        return (course().block(asked),)
+    part = config.getoption("--part")
+    return tuple(course().find(f"part {part}")) if part is not None else ()
+
+
+def in_full(config: pytest.Config) -> bool:
+    """Whether everything is asked of these blocks; of one it always is."""
+    return config.getoption("--full") or config.getoption("--block") is not None
+
+
+def blocks_of(config: pytest.Config) -> tuple[Block, ...]:
+    """The blocks that this run is about: those on request where they are asked for, or all is."""
+    return only_blocks(config) or (course().blocks if in_full(config) else course().main)
 
 
 def part_of(item: pytest.Item) -> Part:
@@ -89,15 +102,14 @@ def part_of(item: pytest.Item) -> Part:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what is asked for, the longest first: at the end no processor waits for another."""
-    block = only_block(config)
-    only = block.number if block else None
-    full = config.getoption("--full") or only is not None
+    only = {block.number for block in only_blocks(config)}
+    full = in_full(config)
     kept, left_out = [], []
     for item in items:
         number = block_of(item)
         # The reports carry them, also from one process to another.
         item.user_properties += [(BLOCK, number), (PART, part_of(item).name)]
-        if only in (None, number) and (full or item.get_closest_marker("quick")):
+        if (not only or number in only) and (full or item.get_closest_marker("quick")):
             kept.append(item)
         else:
             left_out.append(item)
@@ -118,19 +130,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    only = only_block(metafunc.config)
     if "block" in metafunc.fixturenames:
-        blocks = (only,) if only else course().blocks
+        blocks = blocks_of(metafunc.config)
         metafunc.parametrize("block", blocks, ids=[f"{block.number:02d}" for block in blocks])
     if "case" in metafunc.fixturenames:
-        quick = only is None and not metafunc.config.getoption("--full")
+        quick = not in_full(metafunc.config)
+        # All together have a case of their own: shuffled.
+        everything = not (quick or only_blocks(metafunc.config))
+        blocks = () if everything else blocks_of(metafunc.config)
         found = [
             pytest.param(
                 case,
                 id=f"{case.block.number:02d}-{case.part.name}-{case.name}",
                 marks=[pytest.mark.quick] if case.quick else [],
             )
-            for case in cases(course(), original_table(), only.number if only else None, quick)
+            for case in cases(course(), original_table(), blocks, quick)
         ]
         metafunc.parametrize("case", found)
 

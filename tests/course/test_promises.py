@@ -14,9 +14,15 @@ import pytest
 from winelab.checks.checking import checks_of, source_text
 from winelab.core.paths import LABS, ROOT, SOLUTIONS
 from winelab.course.build import differences
-from winelab.course.compose import Sections, sections_after, sections_before
+from winelab.course.compose import (
+    WRITTEN_TO,
+    Sections,
+    sections_after,
+    sections_before,
+    solution_files,
+)
 from winelab.course.notebook import check_source
-from winelab.course.source import Block, Course
+from winelab.course.source import Block, Course, Form
 from winelab.proof.examples import examples
 from winelab.proof.minutes import estimate
 from winelab.proof.new_calls import calls
@@ -43,7 +49,8 @@ def notebook_code(path: Path, number: int) -> list[str]:
     """The code of a notebook without its last cell, which must be the check."""
     *sources, last = (cell.source for cell in code_cells(path))
     assert last == check_source(number), f"the last cell of {path.name} is not the check"
-    return code_lines("\n".join(sources))
+    lines = code_lines("\n".join(sources))
+    return [line for line in lines if not line.startswith(f"%%writefile {WRITTEN_TO}/")]
 
 
 # --- P1: one source ----------------------------------------------------------------------------
@@ -57,7 +64,7 @@ def differing(whole: Course) -> list[str]:
 
 @pytest.mark.quick
 def test_built_files_are_what_their_sources_say(block: Block, differing: list[str]) -> None:
-    found = [line for line in differing if f"/{block.name}." in line.split()[0]]
+    found = [line for line in differing if re.search(rf"/{block.name}[./]", line.split()[0])]
     assert not found, "\n".join(found)
 
 
@@ -68,7 +75,7 @@ def test_no_other_built_file_differs(differing: list[str]) -> None:
 
 
 def test_each_built_file_says_which_source_to_edit(block: Block) -> None:
-    assert f"blocks/{block.slug}/code.py" in (SOLUTIONS / f"{block.name}.py").read_text("utf-8")
+    assert f"blocks/{block.slug}/code.py" in (SOLUTIONS / block.solution).read_text("utf-8")
     for folder in (LABS, SOLUTIONS):
         text = (folder / f"{block.name}.ipynb").read_text("utf-8")
         assert f"blocks/{block.slug}/" in text
@@ -90,12 +97,16 @@ def test_no_code_stands_twice_in_the_sources(whole: Course) -> None:
 # --- P2: a block is a change -------------------------------------------------------------------
 
 
+def _two(whole: Course, block: Block, form: Form) -> list[Sections]:
+    """The sections before the block, none where it begins with nothing, and after it."""
+    before = whole.before(block)
+    return [sections_after(whole, one.number, form) if one else {} for one in (before, block)]
+
+
 def test_a_solution_differs_from_the_one_before_in_the_named_sections_only(
     block: Block, whole: Course
 ) -> None:
-    before, after = (
-        sections_after(whole, number, "script") for number in (block.number - 1, block.number)
-    )
+    before, after = _two(whole, block, "script")
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     assert changed, "the block changes nothing"
     assert changed <= block.sections()
@@ -103,15 +114,19 @@ def test_a_solution_differs_from_the_one_before_in_the_named_sections_only(
 
 def test_a_solution_is_made_of_its_sections_and_nothing_else(block: Block, whole: Course) -> None:
     script = sections_after(whole, block.number, "script")
-    text = (SOLUTIONS / f"{block.name}.py").read_text("utf-8").split('"""', 2)[2]
+    names = solution_files(whole, block.number)
+    text = "".join((SOLUTIONS / name).read_text("utf-8") for name in names)
+    text = text if block.package else text.split('"""', 2)[2]
     assert sorted(code_lines(text)) == code_of(script)
     notebook = sections_after(whole, block.number, "notebook")
     path = SOLUTIONS / f"{block.name}.ipynb"
     assert sorted(notebook_code(path, block.number)) == code_of(notebook)
+    if block.package:  # what is no file of it is there to try it out
+        return
     # Only the command line, where the table lies, `main()` round it all, a server that is started
     # beside the script, and how a file is written may differ.
     two_forms = {name for name in {*script, *notebook} if script.get(name) != notebook.get(name)}
-    cells = {whole.outline.cell_of[name] for name in two_forms}
+    cells = {block.outline.cell_of[name] for name in two_forms}
     allowed = {"imports", "settings", "main", "call-main", "server", "store", "stop", "code"}
     assert cells <= allowed, f"these have two forms: {sorted(two_forms)}"
 
@@ -123,13 +138,13 @@ def test_a_lab_is_the_solution_before_it_with_todos(block: Block, whole: Course)
     """But for what the block gives: scaffolding, and ways back to a simpler script."""
     lab = notebook_code(LABS / f"{block.name}.ipynb", block.number)
     found = sections_before(whole, block.number, "notebook")
-    before = sections_after(whole, block.number - 1, "notebook")
+    before, _ = _two(whole, block, "notebook")
     given = {change.section for change in block.changes if change.given}
     differs = {name for name in {*found, *before} if found.get(name) != before.get(name)}
     assert differs <= given
     assert sorted(lab) == code_of(found)
-    if block.number and not given:
-        solved = whole.block(block.number - 1)
+    solved = whole.before(block)
+    if solved and not given:
         assert lab == notebook_code(SOLUTIONS / f"{solved.name}.ipynb", solved.number)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tools.made_up import made_up, task
 from winelab.commands.progress import lines
 from winelab.course.source import Course
-from winelab.course.tables import END, START, with_blocks
+from winelab.course.tables import with_blocks
 from winelab.proof.examples import examples, output_matches
 from winelab.proof.minutes import MINUTES_A_LINE, MINUTES_TO_LOOK, WORDS_A_MINUTE, estimate
 from winelab.proof.new_calls import calls
@@ -86,7 +86,7 @@ def test_progress_says_done_next_or_open(
 
 
 def test_the_readme_gets_its_table_between_its_marks_and_keeps_the_rest(course: Course) -> None:
-    before = f"# Title\n\n{START}\nold\n{END}\n\nThe end: \\1.\n"
+    before = "# Title\n\n<!-- blocks: start -->\nold\n<!-- blocks: end -->\n\nThe end: \\1.\n"
     after = with_blocks(before, course)
     assert after.startswith("# Title\n") and after.endswith("The end: \\1.\n")
     assert "old" not in after and after.count("**Part") == 1

@@ -200,7 +200,7 @@ def run_checks(context: CheckContext) -> Report:
     own = [verdict_of(function, context) for function in checks.functions]
     verdicts = (*_first_lines(context, checks), *own)
     number = f"[[{block.slug}]]" if os.environ.get(UNFILLED) else block.number
-    return Report(number, _title(block.folder), verdicts, f"solutions/{block.name}.py")
+    return Report(number, _title(block.folder), verdicts, f"solutions/{block.solution}")
 
 
 def _first_lines(context: CheckContext, checks: Checks) -> Iterator[Verdict]:

@@ -99,7 +99,7 @@ def checks(course: Course) -> Table:
     for heading in ("block", "the first", "the next"):
         table.add_column(heading, justify="left" if heading == "block" else "right")
     table.add_row("wanted", *(f"< {limit:.1f}" for limit in LIMITS))
-    for block in course.blocks:
+    for block in course.main:
         took = checks_in_a_notebook(block)
         figures = [
             f"{'!! ' if seconds > limit else ''}{seconds:.2f}"
@@ -173,7 +173,7 @@ def commands(course: Course) -> Table:
 
     # The quick check twice, round what it is held against.
     quick = make_check()
-    plain = plain_nbclient(course.blocks)
+    plain = plain_nbclient(course.main)
     quick = (quick + make_check()) / 2
     row("make check", quick, "0.35", "plain nbclient, all notebooks", plain)
     row("make check FULL=1", make_check("--full"), "720 s")

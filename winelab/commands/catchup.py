@@ -16,7 +16,8 @@ from winelab.checks.fixtures import REGISTERED
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
 from winelab.course.source import Block, Course, read_course
-from winelab.proof.execute import Code, execute
+from winelab.proof.execute import execute
+from winelab.proof.start import solution_code
 from winelab.system.forkserver import fork_server
 from winelab.tracking import store
 from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, CATCHUP_VARIABLE
@@ -100,7 +101,7 @@ def _add_missing(course: Course, number: int, client: MlflowClient, root: Path) 
 
 def _add(block: Block, root: Path) -> None:
     """Run a block's reference script in the course's store; raises CourseError when it fails."""
-    outcome = execute(Code(f"{block.name}.py"), root, environment={CATCHUP_VARIABLE: "1"})
+    outcome = execute(solution_code(block), root, environment={CATCHUP_VARIABLE: "1"})
     if outcome.error:
         raise CourseError(
             f"The solution of block {block.number} failed here ({outcome.last_line}). What was "

@@ -52,6 +52,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "full": {"action": "store_true", "help": "prove everything"},
     "no_browser": {"action": "store_true"},
     "only": {"choices": ["checks", "commands"], "default": "", "help": "this part alone"},
+    "part": {"type": int, "metavar": "PART", "help": "only this one: its number"},
     "report": _FOLDER,
     "script": {"metavar": "FILE", "default": "", "help": "a file of your own"},
     "submissions": _FOLDER,
@@ -63,7 +64,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 # Each command: the function that does it, its options, and what it is for (in `COMMAND -h`).
 COMMANDS = {
     "help": ("commands.cli:show_help", "", "print the commands"),
-    "lab": ("commands.servers:lab", "no_browser", "open the course in JupyterLab; Ctrl-C stops it"),
+    "lab": (
+        "commands.servers:lab",
+        "no_browser part",
+        "open the course in JupyterLab; Ctrl-C stops it",
+    ),
     "ui": ("commands.servers:ui", "", "open MLflow's UI on the course's store; Ctrl-C stops it"),
     "stack": ("stack.command:main", "", "run MLflow on PostgreSQL and S3; Ctrl-C stops it"),
     "run": ("commands.run:main", "block", "run the script of a block in the course's store"),
@@ -86,7 +91,7 @@ COMMANDS = {
         "get the original wine table, or put the one back that ships with the course",
     ),
     "doctor": ("commands.doctor:main", "", "say what is right and wrong on this machine"),
-    "check": ("proof.run_pytest:main", "block full", "prove that the blocks work"),
+    "check": ("proof.run_pytest:main", "block part full", "prove that the blocks work"),
     "build": ("course.build:main", "", "build labs/ and solutions/ from blocks/"),
     "outputs": ("proof.outputs:main", "block", "execute the solved notebooks, keep their outputs"),
     "grade": ("grading.command:main", "submissions report yes", "grade a folder of hand-ins"),

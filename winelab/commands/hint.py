@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from winelab.course.compose import sections_after, sections_before
 from winelab.course.source import CODE_INDENT, Block, Change, Course, Form, read_course
 from winelab.proof.execute import Code, Outcome, execute
 from winelab.proof.run_code import without_writefile
+from winelab.proof.start import furnish_for
 from winelab.system.forkserver import fork_server
 from winelab.tracking import store
 from winelab.tracking.workspace import clean_workspace
@@ -106,11 +108,15 @@ def remembered(root: Path = ROOT) -> dict[str, dict[str, int]]:
         return {}
 
 
-def judged(block: Block, path: Path, cells: tuple[str, ...]) -> Outcome:
-    """Run a student's notebook or script in a clean workspace, and let the checks look at it."""
+def judged(course: Course, block: Block, path: Path, cells: tuple[str, ...]) -> Outcome:
+    """Run a student's work in a clean workspace, and let the checks look at it."""
     with fork_server(), clean_workspace(TABLE if TABLE.is_file() else None) as workspace:
+        furnish_for(course, block, workspace)
         if path.suffix == ".ipynb":
             code = Code(f"{block.name}.ipynb", tuple(map(_without_magics, cells)))
+        elif block.package:
+            code = Code(block.name, runs=tuple(block.meta.runs))
+            shutil.copytree(path, workspace / "solutions" / block.name)
         else:
             code = Code(f"{block.name}.py")
             (workspace / "solutions" / code.source).write_text(cells[0], encoding="utf-8")
@@ -174,7 +180,7 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
             return 0
         console.print("Done: every check is ok.", style="green")
         done.add(block.slug)
-        left = [other for other in course.blocks if other.slug not in done]
+        left = [other for other in course.shown_with(block.part) if other.slug not in done]
         later = [other for other in left if other.number > block.number]
         block = next(iter(later or left), None)
     console.print("All blocks are done.", style="bold green")
@@ -192,13 +198,13 @@ def _done(root: Path) -> set[str]:
 def _hinted(course: Course, block: Block, root: Path, console: Console) -> bool:
     """Show a block's next hints, unless its checks all pass; return whether they do."""
     found = work(block, root)
-    form: Form = "script" if found and found[0].suffix == ".py" else "notebook"
+    form: Form = "script" if found and found[0].suffix != ".ipynb" else "notebook"
     mine = tasks = [task for task in block.tasks if form in task.forms]
     if found:
         path, cells = found
         name = f"{path.parent.name}/{path.name}"
         console.print(f"Running {name}, as it was saved, beside your store ...", style="dim")
-        outcome = judged(block, path, cells)
+        outcome = judged(course, block, path, cells)
         report = outcome.report
         if report is not None and report.done:
             console.print(f"Run the check in {name} too, so that `make progress` knows.")

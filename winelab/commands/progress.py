@@ -15,12 +15,15 @@ def lines(course: Course, done: Collection[str], caught: Collection[str] = ()) -
     `caught` are the blocks that `make catchup` has added: not done, and not next either, for as
     long as another one is open.
     """
-    left = [block for block in course.blocks if block.slug not in done]
+    # A part on request is shown to who has begun it.
+    begun = {block.part for block in course.blocks if block.slug in {*done, *caught}}
+    shown = course.shown_with(*begun)
+    left = [block for block in shown if block.slug not in done]
     ran = [block for block in left if block.slug in caught]
     unseen = (block for block in left if not ran or block.number > ran[-1].number)
     following = next(unseen, next(iter(left), None))
     text = []
-    for block in course.blocks:
+    for block in shown:
         word, place = "ran" if block in ran else "", ""
         if block not in left:
             word = "done"
@@ -31,8 +34,7 @@ def lines(course: Course, done: Collection[str], caught: Collection[str] = ()) -
         text.append("ran: `make catchup` added its runs; work it yourself to have it done.")
     minutes = sum(block.meta.minutes for block in left)
     rest = f", about {minutes} minutes to go." if minutes else ": the whole course."
-    count = len(course.blocks) - len(left)
-    return [*text, f"{count} of {len(course.blocks)} blocks done{rest}"]
+    return [*text, f"{len(shown) - len(left)} of {len(shown)} blocks done{rest}"]
 
 
 def main() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from winelab.commands.catchup import FIRST_WITH_RUNS
 from winelab.commands.run_and_check import started
 from winelab.core.paths import SOLUTIONS
@@ -11,16 +13,17 @@ from winelab.tracking.store import prepare
 
 
 def main(number: int | None = None) -> int:
-    """Run the reference script of a block, the newest without a number; return its exit code.
+    """Run the solution of a block, without a number the whole script; return its exit code.
 
     Raises KeyboardInterrupt at Ctrl-C, once the script has ended.
     """
     course = read_course()
-    block = course.block(len(course.blocks) - 1 if number is None else number)
+    block = course.main[-1] if number is None else course.block(number)
     prepare()
-    print(f"Running solutions/{block.name}.py", flush=True)
+    solution = Path(block.name if block.package else block.solution)
+    print(f"Running solutions/{solution}", flush=True)
     code = None
-    with until_stopped(), started(block, SOLUTIONS / f"{block.name}.py") as process:
+    with until_stopped(), started(block, SOLUTIONS / solution) as process:
         code = process.wait()
     if code is None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Run a script live on the terminal, then its block's checks: for `make run` and `make watch`.
+"""Run a script or package on the terminal, then its checks: for `make run` and `make watch`.
 
 ``python -m winelab.commands.run_and_check SCRIPT BLOCK [--note]`` is the process of its own that
 `started` starts: the script's variables can be checked there afterwards.
@@ -27,7 +27,7 @@ from winelab.core.files import write_text
 from winelab.core.order import Listed, find_one, read_order
 from winelab.core.paths import ROOT, SOLUTIONS, STATE, TABLE
 from winelab.core.processes import own_group, patiently, stop_group, until_stopped
-from winelab.course.source import Block
+from winelab.course.source import Block, course
 from winelab.proof import run_code
 from winelab.proof.beside import beside
 from winelab.system.environment import venv_environment
@@ -82,21 +82,24 @@ def run_and_check(script: Path, slug: str, noted: bool) -> int:
     Raises KeyboardInterrupt.
     """
     block = find_one(read_order().blocks, slug)
-    os.chdir(script.parent)
+    os.chdir(script if block.package else script.parent)
     with beside(checks_of(block.folder).server_beside_script):
         return _run_and_check(script, block, noted)
 
 
 def _run_and_check(script: Path, block: Listed, noted: bool) -> int:
     console = Console(highlight=False, markup=False)
-    # Where the table is, if the script cannot find it by itself.
-    at_home = script.parent in (ROOT, SOLUTIONS, ROOT / "my")
-    end = run_code.run_script(script, [] if at_home else ["--data", str(TABLE)])
+    if block.package:
+        end = run_code.run_package(script, course().block(block.slug).meta.runs)
+    else:
+        # Where the table is, if the script cannot find it by itself.
+        at_home = script.parent in (ROOT, SOLUTIONS, ROOT / "my")
+        end = run_code.run_script(script, [] if at_home else ["--data", str(TABLE)])
     if isinstance(end.error, KeyboardInterrupt):
         raise end.error
     if end.error is not None:
         show_error(end.error, script, console)
-    if isinstance(end.error, SyntaxError) and end.error.filename == str(script):
+    if isinstance(end.error, SyntaxError) and _is_mine(end.error.filename, script):
         # No line has run: the check would only say that everything is missing.
         return 1
     sys.stdout.flush()
@@ -119,18 +122,28 @@ def show_error(error: BaseException, script: Path, console: Console) -> None:
         return
     whole = traceback.TracebackException.from_exception(error)
     for frame in whole.stack:
-        if frame.filename == str(script):
+        if _is_mine(frame.filename, script):
             within = "" if frame.name == "<module>" else f", in {frame.name}"
-            console.print(f"{script.name}, line {frame.lineno}{within}", style="red")
+            name = Path(frame.filename).name
+            console.print(f"{name}, line {frame.lineno}{within}", style="red")
             console.print(f"    {frame.line}")
     message = "".join(whole.format_exception_only()).rstrip().splitlines()
     console.print("\n".join(message[:MESSAGE_LINES]), style="bold red")
-    mine = (str(script), run_code.__file__)
-    if len(message) > MESSAGE_LINES or any(frame.filename not in mine for frame in whole.stack):
+    foreign = [
+        frame
+        for frame in whole.stack
+        if frame.filename != run_code.__file__ and not _is_mine(frame.filename, script)
+    ]
+    if len(message) > MESSAGE_LINES or foreign:
         log = ROOT / STATE / "logs" / "traceback.log"
         with suppress(OSError):
             write_text(log, "".join(whole.format()))
             console.print(f"The whole traceback: {shown(log)}", style="dim")
+
+
+def _is_mine(name: str | None, script: Path) -> bool:
+    """Whether a file is the script, or one of the package in that folder."""
+    return name is not None and Path(name).is_relative_to(script)
 
 
 def show_report(report: Report, console: Console) -> None:

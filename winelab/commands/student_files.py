@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from winelab.core.errors import CourseError
-from winelab.core.files import write_text
+from winelab.core.files import files_within, write_text
 from winelab.core.paths import ROOT, store_uri
-from winelab.course.compose import unsolved_script
+from winelab.course.compose import unsolved_files
 from winelab.course.notebook import check_source
 from winelab.course.source import Block, Course
 from winelab.tracking import store
@@ -17,39 +17,47 @@ from winelab.tracking.run_tags import BLOCK_TAG, CATCHUP_TAG, block_slug
 
 
 def script_path(block: Block, root: Path = ROOT) -> Path:
-    """Return where a student's own script of a block lies, whether or not it is there.
+    """Return where a student's own script, or package, of a block lies, there or not.
 
     One that was begun when the block had another number is still it.
     """
-    path = root / "my" / f"{block.name}.py"
-    begun = sorted(root.glob(f"my/[0-9][0-9]_{block.slug}.py"))
+    suffix = "" if block.package else ".py"
+    path = root / "my" / f"{block.name}{suffix}"
+    begun = sorted(root.glob(f"my/[0-9][0-9]_{block.slug}{suffix}"))
     return path if path in begun else next(iter(begun), path)
 
 
 def begin_script(course: Course, block: Block, root: Path = ROOT) -> bool:
-    """Write the script to begin the block with, unless there is one; return whether it did."""
+    """Write what to begin the block with, unless it is there; return whether it did."""
     path = script_path(block, root)
     # A link to nowhere is somebody's too.
     if path.exists() or path.is_symlink():
         return False
-    write_text(path, unsolved_script(course, block.number))
+    for name, text in unsolved_files(course, block.number).items():
+        write_text(path.parent / name, text)
     return True
 
 
 def work(block: Block, root: Path = ROOT) -> tuple[Path, tuple[str, ...]] | None:
-    """Return the file that a block was worked on in last, and its code; None where there is none.
+    """Return what a block was worked on in last, and its code; None where there is none.
 
-    The student's script or the lab, whichever was saved later. A notebook's code is that of its
-    cells but the check; a script's is one text.
+    The student's script, or package, or the lab, whichever was saved later. A notebook's code is
+    that of its cells but the check; a script's is one text, a package's one for each file.
     """
-    files = [script_path(block, root), root / "labs" / f"{block.name}.ipynb"]
-    there = [path for path in files if path.is_file()]
-    for path in sorted(there, key=lambda path: path.stat().st_mtime, reverse=True):
+    mine, lab = script_path(block, root), root / "labs" / f"{block.name}.ipynb"
+    there = {path: [path] for path in (mine, lab) if path.is_file()}
+    if block.package and mine.is_dir():
+        there[mine] = files_within(mine)
+    saved = {
+        path: max((file.stat().st_mtime for file in files), default=0.0)
+        for path, files in there.items()
+    }
+    for path in sorted(there, key=saved.__getitem__, reverse=True):
         # A file that is being saved, or no notebook, tells nothing.
         with suppress(OSError, ValueError, LookupError, TypeError):
+            if path == mine:
+                return path, tuple(file.read_text(encoding="utf-8") for file in there[path])
             text = path.read_text(encoding="utf-8")
-            if path.suffix == ".py":
-                return path, (text,)
             cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
             sources = tuple("".join(cell["source"]) for cell in cells)
             return path, tuple(s for s in sources if s.strip() != check_source(block.number))
@@ -61,8 +69,12 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
 
     Runs that `make catchup` made do not count. None where nothing says it.
     """
-    scripts = root.glob("my/*.py")
-    found = [(path.stat().st_mtime, block_slug(path.name)) for path in scripts]
+    mine = [path for path in root.glob("my/*") if path.suffix == ".py" or path.is_dir()]
+    found = [
+        (max((file.stat().st_mtime for file in files), default=0.0), block_slug(path.name))
+        for path in mine
+        for files in [files_within(path) if path.is_dir() else [path]]
+    ]
     if store.problem(store_uri(root)) is None:
         with store.opened(root) as client:
             runs = client.search_runs(

@@ -15,6 +15,7 @@ from rich.console import Console
 from winelab.commands.run_and_check import shown, started
 from winelab.commands.student_files import begin_script, block_or_last, script_path
 from winelab.core.errors import CourseError
+from winelab.core.files import files_within
 from winelab.core.paths import ROOT
 from winelab.core.processes import until_stopped
 from winelab.course.source import Block, Course, read_course
@@ -27,21 +28,22 @@ PATIENCE = 20.0
 
 
 class Saves:
-    """Tells when a file was saved with another content, however its editor does that."""
+    """Tells when a file, or one in a folder, was saved with another content, however it is done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._last = self._saved = self._read()
 
-    def _read(self) -> bytes | None:
+    def _read(self) -> list[tuple[Path, bytes]] | None:
         # Missing for a moment, or locked by its editor on Windows.
         try:
-            return self.path.read_bytes()
+            files = files_within(self.path) if self.path.is_dir() else [self.path]
+            return [(path, path.read_bytes()) for path in files]
         except OSError:
             return None
 
     def changed(self) -> bool:
-        """Return whether the file is there with a new content, the same as at the look before."""
+        """Return whether it is there with a new content, the same as at the look before."""
         before, self._last = self._last, self._read()
         if self._last is None or self._last != before or self._last == self._saved:
             return False
@@ -66,7 +68,8 @@ def main(number: int | None = None, script: str = "") -> int:
         if not path.is_file():
             raise CourseError(f"There is no file {path}: name your script with SCRIPT=.")
     elif begin_script(course, block):
-        greeting = f"Your script is {shown(path)}: open it in your editor. TODO marks what to do."
+        what = "package" if block.package else "script"
+        greeting = f"Your {what} is {shown(path)}: open it in your editor. TODO marks what to do."
     prepare(ROOT)
     with until_stopped():
         watch(course, block, path, greeting)
@@ -100,9 +103,9 @@ def watch(course: Course, block: Block, path: Path, greeting: str) -> None:
 
 def following(course: Course, block: Block) -> str:
     """Return what comes after a block that is done."""
-    if block.number + 1 == len(course.blocks):
+    if not course.after(block):
         return "That was the last block. `make progress` shows which ones are done."
-    after = course.block(block.number + 1)
+    (after,) = course.after(block)
     return f"Next: block {after.number}, {after.title}. `make watch BLOCK={after.number}`"
 
 

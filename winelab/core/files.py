@@ -67,3 +67,17 @@ else:
 
     def _lock(descriptor: int, wait: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def files_within(folder: Path) -> list[Path]:
+    """Return the files in a folder and below, in order, but for what tools leave there.
+
+    That is what lies in a folder whose name begins with a dot or an underscore, such as a cache,
+    and what pip notes of a package.
+    """
+
+    def made(path: Path) -> bool:
+        names = path.relative_to(folder).parts[:-1]
+        return any(name[:1] in "._" or name.endswith(".egg-info") for name in names)
+
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not made(path)]

@@ -97,8 +97,10 @@ def refers(text: str) -> bool:
 def read_order(folder: Path = BLOCKS) -> Order:
     """Read course.txt in `folder`: ``[1] Title`` lines, and below each its blocks, one a line.
 
-    Behind a title may stand ", on request" and the name of an outline (see CoursePart). Raises
-    CourseError for a line that is neither, and for a block that stands there twice or has no folder.
+    Behind a title may stand ", on request" and the name of an outline (see CoursePart).
+
+    Raises CourseError for a line that is neither, and for a block that stands there twice or has
+    no folder.
     """
     path = folder / ORDER
     try:

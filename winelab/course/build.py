@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from winelab.core.errors import fail
-from winelab.core.files import write_text
+from winelab.core.files import files_within, write_text
 from winelab.core.order import ORDER
 from winelab.core.paths import KEPT, ROOT
 from winelab.course.compose import built_script, solution_files, solved_cells, text_of
@@ -150,15 +150,11 @@ def _abandoned(course: Course, root: Path) -> list[Path]:
     names = {block.name for block in course.blocks}
     there = [*sorted(root.glob("labs/*.ipynb")), *sorted(root.glob("solutions/*"))]
     left = [path for path in there if path.stem not in names and _built(path)]
-    # In a package's folder, what the course does not write: caches, which begin with a dot or an
-    # underscore, and what pip notes of an installed package, stay.
+    solutions = root / "solutions"
     files = {name for block in course.blocks for name in solution_files(course, block.number)}
-    for path in sorted(root.glob("solutions/[0-9][0-9]_*/**/*")):
-        name = path.relative_to(root / "solutions")
-        made = any(part[:1] in "._" or part.endswith(".egg-info") for part in name.parts[:-1])
-        if path.is_file() and not made and name.as_posix() not in files:
-            left.append(path)
-    return left
+    packages = (path for path in solutions.glob("[0-9][0-9]_*") if path.is_dir())
+    within = (path for folder in packages for path in files_within(folder))
+    return left + [path for path in within if path.relative_to(solutions).as_posix() not in files]
 
 
 def _built(path: Path) -> bool:

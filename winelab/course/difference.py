@@ -44,23 +44,24 @@ def _two(course: Course, number: int) -> dict[str, tuple[list[str], list[str]]]:
     return {name: (old.get(name, []), new.get(name, [])) for name in {**new, **old}}
 
 
-def _compared(old: list[str], new: list[str]) -> difflib.SequenceMatcher[str]:
-    # difflib.unified_diff takes common lines for junk in a long script.
-    return difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+class _Compared(difflib.SequenceMatcher[str]):
+    """A text of the block before, and what it is after the block."""
 
+    def __init__(self, old: list[str], new: list[str]) -> None:
+        self.old, self.new = old, new
+        # With its junk, difflib.unified_diff leaves common lines out in a long script.
+        super().__init__(a=old, b=new, autojunk=False)
 
-def _lines(
-    matcher: difflib.SequenceMatcher[str], opcodes: Iterable[tuple[str, int, int, int, int]]
-) -> list[Changed]:
-    """Return the lines that these steps from the one text to the other speak of."""
-    found = []
-    for kind, a0, a1, b0, b1 in opcodes:
-        if kind == "equal":
-            found += [Changed("kept", text) for text in matcher.b[b0:b1]]
-        else:
-            found += [Changed("removed", text) for text in matcher.a[a0:a1]]
-            found += [Changed("added", text) for text in matcher.b[b0:b1]]
-    return found
+    def lines(self, opcodes: Iterable[tuple[str, int, int, int, int]]) -> list[Changed]:
+        """Return the lines that these steps from the one text to the other speak of."""
+        found = []
+        for kind, a0, a1, b0, b1 in opcodes:
+            if kind == "equal":
+                found += [Changed("kept", text) for text in self.new[b0:b1]]
+            else:
+                found += [Changed("removed", text) for text in self.old[a0:a1]]
+                found += [Changed("added", text) for text in self.new[b0:b1]]
+        return found
 
 
 def changed_lines(course: Course, number: int) -> list[Changed]:
@@ -71,8 +72,8 @@ def changed_lines(course: Course, number: int) -> list[Changed]:
     """
     found = []
     for old, new in _two(course, number).values():
-        matcher = _compared(old, new)
-        found += _lines(matcher, matcher.get_opcodes())
+        compared = _Compared(old, new)
+        found += compared.lines(compared.get_opcodes())
     return found
 
 
@@ -93,13 +94,13 @@ def unified_diff(course: Course, number: int) -> list[str]:
     diff = []
     for name, (old, new) in _two(course, number).items():
         ends = [f"{one.name}/{name}" if name else f"{one.name}.py" for one in (before[-1], block)]
-        matcher, hunks = _compared(old, new), []
-        for group in matcher.get_grouped_opcodes(3):
+        compared, hunks = _Compared(old, new), []
+        for group in compared.get_grouped_opcodes(3):
             (_, a0, _, b0, _), (_, _, a1, _, b1) = group[0], group[-1]
             above = (titles.get(text.strip(), "") for text in reversed(new[:b0]))
             title = next(filter(None, above), "")
             head = f"@@ -{first + a0},{a1 - a0} +{first + b0},{b1 - b0} @@ {title}"
-            hunks += [head.rstrip(), *(SIGNS[kind] + text for kind, text in _lines(matcher, group))]
+            hunks += [head.rstrip(), *(SIGNS[kind] + text for kind, text in compared.lines(group))]
         if hunks:
             marks = zip(("---", "+++"), ends, (old, new), strict=True)
             diff += [

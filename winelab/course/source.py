@@ -176,10 +176,18 @@ class Course:
         """The blocks that everybody works through: those of the parts that are not on request."""
         return tuple(block for block in self.blocks if not self.parts[block.part].on_request)
 
+    def before(self, block: Block) -> Block | None:
+        """Return the last block before this one that has changed the same script, or package."""
+        return next(iter(self.until(block)[-2:-1]), None)
+
+    def shown_with(self, *parts: int) -> list[Block]:
+        """Return everybody's blocks, and those of these parts that are on request."""
+        return [one for one in self.blocks if one.part in parts or one in self.main]
+
     def after(self, block: Block) -> list[Block]:
         """Return the block that comes next, if any; of a part on request, only to one within it."""
         found = self.blocks[block.number + 1 : block.number + 2]
-        return [one for one in found if one.part == block.part or one in self.main]
+        return [one for one in found if one in self.shown_with(block.part)]
 
     def until(self, block: Block) -> list[Block]:
         """Return the blocks that have grown what a block changes: those of its outline, to it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -22,13 +22,14 @@ from winelab.checks.checking import checks_of, source_text
 from winelab.checks.report import Verdict
 from winelab.core.mlflow_private import ARTIFACT_ROOT
 from winelab.core.paths import SOLUTIONS, TABLE
-from winelab.course.compose import unsolved_cells, unsolved_script
-from winelab.course.source import Block, Course
+from winelab.course.compose import solution_files, unsolved_cells, unsolved_files
+from winelab.course.source import Block, Course, course
 from winelab.proof.examples import Example, examples, output_matches
 from winelab.proof.execute import TIME_LIMIT, Code, Outcome, Where, execute
 from winelab.proof.fairness import PROBES
 from winelab.proof.mistakes import edited_cells
 from winelab.proof.outputs import differences, solved_code
+from winelab.proof.start import furnish_for, solution_code
 from winelab.tracking.workspace import clean_workspace
 
 
@@ -92,11 +93,12 @@ class Case:
 def reasons(case: Case) -> list[str]:
     """Execute a case, and return why it does not hold; nothing where it does."""
     with clean_workspace(case.table) as workspace:
+        furnish_for(course(), case.block, workspace)
         for number, step in enumerate(case.steps):
             block = case.blocks[number] if case.blocks else case.block
             for name, content in step.files.items():
                 target = workspace / name
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(content, Path):
                     target.write_bytes((workspace / content).read_bytes())
                 else:
@@ -260,17 +262,20 @@ AS_A_STRANGER = {"MLFLOW_TRACKING_URI": "", ARTIFACT_ROOT: ""}
 
 
 def cases(
-    course: Course, original: Path | None = None, only: int | None = None, quick: bool = False
+    course: Course,
+    original: Path | None = None,
+    blocks: Collection[Block] = (),
+    quick: bool = False,
 ) -> Iterator[Case]:
     """Yield every case of the course.
 
     Args:
-        course: the blocks.
+        course: all blocks.
         original: the original UCI table, where it is at hand; the twin is used without it.
-        only: a block's number, for its cases alone.
+        blocks: those whose cases are meant; all without any.
         quick: leave out what `make check` does not ask.
     """
-    for block in course.blocks if only is None else (course.block(only),):
+    for block in blocks or course.blocks:
         yield from quick_cases(course, block)
         yield from (case for case in variant_cases(course, block) if case.quick or not quick)
         if quick:
@@ -278,7 +283,7 @@ def cases(
         yield from fair_cases(course, block)
         yield from example_cases(block)
         yield from thorough_cases(course, block, original)
-    if only is None and not quick:
+    if not blocks and not quick:
         yield any_order(course)
 
 
@@ -288,18 +293,21 @@ def lab_code(course: Course, block: Block) -> Code:
     return Code(f"{block.name}.ipynb", tuple(cell.source for cell in cells))
 
 
-def script_step(block: Block, judge: Judge = passes, arguments: tuple[str, ...] = ()) -> Step:
-    """Return a run of the built script, as `python solutions/NN_slug.py` would."""
-    name = f"{block.name}.py"
-    text = (SOLUTIONS / name).read_text(encoding="utf-8")
-    return Step(Code(name, arguments=arguments), judge, files={f"solutions/{name}": text})
+def script_step(
+    course: Course, block: Block, judge: Judge = passes, arguments: tuple[str, ...] = ()
+) -> Step:
+    """Return a run of the built script, as `python solutions/NN_slug.py` would, or package."""
+    names = solution_files(course, block.number)
+    files = {f"solutions/{one}": (SOLUTIONS / one).read_text(encoding="utf-8") for one in names}
+    return Step(solution_code(block, arguments), judge, files=files)
 
 
 def quick_cases(course: Course, block: Block) -> Iterator[Case]:
     """Yield the lab untouched, and the solution as script and as notebook with its outputs."""
     lab = Step(lab_code(course, block), is_untouched)
     yield Case(block, Part.UNSOLVED, "the lab as it is opened", (lab,), quick=True)
-    yield Case(block, Part.SOLVED, "the script", (script_step(block),), quick=True)
+    what = "the package" if block.package else "the script"
+    yield Case(block, Part.SOLVED, what, (script_step(course, block),), quick=True)
     stored = SOLUTIONS / f"{block.name}.ipynb"
     code = solved_code(course, block, check=True)
     notebook = Step(code, partial(shows, path=stored), Where.KERNEL, check=False)
@@ -349,10 +357,11 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
     """Yield what a class meets beyond the first run: again, after a crash, in another folder."""
     solved = solved_code(course, block)
     killed = Code(solved.source, (KILLED, *(solved.cells or ())))
-    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if _prints_its_rmse(course, block) else ()
+    takes_alpha = _prints_its_rmse(course, block)
+    settings = ("--alpha", "0.01", "--l1-ratio", "0.9") if takes_alpha else ()
     again = (
         Step(killed, partial(ends_in, words=("died",)), check=False),
-        script_step(block, arguments=settings),
+        script_step(course, block, arguments=settings),
         # On a store that holds a solved run: `make run`, or another day's kernel, has left it.
         Step(lab_code(course, block), is_untouched),
         # The student runs all cells, and again, in one kernel.
@@ -360,17 +369,19 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
     )
     yield Case(block, Part.ELSEWHERE, "again and again, after a run that was killed", again)
 
-    name = f"{block.name}.py"
-    text = unsolved_script(course, block.number)
+    files = unsolved_files(course, block.number)
     # What stands in main() cannot be seen from outside; all else that is asked for is missing.
-    judge = partial(is_untouched, may_pass=1 if "def main(" in text else 0)
-    step = Step(Code(name), judge, files={f"solutions/{name}": text})
+    hidden = not block.package and "def main(" in "".join(files.values())
+    judge = partial(is_untouched, may_pass=1 if hidden else 0)
+    laid_out = {f"solutions/{name}": text for name, text in files.items()}
+    step = Step(solution_code(block), judge, files=laid_out)
     yield Case(block, Part.UNSOLVED, "the script as make watch lays it out", (step,))
-    yield alone_case(course, block, original)
+    if not block.package:
+        yield alone_case(course, block, original)
 
 
 def _prints_its_rmse(course: Course, block: Block) -> bool:
-    return block.number >= course.block(FIRST_RMSE).number
+    return not block.package and block.number >= course.block(FIRST_RMSE).number
 
 
 def alone_case(course: Course, block: Block, original: Path | None) -> Case:
@@ -384,7 +395,7 @@ def alone_case(course: Course, block: Block, original: Path | None) -> Case:
         "my wines.csv": Path("data", TABLE.name),
     }
     # MLflow makes the store. To ask that twice is enough: it takes seconds.
-    if block not in (course.block(FIRST_RUN), course.blocks[-1]):
+    if block not in (course.block(FIRST_RUN), course.main[-1]):
         files["elsewhere/mlflow.db"] = Path("mlflow.db")
 
     def alone(judge: Judge, *arguments: str, check: bool = False) -> Step:
@@ -403,8 +414,8 @@ def alone_case(course: Course, block: Block, original: Path | None) -> Case:
 
 
 def any_order(course: Course) -> Case:
-    """Return all blocks on one store, in an order that is the same in each run."""
-    blocks = random.Random(42).sample(course.blocks, len(course.blocks))
+    """Return everybody's blocks on one store, in an order that is the same in each run."""
+    blocks = random.Random(42).sample(course.main, len(course.main))
     steps = tuple(Step(solved_code(course, block), passes) for block in blocks)
     name = "all blocks on one store, shuffled"
-    return Case(course.blocks[-1], Part.ELSEWHERE, name, steps, blocks=tuple(blocks))
+    return Case(course.main[-1], Part.ELSEWHERE, name, steps, blocks=tuple(blocks))

@@ -40,15 +40,17 @@ class Where(Enum):
 
 @dataclass(frozen=True)
 class Code:
-    """What is executed: a notebook's cells, or a script."""
+    """What is executed: a notebook's cells, a script, or modules of a package."""
 
     source: str
-    """The file that it stands for, such as "03_run.ipynb". Of a script, its path from the
-    workspace's `solutions/`."""
+    """The file that it stands for, such as "03_run.ipynb". Of a script, or of a package's folder,
+    its path from the workspace's `solutions/`."""
     cells: tuple[str, ...] | None = None
-    """The cells' sources, in the order in which they run; None for a script."""
+    """The cells' sources, in the order in which they run; None for all else."""
     arguments: tuple[str, ...] = ()
     """A script's command line."""
+    runs: tuple[str, ...] = ()
+    """Of a package: the modules to run, each with its arguments."""
     folder: str = ""
     """The working folder, from the workspace; by default `labs` for cells, else `solutions`."""
 
@@ -104,7 +106,9 @@ def execute(
     if where is Where.KERNEL:
         return _in_kernel(code, workspace, environment or {}, limit)
     job: dict[str, Any] = {"check": check, "probe": probe}
-    if code.cells is None:
+    if code.runs:
+        job |= {"package": str(workspace / "solutions" / code.source), "runs": code.runs}
+    elif code.cells is None:
         job["script"] = str(workspace / "solutions" / code.source)
         job["arguments"] = list(code.arguments)
     else:

@@ -1,4 +1,4 @@
-"""Run cells or a script in this process, as Jupyter's "Run all" or `python SCRIPT` would.
+"""Run cells, a script or a package in this process, as Jupyter or `python` would.
 
 The one place where a student's code is executed: in a clean workspace by `execute`, on the
 student's own store by `make run` and `make watch`, in the sandbox by `make grade`.
@@ -9,10 +9,13 @@ from __future__ import annotations
 import builtins
 import linecache
 import os
+import runpy
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,7 +84,8 @@ def without_writefile(source: str) -> str:
     words = first.split()
     if len(words) != 2 or words[0] != "%%writefile":
         return source
-    return f"__import__('pathlib').Path({words[1]!r}).write_text({rest!r}, encoding='utf-8')"
+    text = f"{rest}\n"
+    return f"__import__('pathlib').Path({words[1]!r}).write_text({text!r}, encoding='utf-8')"
 
 
 def run_script(path: Path, arguments: Sequence[str] = (), content: bytes | None = None) -> End:
@@ -105,10 +109,44 @@ def run_script(path: Path, arguments: Sequence[str] = (), content: bytes | None 
     return end
 
 
-def _run(compiled: Callable[[], Any], variables: dict[str, Any]) -> BaseException | None:
-    """Compile and execute; return what ended it, without the frame of this function."""
+def run_package(folder: Path, runs: Sequence[str]) -> End:
+    """Run modules of a package as ``python -m MODULE ARGUMENTS`` does, one after the other.
+
+    Args:
+        folder: what a team has in its repository; the modules lie in src/, and run from here.
+        runs: each module with its arguments; the first error ends them.
+
+    Its variables are only `package`, the folder, as a notebook names it.
+    """
+    end = End({"package": folder})
+    os.chdir(folder)
+    sys.path[0] = str(folder / "src")
+    own = {path.stem for path in (folder / "src").iterdir()}
+    for line in runs:
+        name, *arguments = shlex.split(line)
+        sys.argv = [name, *arguments]
+        # Each is a process of its own elsewhere.
+        for loaded in [one for one in sys.modules if one.partition(".")[0] in own]:
+            del sys.modules[loaded]
+        run = partial(runpy.run_module, name, run_name="__main__", alter_sys=True)
+        end.error = _ended(run)
+        if isinstance(end.error, SystemExit) and end.error.code in (None, 0):
+            end.error = None
+        if end.error is not None:
+            break
+    return end
+
+
+def _ended(run: Callable[[], Any]) -> BaseException | None:
+    """Call a function; return what ended it, without the frame of this one."""
     try:
-        exec(compiled(), variables)
+        run()
     except BaseException as error:
         return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
     return None
+
+
+def _run(compiled: Callable[[], Any], variables: dict[str, Any]) -> BaseException | None:
+    """Compile and execute; return what ended it, without the frames of these functions."""
+    error = _ended(lambda: exec(compiled(), variables))
+    return error and error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)

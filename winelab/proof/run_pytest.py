@@ -8,9 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from winelab.core.order import find_one, read_order
+from winelab.core.order import find_all, find_one, read_order
 from winelab.core.paths import ROOT, course_environment
 from winelab.system.forkserver import fork_server
+from winelab.system.packages import install_for
 
 
 def at_a_time() -> int:
@@ -18,12 +19,16 @@ def at_a_time() -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def pytest_arguments(number: int | None, full: bool) -> list[str]:
-    """Return what pytest is called with, for the whole course or for one block.
+def pytest_arguments(number: int | None, full: bool, part: int | None = None) -> list[str]:
+    """Return what pytest is called with, for the whole course, a part of it or one block.
 
-    Raises CourseError where there is no such block.
+    Raises CourseError where there is no such block or part.
     """
     color = f"--color={'yes' if sys.stdout.isatty() else 'no'}"
+    if part is not None:
+        find_all(read_order().blocks, f"part {part}")
+        more = ["--full"] if full else []
+        return ["tests/course", "-q", "-n", "0", "--part", str(part), *more, color]
     if full and number is None:
         # How the tests are handed out, the longest first, is said in tests/conftest.py.
         spread = ["-n", str(at_a_time()), "--dist=loadscope", "--no-loadscope-reorder"]
@@ -40,9 +45,15 @@ def pytest_arguments(number: int | None, full: bool) -> list[str]:
     return [*paths, "-q", "-n", "0", *only, color]
 
 
-def main(number: int | None = None, full: bool = False) -> int:
-    """Run the tests and print the table; return pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", *pytest_arguments(number, full)]
+def main(number: int | None = None, full: bool = False, part: int | None = None) -> int:
+    """Run the tests and print the table; return pytest's exit code.
+
+    What a part needs beyond the course's packages is installed first.
+    """
+    command = [sys.executable, "-m", "pytest", *pytest_arguments(number, full, part)]
+    blocks = read_order().blocks
+    for one in {block.part for block in blocks} if full else {part}:
+        install_for(blocks[number].part if number is not None else one)
     # Before pytest, so that it loads MLflow while pytest gathers the tests.
     with fork_server(), tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
         # Where we are root, PostgreSQL runs as another user, and must get through to its folder.

@@ -1,4 +1,4 @@
-"""Execute one job in this process: cells or a script, then the checks. See `execute` for its use.
+"""Execute one job in this process: code, then the checks. See `execute` for its use.
 
 ``python -m winelab.proof.worker JOB RESULT``: JOB is a JSON file, and RESULT the one to write.
 """
@@ -20,7 +20,7 @@ from winelab.core.files import write_text
 from winelab.core.order import Listed, find_one, read_order
 from winelab.proof.beside import beside
 from winelab.proof.fairness import PROBES
-from winelab.proof.run_code import run_cells, run_script
+from winelab.proof.run_code import run_cells, run_package, run_script
 
 
 def is_deprecation(warning: warnings.WarningMessage) -> bool:
@@ -39,8 +39,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Run one job; return what it printed, how it failed, and what the checks say.
 
     Args:
-        job: ``cells`` (a list of sources) or ``script`` (a path) with ``arguments``, and
-            ``check``, a block's number or name, or None, and ``probe``, the name of one or "".
+        job: ``cells`` (a list of sources), ``script`` (a path) with ``arguments``, or ``package``
+            (a folder) with ``runs``; and ``check``, a block's number or name, or None, and
+            ``probe``, the name of one or "".
     """
     block = find_one(read_order().blocks, job["check"]) if job["check"] is not None else None
     needed = block is not None and "script" in job and checks_of(block.folder).server_beside_script
@@ -54,6 +55,8 @@ def _run_job(job: dict[str, Any], block: Listed | None) -> dict[str, Any]:
         warnings.simplefilter("always")
         if "script" in job:
             end = run_script(Path(job["script"]), job["arguments"])
+        elif "package" in job:
+            end = run_package(Path(job["package"]), job["runs"])
         else:
             end = run_cells(job["cells"])
     result: dict[str, Any] = {

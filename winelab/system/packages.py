@@ -19,6 +19,7 @@ GROUPS = {
     "browser": ROOT / "browser-requirements.txt",
     "makers": ROOT / "makers-requirements.txt",
     "nbgrader": ROOT / "nbgrader-requirements.txt",
+    "part4": ROOT / "part4-requirements.txt",
     "stack": ROOT / "stack" / "requirements.txt",
 }
 """The compiled requirements of each dependency group of pyproject.toml."""
@@ -59,6 +60,15 @@ def install(pins: Path, user: str) -> None:
     command = environment.install_command(environment.venv_python(ROOT))
     run_installer([*command, "-r", str(pins)], ROOT, f"install what {user} needs")
     invalidate_caches()
+
+
+def install_for(part: int | None) -> None:
+    """Install what a part of the course needs beyond the course's packages, if it does.
+
+    Raises CourseError when it cannot be, as on a machine that is offline.
+    """
+    if f"part{part}" in GROUPS:
+        install(GROUPS[f"part{part}"], f"part {part}")
 
 
 def pins_for_here(requirements: str) -> Iterator[Requirement]:
