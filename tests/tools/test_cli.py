@@ -139,8 +139,8 @@ def test_other_options_are_passed_on(calls: Calls) -> None:
     assert got == [{"groups": []}, {"groups": ["browser", "makers"]}]
     got = calls("lab")
     cli.main(["lab"])
-    cli.main(["lab", "--no-browser"])
-    assert got == [{"no_browser": False}, {"no_browser": True}]
+    cli.main(["lab", "--no-browser", "--part", "4"])
+    assert got == [{"no_browser": False, "part": None}, {"no_browser": True, "part": 4}]
 
 
 def test_a_command_gets_the_store_of_the_course(
@@ -273,6 +273,8 @@ def test_help_lists_every_target(copied: Path) -> None:
         (["data", "TWIN=1"], "data --twin"),
         (["data"], "data"),
         (["lab", "ARGS=--no-browser"], "lab --no-browser"),
+        (["lab", "PART=4"], 'lab --part "4"'),
+        (["check", "PART=4"], 'check --block "" --part "4"'),
         (["reset", "YES=1"], "reset --yes"),
         (["clean", "ALL=1"], "clean --all"),
     ],
