@@ -56,7 +56,7 @@ def test_open_store(namespace):
     name = call(opened, on_error="It takes no arguments.")
     assert name, "open_store must set the tracking URI: indent its cell's lines below the `def`."
     assert name == EXPERIMENT, (
-        f'the active experiment is "{name}": keep mlflow.set_experiment("{EXPERIMENT}") in open_store.'
+        f'open_store activates "{name}": keep mlflow.set_experiment("{EXPERIMENT}") in it.'
     )
 
 
