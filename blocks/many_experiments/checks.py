@@ -152,7 +152,7 @@ def test_one_table_compares_them(runs, client, namespace):
         "experiment_names, and drop the duplicates before you sort."
     )
     assert len(found) == len(score), (
-        f'`comparison` has {len(found)} rows: keep the newest, with `drop_duplicates("experiment_id")`.'
+        f'`comparison` has {len(found)} rows: `drop_duplicates("experiment_id")` keeps the newest.'
     )
     assert [score[one] for one in found] == sorted(score.values()), (
         'the rows are not in the order of their cv_rmse: `sort_values("metrics.cv_rmse")` puts the '
