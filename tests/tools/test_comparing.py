@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.model_selection import cross_val_score
 
 from winelab.checks.comparing import (
     as_column,
@@ -23,6 +25,7 @@ from winelab.checks.comparing import (
     expect_metrics,
     expect_params,
     expect_tags,
+    fold_rmses,
     kind,
     listed,
     plural,
@@ -189,6 +192,16 @@ def test_the_metrics_are_scikit_learns_too() -> None:
     )
     few = refusal(lambda: regression_metrics([1.0], [1.0, 2.0]))
     assert few.startswith("there are 2 predictions for 1 true value:")
+
+
+def test_the_folds_are_scikit_learns_too() -> None:
+    numbers = np.random.default_rng(7)
+    X, model = pd.DataFrame(numbers.normal(size=(43, 2)), columns=["a", "b"]), LinearRegression()
+    y = X["a"] + numbers.normal(size=43)
+    for folds in (3, 5):
+        expected = -cross_val_score(model, X, y, cv=folds, scoring="neg_root_mean_squared_error")
+        assert fold_rmses(model, X, y.to_frame(), folds) == pytest.approx(expected, abs=1e-12)
+    assert not hasattr(model, "coef_")
 
 
 def test_the_metrics_of_evaluate_are_mlflows_too() -> None:

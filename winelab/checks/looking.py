@@ -83,6 +83,11 @@ def run_named(name: str, runs: list[Run], missing: str = "") -> Run:
     return found
 
 
+def children_of(parent: Run, runs: list[Run]) -> list[Run]:
+    """Return those of `runs`, in their order, that were opened as children of the run `parent`."""
+    return [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+
 def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> list[str]:
     """Return the ids of the runs in a search's result, in its order: a table, or a list of runs.
 
