@@ -13,12 +13,9 @@ from winelab.checks.comparing import (
 from winelab.checks.looking import student_value
 
 TOLERANCE = 1e-12
-# The names of our metrics, and what autolog calls the same ones of the training wines.
-METRICS = {
-    "rmse": "training_root_mean_squared_error",
-    "mae": "training_mean_absolute_error",
-    "r2": "training_r2_score",
-}
+CELLS = "Run all cells again, from the top."
+# Our metrics, and what MLflow calls the same ones.
+METRICS = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
 
 # Pieces of the solution that the mistakes change.
 LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
@@ -67,7 +64,7 @@ def _apart(one, other):
     "    older = mlflow.sklearn.log_model(LinearRegression().fit([[0.0] * 11], [5.0]),\n"
     '        name="model", pip_requirements=["scikit-learn"]).model_uri'
 )
-@hint("the model of another run than your newest")
+@hint("is another run's model")
 @catches("the model was loaded as a scikit-learn model")
 @swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model")
 @hint(f"call `{LOAD}`")
@@ -79,8 +76,7 @@ def test_reloaded_comes_from_the_store(run, namespace):
     advice = f'In the cell "6. Load the model, as another program would", call `{LOAD}`.'
     reloaded = student_value(namespace, "reloaded", advice, PyFuncModel)
     assert reloaded.metadata.run_id == run.info.run_id, (
-        "`reloaded` is the model of another run than your newest: take the URI from `model_info`, "
-        "and run all cells again."
+        "`reloaded` is another run's model: use the URI of `model_info`, and run all cells again."
     )
 
 
@@ -103,14 +99,13 @@ def test_it_predicts_what_the_fitted_model_did(namespace):
     import numpy as np
 
     new = _predictions(namespace)
-    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    old = _column(namespace, "predictions", CELLS)
     assert not np.shares_memory(new, old), (
         f"`reloaded_predictions` are the old `predictions` under a second name: call `{PREDICT}`."
     )
     apart = _apart(new, old)
     assert apart <= TOLERANCE, (
-        f"`reloaded_predictions` differ from `predictions` by up to {short(apart)}: load this "
-        "run's model, let it predict for `X_test`, and round nothing."
+        f"`reloaded_predictions` are off by up to {short(apart)}: call `{PREDICT}`, round nothing."
     )
 
 
@@ -130,10 +125,10 @@ def test_the_metrics_came_out_again(run, namespace):
     assert found is not namespace.get("metrics"), (
         f"`reloaded_metrics` are the old `metrics` under a second name. {again}"
     )
-    own, cells = regression_metrics(namespace["y_test"], _predictions(namespace)), "Run all cells."
-    expect_metrics(run, own, missing=cells, wrong=cells)
-    for name, training in METRICS.items():
-        value, trained = found.get(name), run.data.metrics.get(training)
+    own = regression_metrics(namespace["y_test"], _predictions(namespace))
+    expect_metrics(run, own, missing=CELLS, wrong=CELLS, source="`reloaded_predictions` give")
+    for name, long_name in METRICS.items():
+        value, trained = found.get(name), run.data.metrics.get(f"training_{long_name}")
         assert same_value(value, own[name]), (
             f"`reloaded_metrics` says {name} = {short(value, own[name])}"
             f"{', that of the training wines' if same_value(trained, value) else ''}, and the run "
@@ -152,7 +147,7 @@ def test_the_model_gives_whole_grades(namespace):
     import numpy as np
 
     grades = _column(namespace, "grades", f"Call `{GRADES}`.")
-    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    old = _column(namespace, "predictions", CELLS)
     assert same_column(grades, np.round(grades)), (
         f"`grades` aren't whole; the first is {short(float(grades[0]))}. The signature names the "
         f"param `round`: call `{GRADES}`."
