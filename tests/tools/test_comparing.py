@@ -28,6 +28,7 @@ from winelab.checks.comparing import (
     fold_rmses,
     kind,
     listed,
+    made_up_wines,
     plural,
     regression_metrics,
     same_column,
@@ -36,7 +37,7 @@ from winelab.checks.comparing import (
     same_value,
     short,
 )
-from winelab.checks.looking import datasets_of, newest_try, run_named
+from winelab.checks.looking import datasets_of, newest_try, run_named, student_value
 from winelab.checks.scratch import scratch_store
 from winelab.tracking.run_tags import TRY_TAG
 
@@ -235,6 +236,13 @@ def test_the_bootstrap_is_scipys_too() -> None:
     )
 
 
+def test_a_third_of_the_made_up_wines_is_off_by_exactly_half_a_grade() -> None:
+    predictions, targets = made_up_wines()
+    off = (predictions - targets).abs()
+    assert (off == 0.5).sum() == 20 and len(off) == 60
+    assert predictions.index.equals(targets.index) and not predictions.index.is_monotonic_increasing
+
+
 # --- what is on a run ---------------------------------------------------------------------------
 
 
@@ -304,6 +312,16 @@ def test_a_run_is_found_by_its_name_the_newest_first() -> None:
     assert (
         refusal(lambda: run_named("tree", runs, "Make it.")) == 'there is no run "tree". Make it.'
     )
+
+
+def test_a_students_variable_is_there_and_of_the_right_type() -> None:
+    namespace = {"numbers": [1], "nothing": None}
+    assert student_value(namespace, "numbers", "Make it.", list) == [1]
+    assert student_value(namespace, "numbers", "Make it.") == [1]
+    refused = partial(student_value, namespace, advice="Make it.", expect=(dict, tuple))
+    assert refusal(partial(refused, "numbers")) == "`numbers` is a list. Make it."
+    assert refusal(partial(refused, "nothing")) == "there is no `nothing` yet. Make it."
+    assert refusal(partial(refused, "other")) == "there is no `other` yet. Make it."
 
 
 def test_a_metric_knows_the_datasets_of_this_run_alone() -> None:

@@ -14,6 +14,7 @@ from winelab.core.mlflow_private import local_path
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from mlflow.entities import Run
     from numpy.typing import ArrayLike, NDArray
 
@@ -392,3 +393,18 @@ def bootstrap_rmses(actual: ArrayLike, predicted: ArrayLike) -> NDArray[np.float
     drawn = np.random.default_rng(42).choice(squares, (1000, len(squares)))
     found: NDArray[np.float64] = np.sqrt(drawn.mean(axis=1))
     return found
+
+
+def made_up_wines() -> tuple[pd.Series[float], pd.Series[float]]:
+    """Return predictions and true qualities of 60 wines, for a student's function to be asked.
+
+    They are columns of a shuffled table. A third is off by exactly half a grade, so that < and <=
+    differ.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(7)
+    rows, targets = rng.permutation(60), rng.integers(3, 9, 60).astype(float)
+    errors = np.where(np.arange(60) % 3, rng.normal(0.3, 0.9, 60), -0.5)
+    return pd.Series(targets + errors, rows), pd.Series(targets, rows)

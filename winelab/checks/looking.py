@@ -1,4 +1,4 @@
-"""Look things up in the store for a check: a run by its name, files, a model's packages."""
+"""Look things up for a check: a run by its name, a variable, files, a model's packages."""
 
 from __future__ import annotations
 
@@ -110,6 +110,25 @@ def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> lis
     raise AssertionError(
         f"`{name}` is {kind(found)} without the runs' ids: keep what `mlflow.search_runs` returns."
     )
+
+
+def student_value(
+    namespace: Mapping[str, Any], name: str, advice: str, expect: type | tuple[type, ...] = object
+) -> Any:
+    """Return the student's variable `name`.
+
+    Args:
+        namespace: the student's variables.
+        name: of the variable.
+        advice: what to write instead; a sentence.
+        expect: the types that it may have.
+
+    Raises AssertionError, with `advice`, where there is none, or it has another type.
+    """
+    found = namespace.get(name)
+    assert found is not None, f"there is no `{name}` yet. {advice}"
+    assert isinstance(found, expect), f"`{name}` is {kind(found)}. {advice}"
+    return found
 
 
 def artifact_paths(client: MlflowClient, run: Run) -> set[str]:
