@@ -7,11 +7,10 @@ from unittest.mock import patch
 from winelab.checks.authoring import after, catches, hint, put, right, skip, split, swap
 from winelab.checks.comparing import kind, listed, same_value
 from winelab.checks.fixtures import EXPERIMENT, REGISTERED
-from winelab.checks.looking import champion_of, output_file
+from winelab.checks.looking import artifact_paths, champion_of, output_file
 from winelab.checks.scratch import call, scratch_store, student_function
 from winelab.core.console import shortened
 
-READING = "Everything that the poster shows, read from the store"
 LAST = 'the cell "8. Draw the poster"'
 
 
@@ -66,16 +65,12 @@ def _among(point, others):
     return any(all(map(same_value, point, other)) for other in others)
 
 
-def _file(namespace, run, client, ending):
+def _file(namespace, run, client, name):
     """A file of the poster in the folder output, drawn after the newest run and description."""
-    name = f"poster.{ending}"
-    return output_file(
-        namespace,
-        name,
-        max(run.info.start_time, champion_of(client).last_updated_timestamp),
-        missing=f'in {LAST}, call `poster.savefig(output / "{name}", dpi=200)`.',
-        old=f"the newest run, or than what the champion's description says. Run {LAST} again.",
-    )
+    since = max(run.info.start_time, champion_of(client).last_updated_timestamp)
+    missing = f'in {LAST}, call `poster.savefig(output / "{name}", dpi=200)`.'
+    old = f"the newest run, or than the champion's description: run {LAST} again."
+    return output_file(namespace, name, since, missing=missing, old=old)
 
 
 # A store of their own is all that these need.
@@ -112,7 +107,7 @@ FACTS = {
     ),
     "run": (lambda run: f"run {run.info.run_id}", "client.get_run(champion.run_id)"),
     "candidates": (
-        lambda table: f"alpha {listed(sorted({str(one) for one in table['params.alpha']}))}",
+        lambda runs: f"alpha {listed(sorted(map(str, set(runs['params.alpha']))))}",
         'mlflow.search_runs(filter_string="metrics.cv_rmse > 0")',
     ),
     "versions": (
@@ -129,12 +124,9 @@ FACTS = {
 @catches("the run of another version was taken", *ALONE)
 @swap("read-store", "champion.run_id)", "client.get_model_version(registered_name, 2).run_id)")
 @hint("and should be run")
-@catches("the run's metrics were returned, not the run", *ALONE)
-@swap("read-store", "get_run(champion.run_id)", "get_run(champion.run_id).data.metrics")
-@hint('"run" is a dictionary')
 @catches("all runs were taken for candidates", *ALONE)
 @swap("read-store", 'filter_string="metrics.cv_rmse > 0"', "")
-@hint("2 and None, and should be alpha 0.1 and 2")
+@hint("2 and nan, and should be alpha 0.1 and 2")
 @catches("the candidates are those of all experiments", *ALONE)
 @swap("read-store", "cv_rmse > 0", 'cv_rmse > 0", search_all_experiments="yes')
 @hint('"candidates" is alpha 0.1, 2 and 3')
@@ -150,11 +142,11 @@ FACTS = {
 @hint('has no "run"')
 def test_read_store_follows_the_store(namespace):
     "read_store(client) returns what stands in the store, also in another one"
-    read_store = student_function(namespace, "read_store", READING)
+    cell = "Everything that the poster shows, read from the store"
+    read_store = student_function(namespace, "read_store", cell)
     with scratch_store() as client:
-        advice = "It takes the client alone; all else that it knows comes from the store."
         expected = _furnish(client)
-        found = call(read_store, client, on_error=advice, expect=dict)
+        found = call(read_store, client, on_error="It takes the client alone.", expect=dict)
     for name, (in_words, how) in FACTS.items():
         assert name in found, f'the dictionary of read_store has no "{name}": add it.'
         try:
@@ -194,10 +186,9 @@ def test_draw_gate_draws_each_interval(namespace):
         tags = [*map(ModelVersionTag, ("rmse", "rmse_upper"), map(str, ends))]
         versions.append(ModelVersion(REGISTERED, number, 0, tags=tags))
     axes, gate = Figure().subplots(), 0.45
-    advice = "It takes the axes first, and then the versions."
     # With another gate than the course's: the setting counts, and no number in the function.
     with patch.dict(getattr(draw_gate, "__globals__", {}), gate=gate):
-        call(draw_gate, axes, versions, on_error=advice)
+        call(draw_gate, axes, versions, on_error="It takes the axes, then the versions.")
     lines, dots = _drawn(axes)
     texts = {label.get_text() for label in axes.get_yticklabels()} & {"0.25", "0.375", "0.8125"}
     assert not texts, "the tags were drawn as texts: make numbers of both with `float`."
@@ -233,18 +224,15 @@ def test_the_poster_is_in_the_folder(namespace, run, client):
     "poster.png and poster.pdf are in the folder output, in the size of A3"
     from PIL import Image
 
-    with Image.open(_file(namespace, run, client, "png")) as picture:
+    with Image.open(_file(namespace, run, client, "poster.png")) as picture:
         width, height = picture.size
         dark, bright = picture.convert("L").getextrema()
-    assert width >= 3000, (
-        f"poster.png is {width} dots wide, too coarse for a wall: save it with `dpi=200`."
-    )
-    returned = "save the figure that draw_poster returns."
-    assert abs(width / height - 16.5 / 11.7) < 0.01, (
-        f"poster.png is {width} by {height} dots, which isn't the form of A3: {returned}"
-    )
-    assert dark < bright, f"poster.png is blank: {returned}"
-    start = _file(namespace, run, client, "pdf").read_bytes()[:5]
+    assert width >= 3000, f"poster.png is only {width} dots wide: save it with `dpi=200`."
+    how = "save the figure that draw_poster returns."
+    form = abs(width / height - 16.5 / 11.7)
+    assert form < 0.01, f"poster.png has not the form of A3, but {width} by {height} dots: {how}"
+    assert dark < bright, f"poster.png is blank: {how}"
+    start = _file(namespace, run, client, "poster.pdf").read_bytes()[:5]
     assert start == b"%PDF-", "poster.pdf isn't a PDF: save it under a name that ends in .pdf."
 
 
@@ -259,14 +247,13 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
     import mlflow
 
     run_id = champion_of(client).run_id
-    for ending in ("png", "pdf"):
-        mine, path = _file(namespace, run, client, ending), f"poster/poster.{ending}"
-        there = {one.path for one in client.list_artifacts(run_id)}
-        found = {one.path for one in client.list_artifacts(run_id, "poster")}
-        outside = f" ({mine.name} is there, outside of the folder)" if mine.name in there else ""
-        assert path in found, (
-            f"the champion's run has no {path}{outside}: `client.log_artifact("
-            f'champion.run_id, output / "{mine.name}", "poster")`.'
+    there = artifact_paths(client, client.get_run(run_id))
+    for name in ("poster.png", "poster.pdf"):
+        mine, path = _file(namespace, run, client, name), f"poster/{name}"
+        outside = f" ({name} is there, outside of the folder)" if name in there else ""
+        assert path in there, (
+            f"the champion's run has no {path}{outside}: "
+            f'`client.log_artifact(champion.run_id, output / "{name}", "poster")`.'
         )
         copy = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path)
         assert Path(copy).read_bytes() == mine.read_bytes(), (
@@ -283,10 +270,9 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
 @hint('the poster doesn\'t say "0.625", the rmse of the champion')
 def test_the_poster_shows_the_store(namespace, run, client):
     "the poster shows what is in the store now"
-    _file(namespace, run, client, "png")
-    # In a script it is a variable of main().
+    _file(namespace, run, client, "poster.png")
     if "poster" not in namespace:
-        return
+        return  # In a script it is a variable of main().
     poster = namespace["poster"]
     assert hasattr(poster, "savefig") and hasattr(poster, "findobj"), (
         f"`poster` is {kind(poster)}, not a figure: keep what draw_poster returns."
@@ -306,51 +292,38 @@ def test_the_poster_shows_the_store(namespace, run, client):
     )
 
 
+READ = """\
+def read_store(client):
+    import json
+    number = client.get_registered_model(registered_name).aliases["champion"]
+    champion = client.get_model_version(registered_name, number)
+    runs = mlflow.search_runs(experiment_names=["wine-quality"])
+    runs = runs.sort_values("metrics.cv_rmse").dropna(subset="metrics.cv_rmse")
+    found = list(client.search_model_versions(f"name = '{registered_name}'"))
+    file = Path(client.download_artifacts(champion.run_id, "service.json"))
+    facts = dict(service=json.loads(file.read_text(encoding="utf-8")), candidates=runs)
+    return facts | dict(champion=champion, run=mlflow.get_run(champion.run_id), versions=found)
+"""
+DRAWN = """\
+def draw_gate(panel, found):
+    for one in found:
+        ends = [float(one.tags[name]) for name in ("rmse", "rmse_upper")]
+        panel.vlines(int(one.version), *ends)
+        panel.scatter([one.version, one.version], ends)
+    panel.hlines(gate, 0, len(found) + 1)
+"""
+LOGGED = """\
+poster = draw_poster(**read_store(client))
+png, pdf = output / "poster.png", output / "poster.pdf"
+poster.savefig(png, dpi=300)
+plt.savefig(pdf)
+with mlflow.start_run(run_id=champion.run_id):
+    mlflow.log_artifact(png, "poster")
+    mlflow.log_artifact(str(pdf), artifact_path="poster")
+"""
 RIGHT_WAYS = (
-    right(
-        "read by other calls, and in another order",
-        *QUICK,
-        put(
-            "read-store",
-            "def read_store(client):\n"
-            "    import json\n"
-            '    number = client.get_registered_model(registered_name).aliases["champion"]\n'
-            "    champion = client.get_model_version(registered_name, number)\n"
-            "    run = mlflow.get_run(champion.run_id)\n"
-            "    runs = mlflow.search_runs(experiment_names=['wine-quality'])\n"
-            "    runs = runs.sort_values('metrics.cv_rmse').dropna(subset='metrics.cv_rmse')\n"
-            "    found = client.search_model_versions(f\"name = '{registered_name}'\")\n"
-            "    found = sorted(found, key=lambda version: int(version.version))\n"
-            "    file = Path(client.download_artifacts(run.info.run_id, 'service.json'))\n"
-            "    facts = dict(service=json.loads(file.read_text(encoding='utf-8')), run=run)\n"
-            "    return facts | dict(champion=champion, candidates=runs, versions=found)",
-        ),
-    ),
-    right(
-        "the intervals and the gate are drawn by other calls",
-        *QUICK,
-        put(
-            "draw-gate",
-            "def draw_gate(panel, found):\n"
-            "    for one in found:\n"
-            "        ends = [float(one.tags[name]) for name in ('rmse', 'rmse_upper')]\n"
-            "        panel.vlines(int(one.version), *ends)\n"
-            "        panel.scatter([one.version, one.version], ends)\n"
-            "    panel.hlines(gate, 0, len(found) + 1)",
-        ),
-    ),
-    right(
-        "no loop, and the files are logged on the reopened run",
-        *QUICK,
-        put(
-            "poster",
-            "poster = draw_poster(**read_store(client))\n"
-            "png, pdf = output / 'poster.png', output / 'poster.pdf'\n"
-            "poster.savefig(png, dpi=300)\nplt.savefig(pdf)\n"
-            "with mlflow.start_run(run_id=champion.run_id):\n"
-            "    mlflow.log_artifact(png, 'poster')\n"
-            "    mlflow.log_artifact(str(pdf), artifact_path='poster')",
-        ),
-    ),
+    right("read by other calls, and in another order", *QUICK, put("read-store", READ)),
+    right("the panel is drawn by other calls", *QUICK, put("draw-gate", DRAWN)),
+    right("no loop, and logged on the reopened run", *QUICK, put("poster", LOGGED)),
     right("saved in a cell of its own", *QUICK, split("poster", "for kind")),
 )
