@@ -59,8 +59,8 @@ def plural(count: int, noun: str, many: str = "") -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return "a", "a and b", or "a, b and c"."""
-    *first, last = words
+    """Return "a", "a and b", or "a, b and c"; "nothing" where there are no words."""
+    *first, last = list(words) or ["nothing"]
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -18,6 +18,7 @@ from winelab.core.mlflow_private import local_path as local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
 
 
 NO_RUN = (
@@ -167,3 +168,42 @@ def datasets_of(model: LoggedModel, run: Run, metric: str) -> set[str | None]:
         for found in model.metrics or []
         if found.key == metric and found.run_id == run.info.run_id
     }
+
+
+def champion_of(client: MlflowClient) -> ModelVersion:
+    """Return the version of the course's registered model that has the alias "champion".
+
+    Raises AssertionError, with what to do, where none has it.
+    """
+    from winelab.checks.fixtures import REGISTERED
+
+    number = client.get_registered_model(REGISTERED).aliases.get("champion")
+    assert number is not None, (
+        "no version has the alias champion yet: run the cells above, from the top."
+    )
+    return client.get_model_version(REGISTERED, number)
+
+
+def output_file(
+    namespace: Mapping[str, Any], name: str, since: float, *, missing: str, old: str
+) -> Path:
+    """Return the file of this name in the student's folder `output`.
+
+    Args:
+        namespace: the student's variables.
+        name: of the file.
+        since: when it must have been written, or later: milliseconds since 1970, as MLflow has.
+        missing: what to do where there is no such file; a sentence.
+        old: what is wrong with an older one, and what to do: the end of "NAME is older than ...".
+
+    Raises AssertionError, with one of these, or where `output` is no folder.
+    """
+    folder = namespace["output"]
+    assert isinstance(folder, str | Path), (
+        f"`output` is {kind(folder)}, not a folder: run the cells again from the top."
+    )
+    file = Path(folder) / name
+    assert file.is_file(), f"there is no {name} in the folder output yet: {missing}"
+    written = file.stat().st_mtime * 1000
+    assert written >= since - 1, f"{name} in the folder output is older than {old}"
+    return file
