@@ -22,6 +22,17 @@ def _rows(namespace, part):
     return wine.loc[index]
 
 
+def _table(file):
+    """The table in a CSV file; None where it holds none."""
+    import pandas as pd
+
+    try:
+        separator = ";" if ";" in file.read_text(encoding="utf-8").partition("\n")[0] else ","
+        return pd.read_csv(file, sep=separator, float_precision="round_trip")
+    except ValueError:
+        return None
+
+
 def _same(found, expected):
     """Whether two tables hold the same rows, in any order of rows and columns."""
     columns = list(expected.columns)
@@ -134,8 +145,6 @@ def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
 @hint("other place than")
 def test_the_two_tables_are_on_the_run(run, namespace):
     "train.csv and test.csv are on the run, with the wines of the split"
-    import pandas as pd
-
     files = _files(run, "tables", LOG_TABLES)
     assert not any(one.startswith("tables/tables/") for one in files), (
         "the tables are one folder too deep on the run, in tables/tables: `log_artifact` takes "
@@ -151,9 +160,16 @@ def test_the_two_tables_are_on_the_run(run, namespace):
         expected, file = _rows(namespace, name), files.get(f"tables/{name}.csv")
         has = listed(sorted(files))
         assert file, f"tables on the run has no {name}.csv, only {has}: write it before you log."
-        separator = ";" if ";" in file.read_text(encoding="utf-8").partition("\n")[0] else ","
-        found = pd.read_csv(file, sep=separator, float_precision="round_trip")
+        found = _table(file)
+        assert found is not None, (
+            f"{name}.csv on the run is empty, or no CSV file: write it with "
+            f'`{name}.to_csv(tables / "{name}.csv", index=False)`.'
+        )
         columns, wanted = [str(column) for column in found.columns], list(expected.columns)
+        assert {*columns} & {*wanted}, (
+            f"{name}.csv has none of the wine table's columns in its first line: write them too, "
+            "without `header=`."
+        )
         extra = [column for column in columns if column not in wanted]
         assert not extra, (
             f'{name}.csv has a column "{extra[0]}", which the wine table does not have. Give '

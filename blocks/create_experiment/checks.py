@@ -36,6 +36,8 @@ def _mine(namespace, client, advice):
         f'"{found.name}" is deleted, and its name stays taken: bring it back with '
         f'`mlflow.MlflowClient().restore_experiment("{number}")`, then run all cells.'
     )
+    if found.name.isdecimal():
+        advice = f"`mlflow.set_experiment` takes a name, and was given an id: write `{SET}`."
     assert found.name == NAME, f'your experiment is "{found.name}", not "{NAME}". {advice}'
     return found
 
@@ -64,7 +66,7 @@ def test_the_experiment_is_wine_linear(namespace, client):
 @error("object of type 'int' has no len()")
 @catches("set_experiment alone, which creates it without tags")
 @put("experiment", f"experiment = {SET}")
-@hint("data and models are not on it as a tag")
+@hint("data and models are not on it as tags")
 @catches("a tag was misspelt when the experiment was created")
 @swap("experiment", '"red wine"', '"red wines"')
 @hint("mlflow.set_experiment_tags")

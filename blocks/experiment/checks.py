@@ -94,7 +94,8 @@ def test_its_name_and_id_are_known(namespace):
         f'`experiment = mlflow.set_experiment("{NAME}")`, and print on the next line.'
     )
     assert name == NAME, (
-        f'your experiment is called "{name}": the task says "{NAME}", with a hyphen.'
+        f'your experiment is called "{name}": `experiment` must be what '
+        f'`mlflow.set_experiment("{NAME}")` returns, with a hyphen.'
     )
 
 

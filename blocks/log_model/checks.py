@@ -3,6 +3,7 @@
 from winelab.checks.authoring import after, catches, error, hint, put, remove, right, skip_all, swap
 from winelab.checks.comparing import listed, plural, same_column, same_table
 from winelab.checks.looking import required_packages
+from winelab.core.console import end_of
 
 LOG_MODEL = (
     'model_info = mlflow.sklearn.log_model(model, name="model", signature=signature,\n'
@@ -140,12 +141,12 @@ def test_it_predicts_as_yours(logged_model, model, namespace):
         own = model.predict(table)
         loaded = mlflow.pyfunc.load_model(logged_model.model_uri).predict(table)
     except Exception as error:
-        problem = " ".join(str(error).split())[-160:]
+        problem = end_of(str(error).rpartition("Error: ")[2])
     assert own is not None, (
         "`model` can't predict for `X_test`: run all cells, and give nothing else these two names."
     )
     assert not problem, (
-        f"the logged model can't predict (... {problem}). If a line above is about the signature, "
+        f"the logged model can't predict ({problem}). If a line above is about the signature, "
         "begin there; if not, log `model`, after `model.fit`."
     )
     assert same_column(loaded, own), (

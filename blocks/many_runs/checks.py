@@ -105,11 +105,13 @@ def _mistaken(namespace, alpha, alphas):
     """What may have been logged as an alpha's cv_rmse instead: in words, and its value."""
     model = _model(namespace, alpha).fit(namespace["X_train"], as_column(namespace["y_train"]))
     errors = as_column(namespace["y_test"]) - model.predict(namespace["X_test"])
+    squares = _rmses(namespace, alpha) ** 2
     found = {
         "the RMSE of the test wines, which must not choose": (errors**2).mean() ** 0.5,
         "that of folds of the test wines, which must not choose": _rmses(namespace, alpha, "_test"),
         "that of all wines, the test wines among them": _rmses(namespace, alpha, ""),
-        "the mean squared error": _rmses(namespace, alpha) ** 2,
+        "the mean squared error": squares,
+        "the root of the mean squared error, not the mean of five RMSEs": squares.mean() ** 0.5,
         **{f"that of {n} folds": _rmses(namespace, alpha, folds=n) for n in (3, 4, 10)},
         **{f"that of alpha {one}": _rmses(namespace, one) for one in alphas if one != alpha},
     }
@@ -135,6 +137,10 @@ def _mistaken(namespace, alpha, alphas):
 @catches("the squared error was taken for the RMSE")
 @swap("cross-validate", "neg_root_mean", "neg_mean")
 @hint("0.469, the mean squared error")
+@catches("the root was taken of the mean, not of each fold's error")
+@swap("cross-validate", "neg_root_mean", "neg_mean")
+@swap("log-candidate", "-scores.mean()", "(-scores.mean()) ** 0.5")
+@hint("0.685, the root of the mean squared error")
 @catches("the candidate was made with a fixed alpha")
 @swap("cross-validate", "alpha=alpha", "alpha=0.5")
 @hint('the child "alpha 0.2" has the cv_rmse 0.711, that of alpha 0.5')

@@ -248,6 +248,13 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
 
     run_id = champion_of(client).run_id
     there = artifact_paths(client, client.get_run(run_id))
+    lost = [path for path in there if path.startswith(("poster/poster.png/", "poster/poster.pdf/"))]
+    assert not lost, (
+        f"{lost[0]} on the champion's run lies too deep: client.log_artifact takes the folder "
+        'last, "poster". A run keeps what it has, so mend that line, take the alias off, '
+        '`client.delete_registered_model_alias(registered_name, "champion")`, and run all cells: '
+        "the new champion has a run of its own."
+    )
     for name in ("poster.png", "poster.pdf"):
         mine, path = _file(namespace, run, client, name), f"poster/{name}"
         outside = f" ({name} is there, outside of the folder)" if name in there else ""

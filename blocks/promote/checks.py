@@ -29,7 +29,12 @@ REFUSALS = {
     "failed the gate": ("rmse_upper must be below the gate: 0.7 is not below 0.7.", (1, 0), (2, 0)),
 }
 COMPARISONS = {
-    "promoted": ("Compare float(...), and a smaller rmse is better.", (4, 0), (5, 4), (8, 4)),
+    "promoted": (
+        "Compare float(...) with the champion's own; a smaller rmse is better.",
+        (4, 0),
+        (5, 4),
+        (8, 4),
+    ),
     "kept the champion": ("The new rmse must be smaller; equal isn't better.", (4, 5), (6, 4)),
     "not compared": ("Compare the two test_digest before the two rmse.", (7, 4)),
 }

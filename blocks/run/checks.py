@@ -75,8 +75,9 @@ def test_it_is_in_the_experiment(run, experiment, client):
     'the run is in "wine-quality"'
     where = run.info.experiment_id
     assert where == experiment.experiment_id, (
-        f'the run went to "{client.get_experiment(where).name}": set "wine-quality" in the cell '
-        "*MLflow, and where it writes*, and no other in the cell that trains. Run both, in order."
+        f'the run went to "{client.get_experiment(where).name}": the cell *MLflow, and where it '
+        'writes* sets "wine-quality". Run it first, then the training, with no `set_experiment` '
+        "and no `experiment_id` of its own."
     )
 
 

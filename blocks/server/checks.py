@@ -32,7 +32,7 @@ FROM_ENVIRONMENT = 'os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'
 @hint("take the address from the environment")
 @catches("the name and the default changed places")
 @put("tracking-uri", 'mlflow.set_tracking_uri(os.environ.get(store, "MLFLOW_TRACKING_URI"))')
-@hint("into a folder of files")
+@hint("takes that name first")
 @error("maintenance mode")
 def test_the_run_was_sent_to_a_server(run, namespace):
     "the run was sent to the server that the environment names"
@@ -42,7 +42,8 @@ def test_the_run_was_sent_to_a_server(run, namespace):
     )
     assert uri.startswith("http"), (
         f"MLflow wrote straight to {uri}: take the address from the environment, "
-        f"`mlflow.set_tracking_uri({FROM_ENVIRONMENT})`. A script needs a server beside it."
+        f"`mlflow.set_tracking_uri({FROM_ENVIRONMENT})`, and leave that variable to the given "
+        "line above. A script needs a server beside it."
     )
 
 

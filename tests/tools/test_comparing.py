@@ -254,7 +254,7 @@ def test_metrics_that_are_there_and_right_pass() -> None:
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        ({}, "rmse and mae are not on the run as a metric. Log them."),
+        ({}, "rmse and mae are not on the run as metrics. Log them."),
         ({"metrics": {"mae": 0.5}}, "rmse is not on the run as a metric. Log them."),
         (
             {"metrics": {"RMSE ": RMSE, "mae": 0.5}},

@@ -183,8 +183,8 @@ def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str
     if read:
         held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
         return (
-            f"a name does not hold what the lesson puts there: {listed(held[-4:])}. Run the cells "
-            "again from the top, and give no other thing one of these names."
+            "a file on the run, or one of these names, does not hold what the lesson puts there: "
+            f"{listed(held[-4:])}. Compare with the TODO, and run the cells again from the top."
         )
     said = f": {shortened(str(error))}" if str(error) else ""
     return f"this could not be looked at ({type(error).__name__}{said})."

@@ -206,11 +206,11 @@ def _expect(
     place = "the run" if data is not owner else "it"
     absent = [name for name in expected if name not in found]
     if absent:
-        verb = "is" if len(absent) == 1 else "are"
-        raise AssertionError(
-            f"{listed(absent)} {verb} not on {place} as a {what}{_nearby(data, what, absent[0])}. "
-            f"{missing}".strip()
-        )
+        which = f"is not on {place} as a {what}"
+        if len(absent) > 1:
+            which = f"are not on {place} as {what}s"
+        near = _nearby(data, what, absent[0])
+        raise AssertionError(f"{listed(absent)} {which}{near}. {missing}".strip())
     for name, value in expected.items():
         if not same_value(found[name], value, tolerance):
             shown = short(found[name], value)

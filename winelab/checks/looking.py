@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 NO_RUN = (
-    "this notebook or script has made no run since it started: run the cells above, from the top, "
-    "and see that the training is inside `with mlflow.start_run():`."
+    "this notebook or script has made no run since it started: if a cell above stopped with an "
+    "error, mend that one first. Then run the cells from the top, and see that the training is "
+    "inside `with mlflow.start_run():`."
 )
 
 
@@ -37,8 +38,9 @@ def trouble(runs: list[Run]) -> str:
     if "RUNNING" in status:
         return (
             "a run is still open. A log_ or set_ call above or below the `with` opens one by "
-            "itself, and so does a start_run without `with`. Call mlflow.end_run() once, in a cell "
-            "of its own, then move that line inside the `with` and run the cell again."
+            "itself. So does a start_run without `with`, and only mlflow.end_run(), with its "
+            "brackets, ends that one. Call mlflow.end_run() once, in a cell of its own, then move "
+            "that line inside the `with` and run the cell again."
         )
     if runs and runs[0].info.status != "FINISHED":
         return (
