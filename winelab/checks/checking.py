@@ -180,6 +180,11 @@ def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str
         # Where a name holds something else, the store was asked for something that cannot be.
         if found or not read:
             return found or store.explain(error)
+    if type(error) is KeyError and error.args and isinstance(error.args[0], str):
+        return (
+            f'there is no "{error.args[0]}" on the run or in the table where the lesson has it: '
+            "compare with the TODO, and run the cells again from the top."
+        )
     if read:
         held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
         return (
