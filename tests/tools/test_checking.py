@@ -360,6 +360,9 @@ def test_a_name_that_holds_something_else_is_named_with_its_kind(answer: Answer)
     printed = answer(checks, x=None, y=2)
     assert "does not hold what the lesson puts there: `x` is nothing (None)." in printed
     assert "Error" not in printed
+
+
+def test_what_a_run_or_a_table_lacks_is_named(answer: Answer) -> None:
     checks = OF_VARIABLES.replace('namespace["x"] == 1', 'namespace["x"]["rmse"] == 1')
     printed = answer(checks, x={})
     assert 'there is no "rmse" on the run or in the table' in printed
