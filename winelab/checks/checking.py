@@ -220,7 +220,7 @@ def _first_lines(context: CheckContext, checks: Checks) -> Iterator[Verdict]:
         # Before the first run there is nothing to mend: to make one is the block's own change.
         made = context.found["runs"]
         yield replace(verdict, given=isinstance(made, list) and bool(made))
-    elif "mlflow" in sys.modules and not context.failed:
+    elif "mlflow" in sys.modules and not (context.failed or _is_noting()):
         with suppress(Exception), store.environment(**store.IMPATIENT):
             if found := trouble(context.get("runs")):
                 yield verdict_on(check, found)
@@ -303,11 +303,21 @@ def check(block: int | str) -> None:
     _show(report)
     if not report.done:
         return
+    if _is_noting():
+        return
     if hasattr(sys.modules.get("mlflow"), "MlflowClient"):
         _note(context, report)
     else:
         # To load MLflow takes seconds, in which the student reads. Python waits for the thread.
-        threading.Thread(target=_note, args=(context, report)).start()
+        threading.Thread(target=_note, args=(context, report), name=_NOTING).start()
+
+
+_NOTING = "winelab notes a block that is done"
+
+
+def _is_noting() -> bool:
+    """Whether a check of a moment ago is still being noted, for which MLflow is loaded."""
+    return any(thread.name == _NOTING for thread in threading.enumerate())
 
 
 def _note(context: CheckContext, report: Report) -> None:
