@@ -293,13 +293,12 @@ def annotate(client, version):
 def serving(model_uri, log):
     """Serve a model on a free port for as long as the `with` lasts, whatever happens inside."""
     with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["--model-uri", model_uri, "--host", "127.0.0.1", "--port", port]
+        port = probe.getsockname()[1]
+    options = f"--model-uri {model_uri} --env-manager local --host 127.0.0.1 --port {port}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", *options.split()]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # uvicorn is there
-    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    os.environ["no_proxy"] = f"127.0.0.1,{spared}"  # a proxy leads out of here, not back
-    with log.open("w", encoding="utf-8") as out:
+    os.environ["no_proxy"] = f"127.0.0.1,{requests.utils.getproxies().get('no', '')}"
+    with log.open("wb") as out:
         server = psutil.Popen(command, env={**os.environ, "PATH": path}, stdout=out, stderr=out)
     try:
         while server.poll() is None:
@@ -311,8 +310,8 @@ def serving(model_uri, log):
             raise RuntimeError(f"the server ended before it answered; read why in {log}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        for process in [*server.children(recursive=True), server] if server.is_running() else []:
-            with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
+            for process in [*server.children(recursive=True), server]:
                 process.kill()
         server.wait()
 
@@ -328,7 +327,7 @@ def read_store(client):
     champion = client.get_model_version_by_alias(registered_name, "champion")
     return {
         "champion": champion,
-        "metrics": client.get_run(champion.run_id).data.metrics,
+        "run": client.get_run(champion.run_id),
         "candidates": mlflow.search_runs(filter_string="metrics.cv_rmse > 0"),
         "versions": client.search_model_versions(f"name='{registered_name}'"),
         "service": mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json"),
@@ -340,26 +339,25 @@ def draw_gate(axes, versions):
     for version in versions:
         rmse, upper = float(version.tags["rmse"]), float(version.tags["rmse_upper"])
         axes.plot([int(version.version)] * 2, [rmse, upper], marker="o", color="grey")
-    axes.axhline(gate, color="#c98b00", linewidth=4, label=f"gate: {gate}")
+    axes.axhline(gate, color="#c98b00", linewidth=4)
     axes.set(xlabel="version", ylabel="test RMSE, and the end of its interval")
-    axes.legend()
 
 
 @plt.style.context({"font.size": 15, "axes.titlelocation": "left", "axes.ymargin": 0.2})
-def draw_poster(champion, metrics, candidates, versions, service):
+def draw_poster(champion, run, candidates, versions, service):
     """The course on a sheet of A3 (16.5 by 11.7 inches), drawn from the store's facts alone."""
-    red = "#7b1e3a"
+    red, shown = "#7b1e3a", ["baseline_rmse", "rmse", "rmse_upper", "within_half"]
     poster, on = plt.subplot_mosaic("12;34", figsize=(16.5, 11.7), layout="tight")
     poster.suptitle(f"From a table to models:/{champion.name}@champion\n", size=32, color=red)
     poster.supxlabel(f"Version {champion.version}. {champion.description}", size=18, color=red)
     alphas = candidates["params.alpha"].astype(float)
-    on["1"].scatter(alphas, candidates["metrics.cv_rmse"], s=150, color="grey")
-    on["1"].set(title="1. The candidates", xlabel="alpha", ylabel="cross-validated RMSE")
-    on["1"].set_xscale("log")
+    chosen = alphas == float(run.data.params["elasticnet__alpha"])
+    on["1"].scatter(alphas, candidates["metrics.cv_rmse"], 200, np.where(chosen, red, "silver"))
+    on["1"].set(title="1. RMSE of the candidates, cross-validated", xlabel="alpha", xscale="log")
     draw_gate(on["2"], versions)
-    on["2"].set(title="2. The versions, and the gate")
-    names = ["baseline_rmse", "rmse", "rmse_upper", "within_half"]
-    bars = on["3"].bar(names, [metrics[name] for name in names], color=["silver", red, red, "grey"])
+    on["2"].locator_params("x", integer=True)
+    on["2"].set(title=f"2. The versions, and the gate of {gate}")
+    bars = on["3"].bar(shown, [run.data.metrics[name] for name in shown], color=red)
     on["3"].bar_label(bars, fmt="%.3f")
     on["3"].set(title="3. The champion, evaluated")
     on["4"].hist([service["answers"], service["grades"]], color=[red, "silver"])

@@ -12,10 +12,7 @@ def _id(namespace, name, missing):
     """The id that a variable holds; an AssertionError with what to do where it holds none."""
     found = namespace.get(name)
     assert found is not None, f"there is no id in `{name}` yet. {missing}"
-    assert isinstance(found, str), (
-        f"`{name}` is {kind(found)}, not an id: the id is a text, and a run has it in "
-        "`.info.run_id`."
-    )
+    assert isinstance(found, str), f"`{name}` is {kind(found)}, not an id: keep `.info.run_id`."
     return found
 
 
@@ -44,15 +41,13 @@ def test_run_id_is_the_id_of_the_newest_run(run, runs, namespace):
     ask = "Ask `mlflow.active_run()` in the last line inside the `with`."
     mine = _id(namespace, "run_id", f"{ask} Below the `with`, no run is active any more.")
     assert mine != run.info.run_name, (
-        f"`run_id` is {short(mine)}, the name of your newest run. Many runs can share a name: keep "
-        "the id, `.info.run_id`."
+        f"`run_id` is {short(mine)}, the name of your newest run, and many runs can share a name: "
+        "keep the id, `.info.run_id`."
     )
-    assert mine == run.info.run_id or mine not in {one.info.run_id for one in runs}, (
-        f"`run_id` is the id of an older run of this notebook. {ask} Then each new run brings its "
-        "own id: run the cells again from the top."
-    )
+    older = mine in {one.info.run_id for one in runs}
+    what = "the id of an older run" if older else "which is not the id of your newest run"
     assert mine == run.info.run_id, (
-        f"`run_id` is {short(mine)}, which is not the id of your newest run. {ask}"
+        f"`run_id` is {short(mine)}, {what}. {ask} Then run the cells again from the top."
     )
 
 
@@ -71,13 +66,9 @@ def test_run_id_is_the_id_of_the_newest_run(run, runs, namespace):
 @hint("`last_run_id` is the id of another run")
 def test_the_last_active_run_is_the_same_one(run, namespace):
     "`last_run_id` is the id of the same run"
-    ask = (
-        'In the cell "5. Look at the result", ask `mlflow.last_active_run()`: it still answers '
-        "after the run has ended."
-    )
+    ask = 'Ask `mlflow.last_active_run()` in the cell "5. Look at the result", after the run.'
     assert _id(namespace, "last_run_id", ask) == run.info.run_id, (
-        f"`last_run_id` is the id of another run than your newest one. {ask} Then run the cells "
-        "again from the top."
+        f"`last_run_id` is the id of another run than your newest one. {ask}"
     )
 
 
@@ -103,19 +94,16 @@ def test_the_run_was_read_back(run, namespace):
     "`finished` is your run as the store has it after its end"
     from mlflow.entities import Run
 
-    mine, ask = namespace.get("finished"), "keep what `mlflow.get_run(run_id)` returns."
-    assert mine is not None, (
-        f'there is no run in `finished` yet: in the cell "5. Look at the result", {ask}'
-    )
+    ask = 'in the cell "5. Look at the result", keep what `mlflow.get_run(run_id)` returns.'
+    mine = namespace.get("finished")
     assert isinstance(mine, Run), f"`finished` is {kind(mine)}, not a run: {ask}"
-    assert mine.info.run_id == run.info.run_id, (
-        f"`finished` is another run than your newest one: {ask}"
-    )
+    newest = mine.info.run_id == run.info.run_id
+    assert newest, f"`finished` is another run than your newest one: {ask}"
     status, metrics = mine.info.status, mine.data.metrics
     assert status == run.info.status and metrics == run.data.metrics, (
         f"`finished` says {status} with {plural(len(metrics), 'metric')}, the store says "
         f"{run.info.status} with {len(run.data.metrics)}. Yours is a snapshot from the time when "
-        "the run was open: read it with `mlflow.get_run(run_id)` below the `with`."
+        "the run was open: call `mlflow.get_run(run_id)` below the `with`."
     )
 
 
@@ -127,22 +115,15 @@ RIGHT_WAYS = (
         swap("read-back", "mlflow.get_run(", "mlflow.MlflowClient().get_run("),
     ),
     right(
-        "the run was opened and ended by hand",
+        "the run was opened and ended by hand, and its id asked for in the middle",
         put("run", 'mlflow.start_run(run_name="elasticnet")\nif True:'),
         swap("show", "print(", "mlflow.end_run()\nprint("),
-    ),
-    right(
-        "the last active run is the run that was read back",
-        put(
-            "read-back",
-            "finished = mlflow.last_active_run()\nlast_run_id = finished.info.run_id\n"
-            "print(finished.info.status)",
-        ),
-    ),
-    right("the questions stand in a cell of their own", split("result", "last_run_id = ")),
-    right(
-        "the id was asked for inside the run, in the middle",
         remove("run-id"),
         swap("model", "model = ", f"{RUN_ID}\nmodel = "),
+    ),
+    right(
+        "the last active run is the run that was read back, in a cell of its own",
+        put("read-back", "finished = mlflow.last_active_run()\nlast_run_id = finished.info.run_id"),
+        split("result", "finished = "),
     ),
 )

@@ -2,42 +2,35 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import after, catches, error, hint, put, remove, right, split, swap
-from winelab.checks.comparing import kind, listed, plural, same_path, same_table, short
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, swap
+from winelab.checks.comparing import listed, plural, same_path, same_table, short
 from winelab.checks.looking import local_path
 
 LOG_TABLES = 'mlflow.log_artifacts(tables, artifact_path="tables")'
 LOG_FILE = 'mlflow.log_artifact(data_file, artifact_path="data")'
 LOG_INPUT = 'mlflow.log_input(dataset, context="training")'
+NAMED = 'train, name="wine-train", targets="quality"'
 WRITE_TRAIN = 'train.to_csv(tables / "train.csv", index=False)'
-JOINED = "X_train.assign(quality=y_train).reset_index(drop=True)"
 WRITE_TEST = 'test.to_csv(tables / "test.csv", index=False)'
-
-
-def _wine(namespace):
-    """The whole table; an AssertionError where `wine` is something else."""
-    wine = namespace["wine"]
-    assert hasattr(wine, "columns"), (
-        f"`wine` is {kind(wine)}, not a table: run the cells again from the top."
-    )
-    return wine
 
 
 def _rows(namespace, part):
     """The rows of the whole table that are in X_train or X_test, by `part`, with their quality."""
-    measured = namespace[f"X_{part}"]
-    assert hasattr(measured, "index") and set(measured.index) <= set(_wine(namespace).index), (
-        f"`X_{part}` is {kind(measured)} whose rows are not rows of `wine`: run the cells again "
-        "from the top."
-    )
-    return namespace["wine"].loc[measured.index]
+    wine, index = namespace["wine"], namespace[f"X_{part}"].index
+    known = set(index) <= set(wine.index)
+    assert known, f"`X_{part}` has rows that `wine` has not: run the cells again from the top."
+    return wine.loc[index]
 
 
-def _digest(table):
-    """The digest that MLflow computes for a table."""
-    from mlflow.data.digest_utils import compute_pandas_digest
+def _table(file):
+    """The table in a CSV file; None where it holds none."""
+    import pandas as pd
 
-    return compute_pandas_digest(table)
+    try:
+        separator = ";" if ";" in file.read_text(encoding="utf-8").partition("\n")[0] else ","
+        return pd.read_csv(file, sep=separator, float_precision="round_trip")
+    except ValueError:
+        return None
 
 
 def _same(found, expected):
@@ -60,46 +53,36 @@ def _files(run, folder, logged_by):
         return inside
     # The dataset is in the database: it stays where the files are gone.
     assert files or place.exists() or not run.inputs.dataset_inputs, (
-        f"the run has no files. If you logged some, they were moved or deleted: the run knows no "
-        f"other place than {place}. Else call `{logged_by}` inside the `with`."
+        f"the run has no files: call `{logged_by}` inside the `with`. If you did, they were moved "
+        f"or deleted: the run knows no other place than {place}."
     )
     assert not (place / folder).is_dir(), (
-        f"the folder {folder} of the run is empty. `log_artifacts` says nothing when the folder to "
-        "copy isn't there: give it the path to which you wrote the tables."
+        f"the folder {folder} of the run is empty: the folder that you gave to `log_artifacts` is "
+        "empty or isn't there. Give it the path to which you wrote the tables."
     )
     has = f", only {listed(sorted(files))}" if files else ""
-    raise AssertionError(
-        f"the run has no folder {folder}{has}. Call `{logged_by}` inside the `with`."
-    )
+    raise AssertionError(f"the run has no folder {folder}{has}: call `{logged_by}`.")
 
 
-@catches("the quality stayed an integer")
-@swap("read", '.astype("float64")', "")
-@hint("quality isn't float64")
 @catches("astype returned a new table, and nobody kept it")
 @swap("read", '.astype("float64")', '\nwine.astype("float64")')
-@hint('put `.astype("float64")` at the end of the line')
+@hint('quality isn\'t float64 but int64: put `.astype("float64")`')
 def test_all_columns_are_floats(namespace):
     "all columns of the table are float64"
-    others = {str(name): dtype for name, dtype in _wine(namespace).dtypes.items()}
-    others = {name: str(dtype) for name, dtype in others.items() if str(dtype) != "float64"}
+    others = [
+        f"{name} isn't float64 but {dtype}"
+        for name, dtype in namespace["wine"].dtypes.items()
+        if str(dtype) != "float64"
+    ]
     # The quality comes last, and is the one that is an integer in the file.
-    name, dtype = others.popitem() if others else ("", "float64")
-    assert dtype == "float64", (
-        f'{name} isn\'t float64 but {dtype}: put `.astype("float64")` at the end of the line '
-        "that reads the table."
-    )
+    assert not others, f'{others[-1]}: put `.astype("float64")` at the end of the line that reads.'
 
 
 @catches("the whole table was logged as training data")
 @swap("log-data", "from_pandas(train,", "from_pandas(wine,")
 @hint("the whole table, test wines included")
 @catches("the measurements were logged without their quality")
-@swap(
-    "log-data",
-    'from_pandas(train, name="wine-train", targets="quality")',
-    'from_pandas(X_train, name="wine-train")',
-)
+@swap("log-data", NAMED, 'X_train, name="wine-train"')
 @hint("the training table without its quality")
 @catches("the dataset does not say what it was for")
 @swap("log-data", ', context="training"', "")
@@ -110,30 +93,26 @@ def test_all_columns_are_floats(namespace):
 @error("The truth value of a DataFrame is ambiguous")
 def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
     'the training table is on the run as the dataset "wine-train"'
+    from mlflow.data.digest_utils import compute_pandas_digest as digest
+
     inputs = run.inputs.dataset_inputs
     assert inputs, f"there is no dataset on the run: call `{LOG_INPUT}` inside the `with`."
     named = [one for one in inputs if one.dataset.name == "wine-train"]
-    assert named, (
-        f"the dataset is called {short(inputs[0].dataset.name)}: give `from_pandas` the argument "
-        '`name="wine-train"`.'
-    )
+    name = short(inputs[0].dataset.name)
+    assert named, f"the dataset is called {name}: write `mlflow.data.from_pandas({NAMED})`."
     context = {tag.key: tag.value for tag in named[-1].tags}.get("mlflow.data.context")
-    assert context == "training", (
-        f"the dataset has {f'the context {short(context)}' if context else 'no context'}: call "
-        f"`{LOG_INPUT}`."
-    )
+    has = f"the context {short(context)}" if context else "no context"
+    assert context == "training", f"the dataset has {has}: call `{LOG_INPUT}`."
     train, logged = _rows(namespace, "train"), named[-1].dataset.digest
     # The same rows in another order, or numbered anew, have another digest, and are no mistake.
     own = (namespace.get("train"), getattr(namespace.get("dataset"), "df", None))
     tables = [table for table in own if hasattr(table, "columns") and _same(table, train)]
-    if any(logged == _digest(table) for table in (train, *tables)):
-        return
     others = {
-        _digest(namespace["wine"]): "the whole table, test wines included",
-        _digest(_rows(namespace, "test")): "the test table",
-        _digest(namespace["X_train"]): "the training table without its quality",
+        digest(namespace["wine"]): "the whole table, test wines included",
+        digest(_rows(namespace, "test")): "the test table",
+        digest(namespace["X_train"]): "the training table without its quality",
     }
-    raise AssertionError(
+    assert logged in [digest(table) for table in (train, *tables)], (
         f"the digest {logged} is that of {others.get(logged, 'another table')}: make the dataset "
         "from `wine.loc[X_train.index]`, and run the cells again from the top."
     )
@@ -161,23 +140,16 @@ def test_the_training_table_is_a_dataset_of_the_run(run, namespace):
 @catches("the files were logged without a folder")
 @swap("log-data", 'tables, artifact_path="tables"', "tables")
 @hint("the run has no folder tables, only")
-@catches("the files were logged after the run, which opens a second one")
-@swap("log-data", f"{LOG_TABLES}\n{LOG_FILE}", "")
-@after(f"{LOG_TABLES}\n{LOG_FILE}")
-@hint("move that line inside the `with`")
 @catches("the folder with the files was moved afterwards")
 @after('(course / "mlruns").rename(course / "my old runs")')
 @hint("other place than")
 def test_the_two_tables_are_on_the_run(run, namespace):
     "train.csv and test.csv are on the run, with the wines of the split"
-    import pandas as pd
-
-    def read(file):
-        with file.open(encoding="utf-8") as lines:
-            separator = ";" if ";" in lines.readline() else ","
-        return pd.read_csv(file, sep=separator, float_precision="round_trip")
-
     files = _files(run, "tables", LOG_TABLES)
+    assert not any(one.startswith("tables/tables/") for one in files), (
+        "the tables are one folder too deep on the run, in tables/tables: `log_artifact` takes "
+        f"a file. For a folder, call `{LOG_TABLES}`, with an s."
+    )
     tables, place = namespace.get("tables"), namespace["course"]
     if isinstance(tables, str | Path) and isinstance(place, Path):
         assert same_path(tables, place / "output" / "tables"), (
@@ -185,29 +157,29 @@ def test_the_two_tables_are_on_the_run(run, namespace):
             'write `tables = course / "output" / "tables"`.'
         )
     for name in ("train", "test"):
-        expected, path = _rows(namespace, name), f"tables/{name}.csv"
-        assert not any(one.startswith("tables/tables/") for one in files), (
-            "the tables are one folder too deep on the run, in tables/tables: `log_artifact` takes "
-            f"a file. For a folder, call `{LOG_TABLES}`, with an s."
+        expected, file = _rows(namespace, name), files.get(f"tables/{name}.csv")
+        has = listed(sorted(files))
+        assert file, f"tables on the run has no {name}.csv, only {has}: write it before you log."
+        found = _table(file)
+        assert found is not None, (
+            f"{name}.csv on the run is empty, or no CSV file: write it with "
+            f'`{name}.to_csv(tables / "{name}.csv", index=False)`.'
         )
-        assert path in files, (
-            f"the folder tables of the run has no {name}.csv, only {listed(sorted(files))}: write "
-            "it into output/tables before you log the folder."
+        columns, wanted = [str(column) for column in found.columns], list(expected.columns)
+        assert {*columns} & {*wanted}, (
+            f"{name}.csv has none of the wine table's columns in its first line: write them too, "
+            "without `header=`."
         )
-        found = read(files[path])
-        extra = [str(column) for column in found.columns if column not in expected.columns]
+        extra = [column for column in columns if column not in wanted]
         assert not extra, (
             f'{name}.csv has a column "{extra[0]}", which the wine table does not have. Give '
             "`to_csv` the argument `index=False`, or it writes the row numbers too."
         )
-        absent = [str(column) for column in expected.columns if column not in found.columns]
-        assert not absent, (
-            f'{name}.csv has no column "{absent[0]}": write `wine.loc[X_{name}.index]`, which has '
-            "all columns."
-        )
-        assert _same(found, expected), (
-            f"{name}.csv has {plural(len(found), 'wine')}, and not the {len(expected)} of "
-            f"`X_{name}`: write `wine.loc[X_{name}.index]` before you log the folder."
+        absent = [f'no column "{column}"' for column in wanted if column not in columns]
+        wines = f"{plural(len(found), 'wine')}, and not the {len(expected)} of `X_{name}`"
+        assert not absent and _same(found, expected), (
+            f"{name}.csv has {absent[0] if absent else wines}: write `wine.loc[X_{name}.index]`, "
+            "with all columns, before you log the folder."
         )
 
 
@@ -215,36 +187,25 @@ def test_the_two_tables_are_on_the_run(run, namespace):
 @swap("log-data", 'artifact_path="data"', 'artifact_path=f"data/{data_file.name}"')
 @hint("`artifact_path` names the folder")
 @catches("the table without its duplicates was logged in place of the file")
-@swap(
-    "log-data",
-    LOG_FILE,
-    "copy = tables.parent / data_file.name\nwine.to_csv(copy, sep=';', index=False)\n"
-    + LOG_FILE.replace("data_file", "copy"),
-)
+@swap("tables", "train = ", "copy = tables.parent / data_file.name\nwine.to_csv(copy)\ntrain = ")
+@swap("log-data", LOG_FILE, LOG_FILE.replace("data_file", "copy"))
 @hint("is not the file that was read")
 @catches("the file was not logged")
 @swap("log-data", LOG_FILE, "")
 @hint("the run has no folder data, only tables/test.csv and tables/train.csv")
 def test_the_file_is_on_the_run(run, namespace):
     "the file of the whole table is on the run, byte for byte"
-    file = namespace["data_file"]
-    assert isinstance(file, str | Path) and Path(file).is_file(), (
-        f"`data_file` is {kind(file)}, not the path of a file: run the cells again from the top."
-    )
-    name = Path(file).name
-    files = _files(run, "data", LOG_FILE)
+    file = Path(namespace["data_file"])
+    name, files = file.name, _files(run, "data", LOG_FILE)
     assert f"data/{name}/{name}" not in files, (
         f"data/{name} is a folder on the run. `artifact_path` names the folder, and the file keeps "
-        f"its own name: call `{LOG_FILE}`."
+        f"its name: call `{LOG_FILE}`."
     )
     assert f"data/{name}" in files, (
-        f"the folder data of the run has {listed(sorted(files))}, not {name}: log the file that "
-        f"was read, with `{LOG_FILE}`."
+        f"the run has {listed(sorted(files))}, not data/{name}: call `{LOG_FILE}`."
     )
-    assert files[f"data/{name}"].read_bytes() == Path(file).read_bytes(), (
-        f"data/{name} on the run is not the file that was read: log `data_file` itself, and run "
-        "the cells again from the top."
-    )
+    same = files[f"data/{name}"].read_bytes() == file.read_bytes()
+    assert same, f"data/{name} on the run is not the file that was read: log `data_file` itself."
 
 
 RIGHT_WAYS = (
@@ -261,7 +222,10 @@ RIGHT_WAYS = (
     ),
     right(
         "the tables are put together from their parts, and numbered anew",
-        swap("tables", "wine.loc[X_train.index]", JOINED),
+        swap(
+            "tables", "train = wine.loc[X_train.index]", "train = X_train.assign(quality=y_train)"
+        ),
+        swap("tables", "train.to", "train = train.reset_index(drop=True)\ntrain.to"),
     ),
     right(
         "each file is logged by a call of its own, after the training",
@@ -272,9 +236,7 @@ RIGHT_WAYS = (
             'mlflow.log_artifact(tables / "train.csv", "tables")\n'
             'mlflow.log_artifact(str(tables / "test.csv"), "tables")\n'
             'mlflow.log_artifact(str(data_file), "data")\n'
-            'mine = mlflow.data.from_pandas(train, targets="quality", name="wine-train")\n'
-            'mlflow.log_input(mine, "training")',
+            f'mlflow.log_input(mlflow.data.from_pandas({NAMED}), "training")',
         ),
     ),
-    right("the tables are written in a cell of their own", split("data", "tables = ")),
 )

@@ -1,25 +1,14 @@
 """MLflow has evaluated the logged model on the test wines, in the run of the training."""
 
 from winelab.checks.authoring import before, catches, error, hint, put, remove, right, swap
-from winelab.checks.comparing import (
-    as_column,
-    close,
-    evaluate_metrics,
-    expect_metrics,
-    kind,
-    plural,
-    regression_metrics,
-)
-from winelab.checks.looking import datasets_of
+from winelab.checks.comparing import as_column, evaluate_metrics, expect_metrics, regression_metrics
+from winelab.checks.looking import datasets_of, student_value
 
 URI = "model_info.model_uri"
-DATASET = 'mlflow.data.from_pandas(test, name="wine-test", targets="quality")'
 EVALUATE = (
-    f"test_set = {DATASET}\n"
-    "evaluation = mlflow.models.evaluate(\n"
-    f'    {URI}, data=test_set, model_type="regressor",\n'
-    '    evaluator_config={"log_model_explainability": False},\n'
-    ")"
+    f'evaluation = mlflow.models.evaluate({URI}, model_type="regressor",\n'
+    '    data=mlflow.data.from_pandas(test, name="wine-test", targets="quality"),\n'
+    '    evaluator_config={"log_model_explainability": False})\n'
 )
 BELOW = (remove("evaluate"), remove("config"))
 
@@ -27,14 +16,11 @@ BELOW = (remove("evaluate"), remove("config"))
 def _evaluated(run):
     """Let a check pass only where the run has an evaluation, and the training with it."""
     assert "root_mean_squared_error" in run.data.metrics, (
-        "there is no evaluation on the run yet. Inside the `with`, below `log_model`, call "
-        "`mlflow.models.evaluate` with the logged model's URI and the dataset."
+        "the run has no evaluation: call `mlflow.models.evaluate` in the `with`, below `log_model`."
     )
-    alone = not ("rmse" in run.data.metrics or run.outputs.model_outputs)
-    assert not alone, (
+    assert "rmse" in run.data.metrics or run.outputs.model_outputs, (
         f'the evaluation is on a run of its own, "{run.info.run_name}". Put it inside the `with` '
-        "of the training, without a second `start_run`, and run all cells again. If that run was "
-        "only a try, delete its lines, and run all cells again."
+        "of the training. If that run was only a try, delete its lines. Then run all cells again."
     )
 
 
@@ -59,7 +45,7 @@ def _evaluated(run):
 @hint("ended as FAILED")
 @error("The extra_metrics argument must be specified model_type is None")
 @catches("evaluate stands below the `with`, and opens a run of its own", *BELOW)
-@swap("autolog-off", "mlflow.sk", f"{EVALUATE}\nmlflow.sk")
+@swap("autolog-off", "mlflow.sk", f"{EVALUATE}mlflow.sk")
 @hint("the evaluation is on a run of its own")
 def test_it_is_on_the_run_of_the_training(run):
     "the evaluation is on the run of the training"
@@ -68,28 +54,22 @@ def test_it_is_on_the_run_of_the_training(run):
 
 @catches("the training wines were evaluated")
 @put("test-table", "test = X_train.assign(quality=y_train)")
-@hint("1019 wines, the ones that the model was trained on")
+@hint("The model was trained on these wines")
 @catches("the predictions were used as the true quality, and everything is perfect")
 @swap("evaluate", "test_set =", "test = X_test.assign(quality=predictions)\ntest_set =")
-@hint("doesn't hold the true values")
+@hint("`y_test` gives")
 def test_it_used_the_test_wines(run, namespace):
     "the model was evaluated on the test wines, with their true quality"
     _evaluated(run)
-    true, count = as_column(namespace["y_test"], "`y_test`"), run.data.metrics.get("example_count")
-    advice = "make `test` of `X_test` and `y_test`, and the dataset of `test`."
-    assert count is not None, (
-        'MLflow hasn\'t counted the wines: pass `model_type="regressor"` to `evaluate`.'
-    )
-    assert count != len(as_column(namespace["y_train"], "`y_train`")), (
-        f"it was evaluated on {count:g} wines, the ones that the model was trained on: {advice}"
-    )
-    assert count == len(true), (
-        f"it was evaluated on {plural(int(count), 'wine')}, and there are {len(true)} test wines: "
-        f"{advice}"
-    )
-    assert close(run.data.metrics.get("sum_on_target", 0), true.sum()), (
-        'the column "quality" of `test` doesn\'t hold the true values. They are in `y_test`: '
-        "`test = X_test.assign(quality=y_test)`."
+    true, trained = (as_column(namespace[name], f"`{name}`") for name in ("y_test", "y_train"))
+    seen = run.data.metrics.get("example_count") == len(trained)
+    known = "The model was trained on these wines. " if seen else ""
+    expect_metrics(
+        run,
+        {"example_count": len(true), "sum_on_target": true.sum()},
+        missing='Pass `model_type="regressor"` to `evaluate`.',
+        wrong=f"{known}Make the dataset of `test = X_test.assign(quality=y_test)`.",
+        source="`y_test` gives",
     )
 
 
@@ -99,22 +79,17 @@ def test_it_used_the_test_wines(run, namespace):
 @catches("another model was evaluated, by a URI that was written down")
 @swap("evaluate", URI, "older")
 @before(
-    "import mlflow\n"
-    "from sklearn.linear_model import LinearRegression\n"
+    "import mlflow\nfrom sklearn.linear_model import LinearRegression\n"
     'with mlflow.start_run(run_name="older"):\n'
-    "    older = mlflow.sklearn.log_model(\n"
-    "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-    '        name="model", pip_requirements=["scikit-learn"]\n'
-    "    ).model_uri"
+    "    older = mlflow.sklearn.log_model(LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+    '        name="model", pip_requirements=["scikit-learn"]).model_uri'
 )
 @hint("Evaluate the model of this run")
 @catches("three metrics were named, instead of the type of the model")
 @swap(
     "evaluate",
     'model_type="regressor",',
-    "extra_metrics=[\n"
-    "        mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()\n"
-    "    ],",
+    "extra_metrics=[mlflow.metrics.rmse(), mlflow.metrics.mae(), mlflow.metrics.r2_score()],",
 )
 @hint('Pass `model_type="regressor"`, and MLflow computes nine')
 def test_the_metrics_agree(run, namespace):
@@ -138,9 +113,6 @@ def test_the_metrics_agree(run, namespace):
 @catches("the table was passed, and not the dataset")
 @swap("evaluate", "data=test_set,", 'data=test, targets="quality",')
 @hint('the dataset is called "dataset"')
-@catches("the function `predict` was evaluated, and not the logged model")
-@swap("evaluate", URI, "model.predict")
-@hint("MLflow has written none of its metrics on the logged model")
 @catches("the model has the address of its run, as in MLflow 2")
 @swap("evaluate", URI, 'f"runs:/{model_info.run_id}/model"')
 @hint('begins with "runs:/"')
@@ -149,13 +121,11 @@ def test_the_model_knows_the_dataset(run, logged_model):
     _evaluated(run)
     names = datasets_of(logged_model, run, "r2_score") - {None}
     assert names, (
-        "MLflow has written none of its metrics on the logged model. The first argument of "
-        f"`evaluate` must be `{URI}`: with a function, or an address that begins with "
-        '"runs:/", MLflow doesn\'t know which logged model it is.'
+        f"MLflow has written none of its metrics on the logged model: pass `{URI}` to `evaluate`, "
+        'and no function, and no address that begins with "runs:/".'
     )
     assert "wine-test" in names, (
-        f'the dataset is called "{names.pop()}". Give it the name "wine-test" in `from_pandas`, '
-        "and pass the dataset, not the table: `data=test_set`."
+        f'the dataset is called "{names.pop()}": name it "wine-test", and pass it, `data=test_set`.'
     )
 
 
@@ -163,20 +133,13 @@ def test_the_model_knows_the_dataset(run, logged_model):
 @swap("config", "\n)", "\n).metrics")
 @hint("Keep the whole result of `evaluate`")
 @error("'dict' object has no attribute 'metrics'")
-@catches("the result was not kept")
-@swap("evaluate", "evaluation = mlflow", "mlflow")
-@hint("there is no variable `evaluation` here yet")
-@error("name 'evaluation' is not defined")
 def test_the_result_is_kept(run, namespace):
     "`evaluation` is the result, with the same metrics"
     from mlflow.models import EvaluationResult
 
     _evaluated(run)
-    found = namespace["evaluation"]
-    assert isinstance(found, EvaluationResult), (
-        f"`evaluation` is {kind(found)}. Keep the whole result of `evaluate`: begin that line with "
-        "`evaluation = `, and write nothing behind its last bracket."
-    )
+    advice = "Keep the whole result of `evaluate`: write `evaluation = ` before it, nothing behind."
+    found = student_value(namespace, "evaluation", advice, EvaluationResult)
     assert found.run_id == run.info.run_id, (
         "`evaluation` belongs to another run than your newest one: run all cells again."
     )
@@ -196,16 +159,8 @@ RIGHT_WAYS = (
         *BELOW,
         swap(
             "autolog-off",
-            "mlflow.sklearn",
-            "with mlflow.start_run(run_id=model_info.run_id):\n    "
-            + EVALUATE.replace("\n", "\n    ")
-            + "\nmlflow.sklearn",
+            "mlflow.sk",
+            f"with mlflow.start_run(run_id=model_info.run_id):\n    {EVALUATE}mlflow.sk",
         ),
-    ),
-    right(
-        "start_run and end_run stand in place of the `with`",
-        swap("run", "with mlflow.start_run(", "mlflow.start_run("),
-        swap("run", '"elasticnet"):', '"elasticnet")\nif True:'),
-        swap("autolog-off", "mlflow.sk", "mlflow.end_run()\nmlflow.sk"),
     ),
 )

@@ -8,99 +8,61 @@ from winelab.checks.comparing import (
     bootstrap_rmses,
     evaluate_metrics,
     kind,
-    listed,
+    made_up_wines,
 )
 from winelab.checks.looking import artifact_paths
 from winelab.checks.scratch import call, student_function
 
-NAME, KEY = "draw_evaluation", "evaluation"
-FILE = f"{KEY}.png"
-RETURN = f'`return {{"{KEY}": figure}}`'
-ADVICE = (
-    "`plt.subplots(1, 2)` returns a figure and two axes; draw on the axes, and close the figure."
-)
-
-
-def _wines():
-    """A table as evaluate passes it, with 40 made-up wines that no wine of the course resembles."""
-    import numpy as np
-    import pandas as pd
-
-    rng = np.random.default_rng(3)
-    target = rng.uniform(3, 8, 40)
-    wines = {"prediction": target + rng.normal(0.4, 0.8, 40), "target": target}
-    return pd.DataFrame(wines, rng.permutation(40))
-
-
-def _answer(namespace):
-    """What the student's function returns for the made-up wines, and the figures it leaves open.
-
-    Asked once for all checks: drawing takes a tenth of a second.
-    """
-    function = student_function(namespace, NAME, "Pictures of the evaluation")
-    if "_drawn" not in namespace:
-        left_open = []
-        wines = _wines()
-        # Metrics are there for those who write them into the title.
-        metrics = as_evaluate_passes(evaluate_metrics(wines["target"], wines["prediction"]))
-        with tempfile.TemporaryDirectory() as folder:
-            given = (wines, metrics, folder)
-            answer = call(function, *given, left_open=left_open, on_error=ADVICE)
-        namespace["_drawn"] = answer, left_open
-    return namespace["_drawn"]
+NAME, FILE = "draw_evaluation", "evaluation.png"
+X, Y = 'eval_df["target"]', 'eval_df["prediction"]'
 
 
 def _drawn(namespace):
-    """The figure that the student's function returns for the made-up wines."""
+    """The figure that the student's function returns for made-up wines, and those left open."""
+    import pandas as pd
     from matplotlib.figure import Figure
 
-    answer, _ = _answer(namespace)
-    assert isinstance(answer, dict), (
-        f"{NAME} gives back {kind(answer)}, and MLflow wants a dictionary: {RETURN}."
+    function = student_function(namespace, NAME, "Pictures of the evaluation")
+    # Asked once for all checks: drawing takes a tenth of a second.
+    if "_drawn" not in namespace:
+        predictions, targets = made_up_wines()
+        wines = pd.DataFrame({"prediction": predictions, "target": targets})
+        # Metrics are there for those who write them into the title.
+        metrics = as_evaluate_passes(evaluate_metrics(targets, predictions))
+        advice = 'Draw on the axes of `plt.subplots(1, 2)`, and `return {"evaluation": figure}`.'
+        left_open = []
+        with tempfile.TemporaryDirectory() as folder:
+            given = (wines, metrics, folder)
+            answer = call(function, *given, expect=dict, left_open=left_open, on_error=advice)
+        namespace["_drawn"] = answer, left_open
+    answer, left_open = namespace["_drawn"]
+    assert isinstance(answer.get("evaluation"), Figure), (
+        f"{NAME} returns { ({key: kind(value) for key, value in answer.items()}) }: return "
+        '`{"evaluation": figure}`, the figure of `plt.subplots`, without ".png".'
     )
-    assert KEY in answer, (
-        f'{NAME} returns no key "{KEY}", only {listed(map(repr, answer)) if answer else "{}"}: '
-        f'{RETURN}. Leave ".png" out, MLflow adds it.'
-    )
-    assert isinstance(answer[KEY], Figure), (
-        f'under "{KEY}" is {kind(answer[KEY])}. Return the figure, the first of the two that '
-        "`plt.subplots` returns."
-    )
-    return answer[KEY]
-
-
-def _points(axes):
-    """All points in the axes, whether drawn by scatter or by plot, shape (n, 2)."""
-    import numpy as np
-
-    found = [np.asarray(drawn.get_offsets(), dtype=float) for drawn in axes.collections]
-    found += [np.asarray(line.get_xydata(), dtype=float) for line in axes.lines]
-    return np.concatenate([np.empty((0, 2)), *(each for each in found if each.ndim == 2)])
+    return answer["evaluation"], left_open
 
 
 def _has(axes, x, y):
-    """Whether each pair of values is a point in the axes."""
+    """Whether each pair of values is a point in the axes, drawn by scatter or by plot."""
     import numpy as np
 
-    points = _points(axes)
+    found = [drawn.get_offsets() for drawn in axes.collections]
+    found = [np.asarray(each, float) for each in found + [line.get_xydata() for line in axes.lines]]
+    points = np.concatenate([np.empty((0, 2)), *(each for each in found if each.ndim == 2)])
     return all(np.isclose(points, pair).all(axis=1).any() for pair in zip(x, y, strict=True))
 
 
-def _is_diagonal(line):
-    """Whether a line goes through points whose two values are equal."""
-    import numpy as np
-
-    if hasattr(line, "get_slope"):
-        x, y = line.get_xy1()
-        end = line.get_xy2()
-        slope = line.get_slope() if end is None else (end[1] - y) / (end[0] - x)
-        return bool(np.isclose(slope, 1) and np.isclose(x, y))
-    x, y = np.asarray(line.get_xydata(), dtype=float).T
-    return len(x) > 1 and bool(np.allclose(x, y) and np.ptp(x) > 0)
+def _panels(namespace):
+    """The panels with a point for each of the made-up wines, and the others."""
+    predictions, targets = made_up_wines()
+    panels = _drawn(namespace)[0].axes
+    ours = [axes for axes in panels if _has(axes, targets, predictions)]
+    return ours, [axes for axes in panels if axes not in ours]
 
 
 @catches("a column was asked for that eval_df doesn't have")
-@swap("plots", 'scatter(eval_df["target"]', 'scatter(eval_df["quality"]')
+@swap("plots", f"scatter({X}", 'scatter(eval_df["quality"]')
 @hint("there is nothing under 'quality'")
 @error("KeyError: 'quality'")
 @catches("the function takes two arguments, as a metric of older courses does")
@@ -108,25 +70,20 @@ def _is_diagonal(line):
 @hint("takes 2 positional arguments but 3 were given")
 @error("takes 2 positional arguments but 3 were given")
 @catches("the axes changed places")
-@swap(
-    "plots",
-    '(eval_df["target"], eval_df["prediction"], alpha',
-    '(eval_df["prediction"], eval_df["target"], alpha',
-)
+@swap("plots", f"scatter({X}, {Y}", f"scatter({Y}, {X}")
 @hint("`scatter` takes the horizontal values first")
 @catches("it draws variables from outside, and not what it is given")
-@swap("plots", 'scatter(eval_df["target"], eval_df["prediction"]', "scatter(y_test, predictions")
+@swap("plots", f"scatter({X}, {Y}", "scatter(y_test, predictions")
 @hint("no variable from outside")
 def test_the_points_are_the_wines(namespace):
     "the left panel has a point for each wine: true quality to the right, prediction upwards"
-    panels, wines = _drawn(namespace).axes, _wines()
-    x, y = wines["target"], wines["prediction"]
-    assert not any(_has(axes, y, x) for axes in panels), (
+    predictions, targets = made_up_wines()
+    ours, others = _panels(namespace)
+    assert not any(_has(axes, predictions, targets) for axes in others), (
         "the axes changed places: `scatter` takes the horizontal values first, the targets."
     )
-    assert any(_has(axes, x, y) for axes in panels), (
-        'for other wines the points are missing: draw the columns "target" and "prediction" of '
-        "`eval_df`, and no variable from outside."
+    assert ours, (
+        "for other wines the points are missing: draw `eval_df`, and no variable from outside."
     )
 
 
@@ -135,45 +92,42 @@ def test_the_points_are_the_wines(namespace):
 @hint("`wines.axline((6, 6), slope=1)`")
 def test_the_diagonal_is_there(namespace):
     "the diagonal is in the same panel"
-    wines = _wines()
-    panels = [a for a in _drawn(namespace).axes if _has(a, wines["target"], wines["prediction"])]
-    assert any(_is_diagonal(line) for axes in panels for line in axes.lines), (
-        "there is no line on which prediction and truth are equal. In the panel with the points, "
-        "call `wines.axline((6, 6), slope=1)`."
+    import numpy as np
+
+    lines = [line for axes in _panels(namespace)[0] for line in axes.lines]
+    # In the data's units, for axline too.
+    drawn = [
+        (one.get_transform() - one.axes.transData).transform(one.get_xydata()) for one in lines
+    ]
+    assert any(np.ptp(points) > 0 and np.allclose(*points.T) for points in drawn), (
+        "no line goes through equal values: call `wines.axline((6, 6), slope=1)` beside the points."
     )
 
 
 @catches("the histogram shows errors, and not RMSEs")
-@swap("plots", 'bootstrap_rmse(eval_df["prediction"], eval_df["target"])', 'eval_df["prediction"]')
-@hint("Draw what `bootstrap_rmse` returns")
+@swap("plots", f"bootstrap_rmse({Y}, {X})", Y)
+@hint("draw `bootstrap_rmse(")
 @catches("the histogram is in the left panel, and the right one is empty")
 @swap("plots", "errors.hist(", "wines.hist(")
 @hint("a panel of its own")
 def test_the_histogram_is_the_bootstrap(namespace):
     "the right panel has a histogram of the bootstrap's RMSEs"
     import numpy as np
+    from matplotlib.transforms import Bbox
 
-    wines = _wines()
-    expected = bootstrap_rmses(wines["target"], wines["prediction"])
-    shapes = [
-        patch.get_path().transformed(patch.get_patch_transform()).vertices
-        for axes in _drawn(namespace).axes
-        if not _has(axes, wines["target"], wines["prediction"])
-        for patch in axes.patches
-    ]
+    predictions, targets = made_up_wines()
+    expected = bootstrap_rmses(targets, predictions)
+    patches = [patch for axes in _panels(namespace)[1] for patch in axes.patches]
+    boxes = [patch.get_path().get_extents(patch.get_patch_transform()) for patch in patches]
     # A bar without height is there for a range that somebody has given.
-    shapes = [shape for shape in shapes if np.ptp(shape, axis=0).all()]
-    assert shapes, "there is no histogram in a panel of its own: call `hist` of the second axes."
-    corners = np.concatenate(shapes)
+    boxes = [box for box in boxes if box.width and box.height]
+    assert boxes, "there is no histogram in a panel of its own: call `hist` of the second axes."
+    drawn = Bbox.union(boxes)
+    near = abs(drawn.min + drawn.max - expected.min() - expected.max()) < 2 * expected.std()
+    alike = abs(np.log2(drawn.size / np.ptp(expected))) < 1
     # Standing bars or lying ones.
-    ends = zip(corners.min(axis=0), corners.max(axis=0), strict=True)
-    assert any(
-        abs((low + high - expected.min() - expected.max()) / 2) < expected.std()
-        and 0.5 < (high - low) / np.ptp(expected) < 2
-        for low, high in ends
-    ), (
-        "for other wines the histogram is in another place than their RMSEs. Draw what "
-        "`bootstrap_rmse` returns for the two columns of `eval_df`."
+    assert any(near & alike), (
+        f"for other wines the histogram is elsewhere: draw `bootstrap_rmse({Y}, {X})`."
     )
 
 
@@ -182,25 +136,22 @@ def test_the_histogram_is_the_bootstrap(namespace):
 @hint("is not labelled")
 def test_the_axes_are_labelled(namespace):
     "both panels have labels on their axes"
-    wines = _wines()
-    for axes in _drawn(namespace).axes:
-        if not (axes.patches or _has(axes, wines["target"], wines["prediction"])):
-            continue  # a colour bar, or a panel of the student's own
-        assert axes.get_xlabel() and axes.get_ylabel(), (
-            "an axis is not labelled. Call `set(xlabel=..., ylabel=...)` of both panels, in your "
-            "own words."
-        )
+    ours, others = _panels(namespace)
+    # A colour bar, or a panel of the student's own, needs none.
+    panels = [*ours, *(axes for axes in others if axes.patches)]
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in panels), (
+        "an axis is not labelled: call `set(xlabel=..., ylabel=...)` of both panels."
+    )
 
 
 @catches("the figure was left open")
 @swap("plots", "    plt.close(figure)\n", "")
-@hint("Call `plt.close(figure)`")
+@hint("call `plt.close(figure)`")
 def test_no_figure_stays_open(namespace):
     "the function closes its figure"
-    _drawn(namespace)
-    assert not _answer(namespace)[1], (
-        "the figure stays open, and in a long-lived program they add up. Call `plt.close(figure)` "
-        "before the `return`: MLflow can still save it."
+    _, left_open = _drawn(namespace)
+    assert not left_open, (
+        "the figure stays open, and open figures add up: call `plt.close(figure)` before `return`."
     )
 
 
@@ -209,10 +160,10 @@ def test_no_figure_stays_open(namespace):
 @hint("gives back nothing (None)")
 @catches("the axes were returned, and MLflow pickles them")
 @swap("plots", '{"evaluation": figure}', '{"evaluation": wines}')
-@hint("Return the figure")
+@hint("{'evaluation': 'an Axes'}")
 @catches("the key has an ending, so that the file has two")
 @swap("plots", '{"evaluation": figure}', '{"evaluation.png": figure}')
-@hint('Leave ".png" out')
+@hint("{'evaluation.png': 'a Figure'}")
 @catches("the function was never passed to evaluate")
 @swap("extras", "    custom_artifacts=[draw_evaluation],", "")
 @hint("Pass it to `evaluate`")
@@ -225,26 +176,21 @@ def test_no_figure_stays_open(namespace):
 @hint("is blank")
 def test_the_picture_is_on_the_run(run, client, namespace):
     "evaluation.png is on the run, and is not blank"
-    if FILE not in artifact_paths(client, run):
-        # Where the function is wrong, the better hint comes from here.
-        _drawn(namespace)
-        raise AssertionError(
-            f"{NAME} works, and your newest run has no {FILE}. Pass it to `evaluate`, "
-            f"`custom_artifacts=[{NAME}]`, and run all cells again."
-        )
+    # Where the function is wrong, the better hint comes from here.
+    _drawn(namespace)
+    assert FILE in artifact_paths(client, run), (
+        f"your newest run has no {FILE}. Pass it to `evaluate`, `custom_artifacts=[{NAME}]`."
+    )
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            with Image.open(client.download_artifacts(run.info.run_id, FILE, folder)) as picture:
-                shades = np.asarray(picture.convert("L"))
-        except (UnidentifiedImageError, OSError):
-            raise AssertionError(f"{FILE} is no picture: return the figure itself.") from None
+        file = client.download_artifacts(run.info.run_id, FILE, folder)
+        with Image.open(file) as picture:
+            shades = np.asarray(picture.convert("L"))
     # Axes, their labels and a histogram cover more.
     assert (shades < 200).mean() > 0.01, (
-        f"{FILE} is blank: empty nothing before the `return`, and run all cells again. `plt.close` "
-        "only takes a figure off matplotlib's list."
+        f"{FILE} is blank: something before the `return` empties the figure; `plt.close` doesn't."
     )
 
 
@@ -253,28 +199,20 @@ RIGHT_WAYS = (
         "the bootstrap is on the left, its bars lie, and there is a colour bar",
         swap("plots", "(wines, errors)", "(errors, wines)"),
         swap("plots", "bins=30,", 'bins=30, orientation="horizontal",'),
-        swap(
-            "plots",
-            "    plt.close",
-            "    figure.colorbar(wines.collections[0], ax=wines)\n    plt.close",
-        ),
+        swap("plots", "    plt", "    figure.colorbar(wines.collections[0])\n    plt"),
     ),
     right(
         "the figure is made without pyplot, and drawn with plot and bar",
         put(
             "plots",
             "from matplotlib.figure import Figure\n\n\n"
-            "def draw_evaluation(table, _, folder):\n"
-            "    figure = Figure(figsize=(10, 4))\n"
-            "    left, right = figure.subplots(1, 2)\n"
+            "def draw_evaluation(table, _, folder):\n    figure = Figure(figsize=(10, 4))\n"
+            "    left, right = figure.subplots(1, 2)\n    left.plot([3, 8], [3, 8])\n"
             '    left.plot(table["target"], table["prediction"], "o")\n'
-            "    left.plot([3, 8], [3, 8])\n"
             '    rmses = bootstrap_rmse(table["prediction"], table["target"])\n'
             "    heights, edges = np.histogram(rmses, bins=20, density=True)\n"
             '    right.bar(edges[:-1], heights, width=np.diff(edges), align="edge")\n'
-            "    for axes in (left, right):\n"
-            '        axes.set_xlabel("x")\n'
-            '        axes.set_ylabel("y")\n'
+            '    for axes in (left, right):\n        axes.set(xlabel="x", ylabel="y")\n'
             '    return {"evaluation": figure}',
         ),
     ),

@@ -1,29 +1,19 @@
 """The program finds versions by itself: the newest by its number, the champion by its alias."""
 
-from contextlib import contextmanager
 from unittest.mock import patch
 
-from winelab.checks.authoring import (
-    catches,
-    error,
-    given,
-    hint,
-    put,
-    right,
-    skip,
-    skip_all,
-    split,
-    swap,
-)
-from winelab.checks.comparing import kind, plural, same_column, same_value, short
+from winelab.checks.authoring import catches, error, given, hint, put, right, skip_all, split, swap
+from winelab.checks.comparing import kind, same_column, same_value, short
 from winelab.checks.fixtures import REGISTERED
-from winelab.checks.scratch import call, scratch_store, student_function
+from winelab.checks.scratch import call, scratch_registry, student_function
 
 CELL = "The newest version, and the champion"
 SEARCH = "client.search_model_versions(f\"name='{registered_name}'\")"
 HIGHEST = "max(int(version.version) for version in found)"
 BY_ALIAS = 'client.get_model_version_by_alias(registered_name, "champion")'
+IN_A_SEARCH = f'next((one for one in {SEARCH} if "champion" in one.aliases), None)'
 ASK_FIRST = 'if "champion" not in client.get_registered_model(registered_name).aliases:'
+SENTENCE = 'f"No model has passed the gate of {gate}: there is no champion to load."'
 
 
 @catches("no cell has been run yet", skip_all())
@@ -33,31 +23,23 @@ def test_the_program_has_made_versions(versions):
     "this notebook has made versions of the registered model"
 
 
-@contextmanager
 def _texts():
     """Let versions come as texts, as from a server."""
     from mlflow.entities.model_registry import ModelVersion
 
     plain = ModelVersion.version.fget
-    with patch.object(ModelVersion, "version", property(lambda version: str(plain(version)))):
-        yield
+    return patch.object(ModelVersion, "version", property(lambda version: str(plain(version))))
 
 
-def _newest(namespace, client, right, where, advice):
-    """Ask the student's `newest_version`, which should say `right`."""
-    found = call(
-        student_function(namespace, "newest_version", CELL),
-        client,
-        on_error="It takes the client; the filter is f\"name='{registered_name}'\", with an f and "
-        "both kinds of quotes.",
-    )
-    said = kind(found) if found is None else short(found)
-    assert same_value(found, right), (
-        f"newest_version(client) returns {said} {where}, and should return {right}. {advice}"
-    )
-    assert isinstance(found, int), (
-        f"newest_version(client) returns {kind(found)} {where}: make each version an int, before "
-        "you take the highest."
+def _expect_newest(namespace, client, number, where):
+    """Let a check pass only where the student's `newest_version` returns this number, an int."""
+    newest_version = student_function(namespace, "newest_version", CELL)
+    advice = "The filter is f\"name='{registered_name}'\", with an f and both kinds of quotes."
+    found = call(newest_version, client, on_error=f"It takes the client. {advice}")
+    assert isinstance(found, int) and same_value(found, number), (
+        f"newest_version(client) returns {short(found)} {where}, and should return the int "
+        f'{number}. Search with a filter, make each version an int, since as texts "9" is higher '
+        'than "11", and take the highest: numbers have gaps.'
     )
 
 
@@ -85,31 +67,21 @@ def _newest(namespace, client, right, where, advice):
 @hint("returns 10 with version 5 of 11 deleted")
 def test_newest_version_is_the_highest_number(namespace):
     "newest_version is right with 1 and 11 versions, with gaps, as numbers and as texts"
-    with scratch_store() as client:
-
-        def add(name, count):
-            for _ in range(count):
-                client.create_model_version(name, "file:///scratch")
-
+    with scratch_registry({}) as client:
         client.create_registered_model("another-model")
-        add("another-model", 2)
-        client.create_registered_model(REGISTERED)
-        added = 0
-        for count in (1, 11):
-            add(REGISTERED, count - added)
-            added = count
-            # What was changed last comes first in a search.
-            client.update_model_version(REGISTERED, "1", description="the first one")
-            where = f"with {plural(count, 'version')} in a registry beside another model"
-            advice = "Search with a filter, make each version an int, and take the highest."
-            _newest(namespace, client, count, where, advice)
+        for _ in range(2):
+            client.create_model_version("another-model", "file:///scratch")
+        _expect_newest(namespace, client, 1, "with 1 version in a registry beside another model")
+        for _ in range(10):
+            client.create_model_version(REGISTERED, "file:///scratch")
+        # What was changed last comes first in a search.
+        client.update_model_version(REGISTERED, "1", description="the first one")
+        _expect_newest(namespace, client, 11, "with 11 versions beside another model")
         with _texts():
-            advice = 'As texts, "9" is higher than "11": make each an int before you compare.'
             where = "with 11 versions that come as texts, as from a server"
-            _newest(namespace, client, 11, where, advice)
+            _expect_newest(namespace, client, 11, where)
         client.delete_model_version(REGISTERED, "5")
-        advice = "Numbers have gaps: take the highest, and don't count."
-        _newest(namespace, client, 11, "with version 5 of 11 deleted", advice)
+        _expect_newest(namespace, client, 11, "with version 5 of 11 deleted")
 
 
 def _champion(namespace, client, may_raise=()):
@@ -120,78 +92,51 @@ def _champion(namespace, client, may_raise=()):
 
 
 @catches("the newest was taken for the champion")
-@swap(
-    "find-champion",
-    BY_ALIAS,
-    "client.get_model_version(registered_name, newest_version(client))",
-)
+@swap("find-champion", "_by_alias", "")
+@swap("find-champion", 'name, "champion")', "name, newest_version(client))")
 @hint('returns version 2, and version 1 has the alias "champion"')
 @catches("the alias was looked for in a search, which never has it")
-@put(
-    "find-champion",
-    "def find_champion(client):\n"
-    f"    for version in {SEARCH}:\n"
-    '        if "champion" in version.aliases:\n'
-    "            return version",
-)
+@swap("find-champion", BY_ALIAS, IN_A_SEARCH)
 @hint("find_champion(client) returns nothing (None)")
 @error("'NoneType' object has no attribute 'version'")
 def test_the_champion_is_found_by_its_alias(namespace):
     "find_champion returns the version with the alias, which need not be the newest"
-    with scratch_store() as client:
-        client.create_registered_model(REGISTERED)
-        for _ in range(2):
-            client.create_model_version(REGISTERED, "file:///scratch")
+    with scratch_registry({}, {}) as client:
         client.set_registered_model_alias(REGISTERED, "challenger", 2)
         for number in (1, 2):
             client.set_registered_model_alias(REGISTERED, "champion", number)
             found = _champion(namespace, client)
-            advice = f"Return {BY_ALIAS}, the version itself."
-            assert hasattr(found, "run_id") and hasattr(found, "version"), (
-                f"find_champion(client) returns {kind(found)}, where there is a champion. {advice}"
-            )
-            assert same_value(found.version, number), (
-                f"find_champion(client) returns version {found.version}, and version {number} has "
-                f'the alias "champion". {advice}'
+            is_version = hasattr(found, "run_id") and hasattr(found, "version")
+            said = f"version {found.version}" if is_version else kind(found)
+            assert is_version and same_value(found.version, number), (
+                f"find_champion(client) returns {said}, and version {number} has the alias "
+                f'"champion". Return {BY_ALIAS}, the version itself.'
             )
 
 
-@catches("another error was raised, with a page of traceback")
-@swap("find-champion", "SystemExit", "ValueError")
-@hint("raise SystemExit")
+@catches("a sentence was printed, and the program goes on")
+@swap("find-champion", "raise SystemExit", "return print")
+@hint("returns nothing (None), and the program goes on")
 @catches("nobody asked whether there is a champion")
 @swap("find-champion", ASK_FIRST, "if False:")
 @hint("ends with another error")
 @catches("the program ends without a word")
-@swap(
-    "find-champion",
-    'SystemExit(f"No model has passed the gate of {gate}: there is no champion to load.")',
-    "SystemExit",
-)
+@swap("find-champion", SENTENCE, "")
 @hint("doesn't say why")
 def test_no_champion_is_said_clearly(namespace):
     "without a champion, find_champion ends the program with a sentence"
-    with scratch_store() as client:
-        client.create_registered_model(REGISTERED)
-        client.create_model_version(REGISTERED, "file:///scratch")
+    with scratch_registry({}) as client:
         found = _champion(namespace, client, (SystemExit, Exception))
-    advice = 'Look into the aliases first, and raise SystemExit("...") with a sentence.'
-    assert isinstance(found, BaseException), (
-        f"without a champion, find_champion(client) returns {kind(found)}, and the program goes "
-        f"on with it. {advice}"
-    )
-    assert isinstance(found, SystemExit), (
-        "without a champion, find_champion(client) ends with another error, below a traceback. "
-        f"{advice}"
-    )
-    assert isinstance(found.code, str) and len(found.code.split()) >= 3, (
-        "without a champion, find_champion(client) ends the program, and doesn't say why: write a "
-        'sentence between the brackets of SystemExit("...").'
-    )
+    what = "without a champion, find_champion(client)"
+    how = 'Look into the aliases first, and raise SystemExit("...") with a sentence.'
+    ends = isinstance(found, BaseException)
+    assert ends, f"{what} returns {kind(found)}, and the program goes on with it. {how}"
+    assert isinstance(found, SystemExit), f"{what} ends with another error, and a traceback. {how}"
+    said = isinstance(found.code, str) and len(found.code.split()) >= 3
+    assert said, f"{what} ends the program, and doesn't say why. {how}"
 
 
-@catches("the two functions were written, and never used")
-@skip("champion")
+@catches("the two functions were never called", put("load-champion", ""), put("newest", ""))
 @hint("there is no variable `champion` here yet")
 @catches("the newest was loaded, by an address without a number")
 @swap("releases", "(0.2, alpha)", "(alpha, 0.2)")
@@ -219,14 +164,8 @@ def test_the_champion_predicts(namespace, client, versions):
 RIGHT_WAYS = (
     right(
         "the search sorts, and gives one version",
-        put(
-            "newest-version",
-            "def newest_version(client):\n"
-            "    order = ['version_number DESC']\n"
-            "    name = f\"name='{registered_name}'\"\n"
-            "    first = client.search_model_versions(name, max_results=1, order_by=order)[0]\n"
-            "    return int(first.version)",
-        ),
+        swap("newest-version", "'\")", "'\", 1, ['version_number DESC'])"),
+        swap("newest-version", HIGHEST, "int(found[0].version)"),
     ),
     right(
         "MLflow's error is turned into a sentence",

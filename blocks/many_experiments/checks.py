@@ -1,32 +1,19 @@
 """Three families of linear models, an experiment each, and one table that compares them."""
 
-from winelab.checks.authoring import (
-    catches,
-    error,
-    hint,
-    put,
-    remove,
-    right,
-    skip,
-    split,
-    swap,
-    twice,
-)
-from winelab.checks.comparing import close, expect_params, kind, listed, plural, short
+from winelab.checks.authoring import catches, error, hint, put, right, skip, split, swap, twice
+from winelab.checks.comparing import close, expect_params, fold_rmses, kind, short
 from winelab.checks.looking import found_ids
 
 CLASSES = {"elasticnet": "ElasticNet", "ridge": "Ridge", "lasso": "Lasso"}
 CELL = 'the cell "6. Three kinds of linear models"'
+BEHIND_A_SCALER = "make_pipeline(StandardScaler(), family)"
 
 
 def _families(namespace):
     """The student's three models by name."""
     families = namespace["families"]
-    assert isinstance(families, dict) and set(families) == set(CLASSES), (
-        f"`families` is {kind(families)}"
-        + (f" with the keys {listed(map(str, families))}" if isinstance(families, dict) else "")
-        + '. It must be a dictionary with the keys "elasticnet", "ridge" and "lasso".'
-    )
+    assert isinstance(families, dict), f"`families` is {kind(families)}, not a dictionary."
+    assert {*families} == {*CLASSES}, f"the keys of `families` are {[*families]}, not {[*CLASSES]}."
     for name, class_name in CLASSES.items():
         found = type(families[name]).__name__
         assert found == class_name, f'families["{name}"] is a {found}: make it a {class_name}.'
@@ -35,29 +22,29 @@ def _families(namespace):
 
 def _run_of(name, runs, client):
     """The newest run with a family's name, in its own experiment."""
-    place = client.get_experiment_by_name(f"wine-{name}")
+    wanted = f"wine-{name}"
+    place = client.get_experiment_by_name(wanted)
     assert place is None or place.lifecycle_stage == "active", (
-        f'the experiment "wine-{name}" is deleted, and its name stays taken: bring it back with '
+        f'the experiment "{wanted}" is deleted, and its name stays taken: bring it back with '
         f'`mlflow.MlflowClient().restore_experiment("{place.experiment_id}")`.'
     )
     # The cell "4. Train" makes a run "elasticnet" too; that one has an rmse.
     called = [one for one in runs if one.info.run_name == name and "rmse" not in one.data.metrics]
-    where = client.get_experiment(called[0].info.experiment_id).name if called else f"wine-{name}"
-    assert where == f"wine-{name}", (
-        f'the run "{name}" went to "{where}": a run stays in the experiment in which it was '
-        'opened. Call `mlflow.set_experiment(f"wine-{name}")` in the loop, above the `with`.'
+    where = client.get_experiment(called[0].info.experiment_id).name if called else wanted
+    assert where == wanted, (
+        f'the run "{name}" went to "{where}", the experiment in which it was opened. Call '
+        '`mlflow.set_experiment(f"wine-{name}")` in the loop, above the `with`.'
     )
     there = [run for run in runs if place and run.info.experiment_id == place.experiment_id]
-    assert there, f'"wine-{name}" has no run of this notebook: run {CELL}.'
-    assert called, (
-        f'the run in "wine-{name}" is called "{there[0].info.run_name}": say run_name=name.'
-    )
+    assert there, f'"{wanted}" has no run of this notebook: run {CELL}.'
+    other = there[0].info.run_name
+    assert called, f'the run in "{wanted}" is called "{other}": say run_name=name.'
     return called[0]
 
 
 @catches("one model was left at its default alpha")
 @swap("families", "Lasso(alpha=alpha, ", "Lasso(")
-@hint('families["lasso"] has alpha 1, and the chosen one is 0.01')
+@hint('families["lasso"] has alpha 1, the chosen one is 0.01')
 @catches("the models stand in a list")
 @put("families", "families = [ElasticNet(alpha=alpha), Ridge(alpha=alpha), Lasso(alpha=alpha)]")
 @hint("`families` is a list")
@@ -69,23 +56,19 @@ def test_three_families(namespace):
     "`families` holds an ElasticNet, a Ridge and a Lasso, all with the chosen alpha"
     for name, model in _families(namespace).items():
         found, chosen = model.get_params()["alpha"], namespace["alpha"]
-        assert isinstance(chosen, int | float) and close(found, chosen), (
-            f'families["{name}"] has alpha {short(found)}, and the chosen one is {short(chosen)}: '
-            "make each model with alpha=alpha."
-        )
+        is_it = isinstance(chosen, int | float) and close(found, chosen)
+        shown = f'families["{name}"] has alpha {short(found)}, the chosen one is {short(chosen)}'
+        assert is_it, f"{shown}: make each model with alpha=alpha."
 
 
 @catches("set_experiment stands inside the run: no error, and each run is one too far back")
-@remove("set-experiment")
+@put("set-experiment", "")
 @swap("log-family", "pipeline = ", 'mlflow.set_experiment(f"wine-{name}")\npipeline = ')
 @hint('the run "elasticnet" went to "wine-linear"')
 @catches("no experiment was set")
-@remove("set-experiment")
+@put("set-experiment", "")
 @hint("in the loop, above the `with`")
 @error("metrics.cv_rmse")
-@catches("one experiment for all, set before the loop")
-@put("set-experiment", 'mlflow.set_experiment("wine-elasticnet")')
-@hint('the run "ridge" went to "wine-elasticnet"')
 @catches("one run for all three")
 @put("compare", 'mlflow.start_run(run_name="all")\nfor name, family in families.items():')
 @put("family-run", "if True:")
@@ -111,7 +94,7 @@ def test_an_experiment_each(run, runs, client):
 @hint("random_state")
 @catches("an l1_ratio was logged for models that have none")
 @swap("log-family", "family.get_params()", '{**family.get_params(), "l1_ratio": l1_ratio}')
-@hint("Ridge has no such setting")
+@hint("the param l1_ratio is no setting of a Ridge")
 def test_the_params_are_the_families_own(runs, client, namespace):
     "the params of each run are the settings of its family"
     for name, model in _families(namespace).items():
@@ -119,47 +102,31 @@ def test_the_params_are_the_families_own(runs, client, namespace):
         advice = "Log what `family.get_params()` returns."
         expect_params(found, real, missing=advice, wrong=advice, source=f'families["{name}"] has')
         more = sorted(set(found.data.params) - set(real))
-        assert not more, (
-            f'the run "{name}" has the param {more[0]}, and {CLASSES[name]} has no such setting. '
-            f"{advice}"
-        )
+        assert not more, f"the param {more[0]} is no setting of a {CLASSES[name]}. {advice}"
 
 
 @catches("the families were cross-validated without a scaler")
-@swap("log-family", "make_pipeline(StandardScaler(), family)", "family")
-@hint("make_pipeline(StandardScaler(), family)")
-@catches("the same model was cross-validated three times")
-@swap("log-family", "make_pipeline(StandardScaler(), family)", "make_model(alpha, l1_ratio)")
-@hint("make_pipeline(StandardScaler(), family)")
+@swap("log-family", BEHIND_A_SCALER, "family")
+@hint(BEHIND_A_SCALER)
 @catches("the sign of the scores was kept")
 @swap("log-family", "-scores.mean()", "scores.mean()")
 @hint("the scores are negative RMSEs")
 def test_the_metric_is_the_families_own(runs, client, namespace):
     "cv_rmse is that of the family behind a scaler, on the training wines"
-    from sklearn.model_selection import cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    for name, model in _families(namespace).items():
+    for name, family in _families(namespace).items():
         found = _run_of(name, runs, client).data.metrics.get("cv_rmse")
         assert found is not None, (
-            f'the run "{name}" has no metric cv_rmse: log it inside the `with`, as -scores.mean().'
+            f'the run "{name}" has no metric cv_rmse: log it inside the `with`.'
         )
-        assert found >= 0, (
-            f'cv_rmse of "{name}" is {short(found)}: the scores are negative RMSEs, so log '
-            "-scores.mean()."
-        )
-        scores = cross_val_score(
-            make_pipeline(StandardScaler(), model),
-            namespace["X_train"],
-            namespace["y_train"],
-            cv=5,
-            scoring="neg_root_mean_squared_error",
-        )
-        right_one = -scores.mean()
-        assert close(found, right_one, 1e-6), (
-            f'cv_rmse of "{name}" is {short(found, right_one)}, and should be '
-            f"{short(right_one, found)}: cross-validate make_pipeline(StandardScaler(), family) on "
+        pipeline = make_pipeline(StandardScaler(), family)
+        expected = fold_rmses(pipeline, namespace["X_train"], namespace["y_train"]).mean()
+        shown = f'cv_rmse of "{name}" is {short(found, expected)}'
+        assert found >= 0, f"{shown}: the scores are negative RMSEs, so log -scores.mean()."
+        assert close(found, expected, 1e-6), (
+            f"{shown}, and should be {short(expected, found)}: cross-validate {BEHIND_A_SCALER} on "
             "X_train and y_train, in five folds."
         )
 
@@ -167,20 +134,12 @@ def test_the_metric_is_the_families_own(runs, client, namespace):
 @catches("the cell was run twice, and the older runs are compared too")
 @swap("comparison", '.drop_duplicates("experiment_id")', "")
 @twice("families")
-@hint("keeps the newest of each experiment")
+@hint("`comparison` has 6 rows")
 @catches("the search looked into the active experiment only, the last one")
-@swap(
-    "comparison",
-    'mlflow.search_runs(experiment_names=[f"wine-{name}" for name in families])',
-    "mlflow.search_runs()",
-)
+@swap("comparison", 'experiment_names=[f"wine-{name}" for name in families]', "")
 @hint("with experiment_names")
 @catches("the table was sorted, and the sorted one thrown away")
-@swap(
-    "comparison",
-    'comparison = runs.drop_duplicates("experiment_id").sort_values("metrics.cv_rmse")',
-    'comparison = runs.drop_duplicates("experiment_id")\ncomparison.sort_values("metrics.cv_rmse")',
-)
+@swap("comparison", ").sort_values(", ")\ncomparison.sort_values(")
 @hint("keep that one")
 def test_one_table_compares_them(runs, client, namespace):
     "`comparison` has these three runs, the lowest cv_rmse first"
@@ -193,14 +152,23 @@ def test_one_table_compares_them(runs, client, namespace):
         "experiment_names, and drop the duplicates before you sort."
     )
     assert len(found) == len(score), (
-        f"`comparison` has {plural(len(found), 'row')}, some of older tries: "
-        '`drop_duplicates("experiment_id")` keeps the newest of each experiment.'
+        f'`comparison` has {len(found)} rows: `drop_duplicates("experiment_id")` keeps the newest.'
     )
     assert [score[one] for one in found] == sorted(score.values()), (
         'the rows are not in the order of their cv_rmse: `sort_values("metrics.cv_rmse")` puts the '
         "lowest one first. It returns a new table, so keep that one."
     )
 
+
+BY_KEY = "for key, value in family.get_params().items():\n    mlflow.log_param(key, value)"
+HELPED = """compare("elasticnet", families["elasticnet"])
+compare("ridge", families["ridge"])
+compare("lasso", families["lasso"])
+runs = """
+IN_THE_STORE = """comparison = mlflow.search_runs(
+    experiment_names=["wine-ridge", "wine-lasso", "wine-elasticnet"],
+    order_by=["metrics.cv_rmse ASC"],
+)"""
 
 RIGHT_WAYS = (
     right(
@@ -209,35 +177,18 @@ RIGHT_WAYS = (
         put("family-run", "with mlflow.start_run(experiment_id=place, run_name=name):"),
     ),
     right(
-        "three calls of a helper",
+        "three calls of a helper, one of them in a cell of its own",
         put("compare", "def compare(name, family):"),
-        swap(
-            "comparison",
-            "runs = ",
-            'compare("elasticnet", families["elasticnet"])\n'
-            'compare("ridge", families["ridge"])\n'
-            'compare("lasso", families["lasso"])\n'
-            "runs = ",
-        ),
+        swap("comparison", "runs = ", HELPED),
+        split("families", 'compare("lasso"'),
     ),
     right(
         "the search stands in a cell of its own, and sorts in the store",
-        put(
-            "comparison",
-            "comparison = mlflow.search_runs(\n"
-            '    experiment_names=["wine-ridge", "wine-lasso", "wine-elasticnet"],\n'
-            '    order_by=["metrics.cv_rmse ASC"],\n'
-            ")\n"
-            "print(comparison)",
-        ),
+        put("comparison", IN_THE_STORE),
         split("families", "comparison ="),
     ),
     right(
         "each param is logged by a call of its own",
-        swap(
-            "log-family",
-            "mlflow.log_params(family.get_params())",
-            "for key, value in family.get_params().items():\n    mlflow.log_param(key, value)",
-        ),
+        swap("log-family", "mlflow.log_params(family.get_params())", BY_KEY),
     ),
 )

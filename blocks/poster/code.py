@@ -1,13 +1,13 @@
 # %% read-store
 #: write read_store(client). It returns a dictionary of five facts from
-#: the store: "champion", the version with that alias; "metrics", those
-#: of its run; "candidates", the runs that have a cv_rmse; "versions", all
+#: the store: "champion", the version with that alias; "run", the one that
+#: made it; "candidates", the runs that have a cv_rmse; "versions", all
 #: versions of the registered model; "service", the dictionary that was
 #: logged as service.json on the champion's run.
 #: hint: Five entries, five questions; most of them you've asked before. `mlflow.artifacts.load_dict`
 #: takes `runs:/RUN_ID/FILE`, and returns the dictionary.
 #: hint: `champion = client.get_model_version_by_alias(registered_name, "champion")`. Then
-#: "metrics" is `client.get_run(champion.run_id).data.metrics`, "candidates" is
+#: "run" is `client.get_run(champion.run_id)`, "candidates" is
 #: `mlflow.search_runs(filter_string="metrics.cv_rmse > 0")`, "versions" what
 #: `client.search_model_versions` finds, and "service" is
 #: `mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json")`.
@@ -16,7 +16,7 @@ def read_store(client):
     champion = client.get_model_version_by_alias(registered_name, "champion")
     return {
         "champion": champion,
-        "metrics": client.get_run(champion.run_id).data.metrics,
+        "run": client.get_run(champion.run_id),
         "candidates": mlflow.search_runs(filter_string="metrics.cv_rmse > 0"),
         "versions": client.search_model_versions(f"name='{registered_name}'"),
         "service": mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/service.json"),
@@ -38,26 +38,25 @@ def draw_gate(axes, versions):
     for version in versions:
         rmse, upper = float(version.tags["rmse"]), float(version.tags["rmse_upper"])
         axes.plot([int(version.version)] * 2, [rmse, upper], marker="o", color="grey")
-    axes.axhline(gate, color="#c98b00", linewidth=4, label=f"gate: {gate}")
+    axes.axhline(gate, color="#c98b00", linewidth=4)
     axes.set(xlabel="version", ylabel="test RMSE, and the end of its interval")
-    axes.legend()
 
 # %% draw-poster (given)
 @plt.style.context({"font.size": 15, "axes.titlelocation": "left", "axes.ymargin": 0.2})
-def draw_poster(champion, metrics, candidates, versions, service):
+def draw_poster(champion, run, candidates, versions, service):
     """The course on a sheet of A3 (16.5 by 11.7 inches), drawn from the store's facts alone."""
-    red = "#7b1e3a"
+    red, shown = "#7b1e3a", ["baseline_rmse", "rmse", "rmse_upper", "within_half"]
     poster, on = plt.subplot_mosaic("12;34", figsize=(16.5, 11.7), layout="tight")
     poster.suptitle(f"From a table to models:/{champion.name}@champion\n", size=32, color=red)
     poster.supxlabel(f"Version {champion.version}. {champion.description}", size=18, color=red)
     alphas = candidates["params.alpha"].astype(float)
-    on["1"].scatter(alphas, candidates["metrics.cv_rmse"], s=150, color="grey")
-    on["1"].set(title="1. The candidates", xlabel="alpha", ylabel="cross-validated RMSE")
-    on["1"].set_xscale("log")
+    chosen = alphas == float(run.data.params["elasticnet__alpha"])
+    on["1"].scatter(alphas, candidates["metrics.cv_rmse"], 200, np.where(chosen, red, "silver"))
+    on["1"].set(title="1. RMSE of the candidates, cross-validated", xlabel="alpha", xscale="log")
     draw_gate(on["2"], versions)
-    on["2"].set(title="2. The versions, and the gate")
-    names = ["baseline_rmse", "rmse", "rmse_upper", "within_half"]
-    bars = on["3"].bar(names, [metrics[name] for name in names], color=["silver", red, red, "grey"])
+    on["2"].locator_params("x", integer=True)
+    on["2"].set(title=f"2. The versions, and the gate of {gate}")
+    bars = on["3"].bar(shown, [run.data.metrics[name] for name in shown], color=red)
     on["3"].bar_label(bars, fmt="%.3f")
     on["3"].set(title="3. The champion, evaluated")
     on["4"].hist([service["answers"], service["grades"]], color=[red, "silver"])

@@ -1,14 +1,14 @@
 """The script is a program: functions that know only what they are given."""
 
-from contextlib import contextmanager
+from unittest.mock import Mock, patch
 
 from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
-from winelab.checks.comparing import close, expect_metrics, plural, same_column, short
+from winelab.checks.comparing import close, expect_metrics, kind, listed, plural, same_column, short
 from winelab.checks.fixtures import EXPERIMENT
-from winelab.checks.looking import active_experiment_id, run_named
+from winelab.checks.looking import active_experiment_id, children_of, run_named
 from winelab.checks.scratch import call, scratch_store, student_function
 
-NAMES = ("X_train", "X_test", "y_train", "y_test", "test")
+FIVE = "X_train, X_test, y_train, y_test, test"
 
 
 def _wines(rows, seed):
@@ -50,18 +50,13 @@ def test_open_store(namespace):
         mlflow.set_tracking_uri("sqlite:///elsewhere.db")
         os.environ["MLFLOW_TRACKING_URI"] = address
         function()
-        there = mlflow.get_tracking_uri()
-        if "elsewhere" in there:
-            return there, ""
-        return there, mlflow.get_experiment(active_experiment_id()).name
+        set_there = "elsewhere" not in mlflow.get_tracking_uri()
+        return set_there and mlflow.get_experiment(active_experiment_id()).name
 
-    uri, name = call(opened, on_error="It takes no arguments.")
-    assert "elsewhere" not in uri, (
-        "open_store must set the tracking URI: indent all lines of its cell below the `def` line."
-    )
+    name = call(opened, on_error="It takes no arguments.")
+    assert name, "open_store must set the tracking URI: indent its cell's lines below the `def`."
     assert name == EXPERIMENT, (
-        f'after open_store() the active experiment is "{name}": keep '
-        f'mlflow.set_experiment("{EXPERIMENT}") in it.'
+        f'open_store activates "{name}": keep mlflow.set_experiment("{EXPERIMENT}") in it.'
     )
 
 
@@ -70,12 +65,12 @@ def test_open_store(namespace):
 @hint("gives back nothing (None)")
 @error("NoneType")
 @catches("two of the tables are returned in the other order")
-@swap("return-wine", "X_train, X_test, y_train, y_test", "X_train, y_train, X_test, y_test")
-@hint("return X_train, X_test, y_train, y_test, test")
+@put("return-wine", "return X_train, y_train, X_test, y_test, test")
+@hint(f"returns its tables in another order: return {FIVE}")
 @error("inconsistent numbers of samples")
 @catches("the function reads the course's table, whatever file it is given")
 @swap("read", "pd.read_csv(data_file", "pd.read_csv(course / 'data' / 'red-wine-quality.csv'")
-@hint("read the file that it is given")
+@hint("read the file that it is given, as before")
 @catches("the duplicates are no longer dropped")
 @swap("read", ".drop_duplicates()", "")
 @hint("keep `.drop_duplicates()`")
@@ -91,25 +86,18 @@ def test_read_wine(namespace):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "some wines.csv"
         pd.concat([wine, wine[:8]]).to_csv(file, sep=";", index=False)
-        advice = "It takes the table's path, and returns X_train, X_test, y_train, y_test, test."
+        advice = f"It takes the table's path, and returns {FIVE}."
         answer = call(function, file, on_error=advice, expect=(tuple, list))
-    assert len(answer) == len(NAMES), f"read_wine returns {plural(len(answer), 'value')}. {advice}"
+    assert len(answer) == 5, f"read_wine returns {plural(len(answer), 'value')}. {advice}"
     sizes = [len(table) for table in answer]
-    assert len(set(sizes[:2])) == 2, (
-        "read_wine returns its tables in another order: return X_train, X_test, y_train, y_test, "
-        "test."
-    )
-    assert sizes != [36, 12, 36, 12, 12], (
-        "read_wine keeps rows that are exact copies of others: keep `.drop_duplicates()`."
-    )
-    assert sum(sizes[:2]) == 40, (
-        f"read_wine was given a file with 40 different wines, and returns {sum(sizes[:2])}: read "
-        "the file that it is given, `data_file`."
+    assert sizes[:2] != [36, 12], "read_wine keeps copies of wines: keep `.drop_duplicates()`."
+    assert sorted(sizes) == [10, 10, 10, 30, 30], (
+        "read_wine was given 40 different wines, and its tables have "
+        f"{listed(map(str, sizes))} rows: read the file that it is given, as before."
     )
     kinds = [getattr(table, "ndim", 0) for table in answer]
     assert sizes == [30, 10, 30, 10, 10] and kinds == [2, 2, 1, 1, 2], (
-        "read_wine returns its tables in another order: return X_train, X_test, y_train, y_test, "
-        "test."
+        f"read_wine returns its tables in another order: return {FIVE}."
     )
 
 
@@ -137,16 +125,14 @@ def test_choose_alpha(namespace):
         everywhere = [one.experiment_id for one in client.search_experiments()]
         made = client.search_runs(everywhere, filter_string="metrics.cv_rmse > 0")
     # These qualities are chance: the strong penalty, which predicts the mean, is the better one.
-    assert len(made) == 2, (
-        f"choose_alpha was given two alphas, and logged a cv_rmse for {plural(len(made), 'run')}: "
-        "keep a child for each alpha in it."
+    tried = {run.data.params.get("alpha"): run.data.metrics["cv_rmse"] for run in made}
+    assert {*tried} == {"0.001", "3.0"}, (
+        "choose_alpha was given two alphas, and must log alpha and cv_rmse in a child for each of "
+        f"them. cv_rmse is on {plural(len(made), 'run')}."
     )
-    tried = {float(run.data.params["alpha"]): run.data.metrics["cv_rmse"] for run in made}
-    assert tried[3.0] < tried[0.001], f"choose_alpha looks at other wines. {advice}"
-    assert close(best, 3.0), (
-        f"choose_alpha returns {short(best)}, and 3.0 has the lowest cv_rmse: return the first "
-        "row's alpha, as a number."
-    )
+    assert tried["3.0"] < tried["0.001"], f"choose_alpha looks at other wines. {advice}"
+    found = f"choose_alpha returns {short(best)}, and 3 has the lowest cv_rmse"
+    assert close(best, 3.0), f"{found}: return the first row's alpha, as a number."
 
 
 @catches("the baseline's run is missing")
@@ -161,38 +147,20 @@ def test_evaluate_baseline(runs, namespace):
     "evaluate_baseline evaluates the mean of the training wines, and returns the evaluation"
     function = student_function(namespace, "evaluate_baseline", "The baseline")
     _, X_test, y_train, _, _ = tables = _tables()
-    with _quick_evaluation() as asked:
+    # Evaluation takes a second.
+    with patch("mlflow.models.evaluate", return_value=object()) as evaluate:
         answer = call(function, tables, on_error="It takes the tables that read_wine returns.")
-    assert answer is not None, (
-        "evaluate_baseline gives back nothing (None): return what mlflow.models.evaluate returns."
+    assert answer is evaluate.return_value, (
+        f"evaluate_baseline gives back {kind(answer)}: return what mlflow.models.evaluate returns."
     )
-    guesses = next((one for one in asked if hasattr(one, "columns")), None)
-    assert answer is _EVALUATION and guesses is not None and "prediction" in guesses, (
-        "evaluate_baseline must return what mlflow.models.evaluate returns for the table `guesses`."
+    values, named = evaluate.call_args
+    asked = [getattr(one, "df", one) for one in (*values, *named.values())]
+    said = next((one.get("prediction") for one in asked if hasattr(one, "columns")), None)
+    assert same_column(said, [y_train.mean()] * len(X_test)), (
+        "the column prediction of `guesses` must have the mean of y_train for each test wine: use "
+        "the tables that the function is given, and pass `guesses` to mlflow.models.evaluate."
     )
-    assert len(guesses) == len(X_test) and same_column(
-        guesses["prediction"], [y_train.mean()] * len(X_test)
-    ), "the baseline predicts the mean of y_train for each test wine: use the tables it is given."
     run_named("baseline", runs, 'Call evaluate_baseline(tables) in the cell "4. Choose alpha".')
-
-
-_EVALUATION = object()
-"""What stands for an evaluation where a check calls a function that evaluates."""
-
-
-@contextmanager
-def _quick_evaluation():
-    """Let mlflow.models.evaluate note what it is given, and do nothing else: it takes a second."""
-    from unittest.mock import patch
-
-    asked = []
-
-    def evaluate(*values, **named):
-        asked.extend([*values, *named.values()])
-        return _EVALUATION
-
-    with patch("mlflow.models.evaluate", evaluate):
-        yield asked
 
 
 @catches("the chosen alpha was not used")
@@ -209,8 +177,10 @@ def test_train(run, runs, namespace):
     "train makes the run with the chosen alpha, its metrics and the verdict"
     student_function(namespace, "train", "4. Train")
     parent = run_named("alphas", runs, "Call choose_alpha(alphas, l1_ratio, tables).")
-    below = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    tried = {float(one.data.params["alpha"]): one.data.metrics["cv_rmse"] for one in below}
+    below = [one.data for one in children_of(parent, runs)]
+    known = [one for one in below if "alpha" in one.params and "cv_rmse" in one.metrics]
+    assert known, "no candidate has an alpha and a cv_rmse: log both in choose_alpha."
+    tried = {float(one.params["alpha"]): one.metrics["cv_rmse"] for one in known}
     assert run.outputs.model_outputs and "validation" in run.data.tags, (
         f'your newest run, "{run.info.run_name}", has no model or no tag "validation": call '
         'train(...) in the cell "5. Train, and what becomes of the model".'
@@ -218,8 +188,9 @@ def test_train(run, runs, namespace):
     # In a script it is a name of main(), which cannot be seen from here.
     info = namespace.get("model_info", run)
     assert info is not None, "train gives back nothing (None): end it with `return model_info`."
-    best, found = min(tried, key=tried.get), float(run.data.params["elasticnet__alpha"])
-    assert close(found, best), (
+    best, found = min(tried, key=tried.get), run.data.params.get("elasticnet__alpha")
+    assert found, "autolog has left no param on the run: keep its two lines in train."
+    assert close(float(found), best), (
         f"the model was trained with alpha {found}, and {best} has the lowest cv_rmse: call train "
         "with the alpha that choose_alpha returned."
     )
@@ -228,92 +199,46 @@ def test_train(run, runs, namespace):
 
 
 @catches("the whole train cell was left as it was, beside the function")
-@swap("training", "model_info = train(", "X_train = tables[0]\nmodel_info = train(")
-@swap(
-    "choice",
-    "alpha = choose",
-    "X_train, X_test, y_train, y_test, test = tables\nalpha = choose",
-)
-@swap("train", "    X_train, X_test, y_train, y_test, test = tables", "    tables = None")
+@swap("prepare", "tables =", f"{FIVE} = tables =")
+@swap("train", f"{FIVE} = tables", "pass")
 @hint("Its first line unpacks the tables")
 def test_train_knows_only_what_it_is_given(namespace):
     "train works on any tables, not only on these"
     function = student_function(namespace, "train", "4. Train")
+    tables, advice = _tables(), f"Its first line unpacks the tables: {FIVE} = tables."
     asked = []
 
-    def fitted(*values):
-        asked.extend(values)
-        raise _Enough
+    def fit(X, y=None):
+        asked.append(X)
+        # Nothing is trained: what follows takes seconds.
+        raise InterruptedError
 
-    from unittest.mock import patch
-
-    tables = _tables()
-    with patch.dict(function.__globals__, {"make_model": lambda *given: _Model(fitted)}):
-        call(
-            function,
-            0.3,
-            0.6,
-            tables,
-            None,
-            on_error="Its first line unpacks the tables.",
-            may_raise=_Enough,
-        )
+    with patch.dict(function.__globals__, make_model=Mock(return_value=Mock(fit=fit))):
+        call(function, 0.3, 0.6, tables, None, on_error=advice, may_raise=InterruptedError)
     assert asked and len(asked[0]) == len(tables[0]), (
-        "train fits its model to other wines than those it is given. Its first line unpacks the "
-        "tables: X_train, X_test, y_train, y_test, test = tables."
+        f"train fits its model to other wines than those it is given. {advice}"
     )
-
-
-class _Enough(Exception):
-    """Raised in place of training: what follows takes seconds."""
-
-
-class _Model:
-    """What stands for a model, to see which wines it is given."""
-
-    def __init__(self, fit):
-        self.fit = fit
 
 
 RIGHT_WAYS = (
     right(
-        "the tables are a list, and are unpacked one by one",
-        swap(
-            "return-wine",
-            "return X_train, X_test, y_train, y_test, test",
-            "return [X_train, X_test, y_train, y_test, test]",
-        ),
-        swap(
-            "choose-alpha",
-            "X_train, _, y_train, _, _ = tables",
-            "X_train, y_train = tables[0], tables[2]",
-        ),
+        "the tables are a list, and not all are unpacked",
+        put("return-wine", f"return [{FIVE}]"),
+        swap("choose-alpha", "_, y_train, _, _ = tables", "_, y_train = tables[:3]"),
     ),
     right(
         "the best alpha is found without the store",
         swap("loop", "for alpha in alphas:", "tried = {}\nfor alpha in alphas:"),
-        swap(
-            "log-candidate",
-            'mlflow.log_metric("cv_rmse", -scores.mean())',
-            'tried[alpha] = -scores.mean()\nmlflow.log_metric("cv_rmse", tried[alpha])',
-        ),
+        swap("log-candidate", "mlflow.log_p", "tried[alpha] = -scores.mean()\nmlflow.log_p"),
         put("chosen", "return min(tried, key=tried.get)"),
     ),
     right(
         "the functions are called by name, in cells of their own",
-        swap(
-            "training",
-            "train(alpha, l1_ratio, tables, baseline_evaluation)",
-            "train(alpha, l1_ratio, baseline_evaluation=baseline_evaluation, tables=tables)",
-        ),
+        swap("training", "tables, base", "tables=tables, baseline_evaluation=base"),
         split("choice", "baseline_evaluation ="),
     ),
     right(
         "train keeps the test table out of its five, and makes it again",
-        swap(
-            "train",
-            "y_test, test = tables",
-            "y_test = tables[:4]\n    test = X_test.assign(quality=y_test)",
-        ),
+        swap("train", "test = tables", "_ = tables\n    test = X_test.assign(quality=y_test)"),
     ),
 )

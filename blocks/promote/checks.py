@@ -2,21 +2,17 @@
 
 from unittest.mock import patch
 
-from winelab.checks.authoring import after, catches, error, hint, put, remove, right, skip_all, swap
-from winelab.checks.comparing import kind, listed, same_value, short
+from winelab.checks.authoring import after, catches, error, hint, remove, right, skip_all, swap
+from winelab.checks.comparing import listed, same_value, short
 from winelab.checks.fixtures import REGISTERED
-from winelab.checks.scratch import call, scratch_store, student_function
+from winelab.checks.scratch import call, scratch_registry, student_function
 
 GATE = 0.7
-# Versions of a registry of the check's own, from 1 on: rmse, rmse_upper, test_digest, validation.
-# And what `promote` is asked there: the version, the champion before (0: none), the right answer.
-TO_REFUSE = (
+# What stands on the versions of a registry of the check's own, from version 1 on.
+ROWS = (
     ("0.66", "0.707", "a", "passed"),
     ("0.69", "0.7", "a", "passed"),
     ("0.5", "0.75", "a", "failed: made up"),
-)
-REFUSALS = ((1, 0, "failed the gate"), (2, 0, "failed the gate"), (3, 0, "failed validation"))
-TO_COMPARE = (
     ("0.645", "0.689", "a", "passed"),
     ("0.64", "0.699", "a", "passed"),
     ("0.645", "0.66", "a", "passed"),
@@ -24,79 +20,59 @@ TO_COMPARE = (
     # As a text, this rmse is larger than all others.
     ("9e-05", "0.0001", "a", "passed"),
 )
-COMPARISONS = (
-    (1, 0, "promoted"),
-    (2, 1, "promoted"),
-    (1, 2, "kept the champion"),
-    (3, 1, "kept the champion"),
-    (4, 1, "not compared"),
-    (5, 1, "promoted"),
-)
-ADVICE = {
-    "failed validation": 'Ask first whether the tag validation is "passed".',
-    "failed the gate": "rmse_upper must be below the gate, and 0.7 is not below 0.7.",
-    "not compared": "Compare the two test_digest before the two rmse.",
-    "kept the champion": "The new rmse must be smaller than the champion's; equal isn't better.",
-    "promoted": "Compare numbers, float(...), and mind that a smaller rmse is better.",
+NAMES = ("rmse", "rmse_upper", "test_digest", "validation")
+TAGS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
+# By the right answer: the advice where `promote` gives another, then the versions that it is asked
+# about, each with the champion before (0: none yet, so that comes first).
+REFUSALS = {
+    "failed validation": ('Ask first whether the tag validation is "passed".', (3, 0)),
+    "failed the gate": ("rmse_upper must be below the gate: 0.7 is not below 0.7.", (1, 0), (2, 0)),
 }
-TO_RETURN = "`print` only shows a text: use `return`."
+COMPARISONS = {
+    "promoted": (
+        "Compare float(...) with the champion's own; a smaller rmse is better.",
+        (4, 0),
+        (5, 4),
+        (8, 4),
+    ),
+    "kept the champion": ("The new rmse must be smaller; equal isn't better.", (4, 5), (6, 4)),
+    "not compared": ("Compare the two test_digest before the two rmse.", (7, 4)),
+}
 
 
-def _ask(namespace, made_up, questions):
+def _ask(namespace, questions):
     """Ask the student's `promote` about made-up versions; raise what is wrong with an answer."""
     promote = student_function(namespace, "promote", "The gate, and the champion")
-    names = ("rmse", "rmse_upper", "test_digest", "validation")
-    with scratch_store() as client:
-        client.create_registered_model(REGISTERED)
-        for values in made_up:
-            tags = dict(zip(names, values, strict=True))
-            client.create_model_version(REGISTERED, "file:///scratch", tags=tags)
-        # Whatever gate is tried out in the notebook, here it is the block's.
-        with patch.dict(getattr(promote, "__globals__", {}), gate=GATE):
-            for question in questions:
-                _ask_one(client, promote, made_up, *question)
+    # Whatever gate is tried out in the notebook, here it is the block's.
+    gate = patch.dict(getattr(promote, "__globals__", {}), gate=GATE)
+    with scratch_registry(*TAGS) as client, gate:
+        for expected, (advice, *asked) in questions.items():
+            for version, champion in asked:
+                _ask_one(client, promote, version, champion, expected, advice)
 
 
-def _ask_one(client, promote, made_up, version, champion, expected):
-    for alias in client.get_registered_model(REGISTERED).aliases:
-        client.delete_registered_model_alias(REGISTERED, alias)
+def _ask_one(client, promote, version, champion, expected, advice):
     there = "there is no champion"
     if champion:
         client.set_registered_model_alias(REGISTERED, "champion", champion)
-        rmse, _, digest, _ = made_up[champion - 1]
-        there = f"the champion is version {champion}, with rmse {rmse} and test_digest {digest}"
-    rmse, upper, digest, validation = made_up[version - 1]
-    asked = (
-        f"Version {version} has rmse {rmse}, rmse_upper {upper}, test_digest {digest} and "
-        f'validation "{validation}"; the gate is {GATE}, and {there}.'
+        there = f"the champion is version {champion}, with {TAGS[champion - 1]}"
+    asked = f"Version {version} has the tags {TAGS[version - 1]}, the gate is {GATE}, and {there}."
+    how = (
+        'Use the tags alone, with float(...), and look first whether "champion" is in the aliases.'
     )
-    advice = (
-        "Decide by the tags of the versions alone, turn them into numbers with float, and look "
-        'whether "champion" is in the aliases before you read its tags.'
-    )
-    answer = call(promote, client, version, on_error=f"{asked} {advice}")
-    aliases = client.get_registered_model(REGISTERED).aliases
-    strange = [f'"{alias}"' for alias in aliases if alias != "champion"]
-    assert not strange, f'promote sets the alias {listed(strange)}: it is called "champion".'
-    now, right_one = (
-        int(aliases.get("champion", 0)),
-        version if expected == "promoted" else champion,
-    )
+    answer = call(promote, client, version, on_error=f"{asked} {how}")
+    found = client.get_registered_model(REGISTERED).aliases
+    aliases = {alias: int(number) for alias, number in found.items()}
+    number = version if expected == "promoted" else champion
+    right_ones = {"champion": number} if number else {}
     if answer is None:
         advice = "`print` only shows a text: use `return`."
     elif answer == expected:
         advice = "Set the alias as the last step, on the version that was given."
-    else:
-        advice = ADVICE[expected]
-    said = kind(answer) if answer is None else short(answer)
-    assert (answer, now) == (expected, right_one), (
-        f"{asked} promote returns {said}, and then the alias is {_on(now)}. It should return "
-        f'"{expected}", with the alias {_on(right_one)}. {advice}'
+    assert (answer, aliases) == (expected, right_ones), (
+        f"{asked} promote returns {short(answer)}, and the aliases are then {aliases}. It should "
+        f'return "{expected}", and the aliases should be {right_ones}. {advice}'
     )
-
-
-def _on(version):
-    return f"on version {version}" if version else "on no version"
 
 
 ALIAS = 'client.set_registered_model_alias(registered_name, "champion", version)'
@@ -113,8 +89,7 @@ def test_the_gate_is_set(namespace):
     gate = namespace["gate"]
     assert not isinstance(gate, str), "`gate` is a text: write the number 0.7, without quotes."
     assert same_value(gate, GATE), (
-        f'`gate` is {short(gate, GATE)}: set it to {GATE} in the cell "1. Settings", and run the '
-        "cells again from the top."
+        f'`gate` is {short(gate, GATE)}: set 0.7 in the cell "1. Settings", and run all cells.'
     )
 
 
@@ -135,12 +110,12 @@ def test_the_gate_is_set(namespace):
 @hint("`print` only shows a text")
 def test_promote_refuses(namespace):
     "promote refuses a version that failed validation, or whose rmse_upper isn't below the gate"
-    _ask(namespace, TO_REFUSE, REFUSALS)
+    _ask(namespace, REFUSALS)
 
 
 @catches("nobody asked whether there is a champion")
 @swap("promote", 'if "champion" in aliases:', "if True:")
-@hint('look whether "champion" is in the aliases')
+@hint('look first whether "champion" is in the aliases')
 @error("KeyError: 'champion'")
 @catches("the worse model wins")
 @swap("promote", WORSE, WORSE.replace(">=", "<="))
@@ -153,31 +128,27 @@ def test_promote_refuses(namespace):
 @hint("Compare the two test_digest")
 @catches("the metrics were compared as texts")
 @swap("promote", WORSE, 'tags["rmse"] >= champion["rmse"]')
-@hint("Compare numbers, float(...)")
+@hint("Compare float(...)")
 @catches("the alias has another name")
 @swap("promote", 'name, "champion", version)', 'name, "Champion", version)')
-@hint('promote sets the alias "Champion"')
+@hint("the aliases are then {'Champion': 4}")
 def test_promote_compares_with_the_champion(namespace):
     "promote moves the alias only to a better version, measured on the same wines"
-    _ask(namespace, TO_COMPARE, COMPARISONS)
+    _ask(namespace, COMPARISONS)
 
 
 def _released(runs, client):
     """The newest version that this notebook made for each alpha."""
     by_run = {v.run_id: v for v in client.search_model_versions(f"name='{REGISTERED}'")}
-    found = {}
-    for run in runs:
-        alpha = run.data.params.get("elasticnet__alpha")
-        if alpha is not None and run.info.run_id in by_run:
-            found.setdefault(float(alpha), by_run[run.info.run_id])
-    return found
+    tried = [(r.data.params.get("elasticnet__alpha"), by_run.get(r.info.run_id)) for r in runs]
+    return {float(alpha): version for alpha, version in reversed(tried) if alpha and version}
 
 
 def _chosen(runs):
     """The alpha of the newest candidates that has the lowest cv_rmse."""
-    tried = [run for run in runs if {"cv_rmse"} <= set(run.data.metrics)]
-    same = [run.data.tags.get("mlflow.parentRunId") for run in tried]
-    newest = [run for run, parent in zip(tried, same, strict=True) if parent == same[0]]
+    tried = [run for run in runs if "cv_rmse" in run.data.metrics]
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in tried]
+    newest = [run for run, parent in zip(tried, parents, strict=True) if parent == parents[0]]
     best = min(newest, key=lambda run: run.data.metrics["cv_rmse"], default=None)
     return {float(best.data.params.get("alpha", 0.2))} if best else set()
 
@@ -204,19 +175,14 @@ def test_each_decision_is_on_its_version(run, runs, client):
     found = _released(runs, client)
     missing = [str(alpha) for alpha in sorted({0.2} | _chosen(runs)) if alpha not in found]
     assert not missing, (
-        f"there is no version with alpha {listed(missing or [''])}: train, register and decide in "
-        'a loop over 0.2 and `alpha`, in the cell "5. Train, and what becomes of the model".'
+        f"there is no version with alpha {listed(missing)}: train in a loop over 0.2 and `alpha`."
     )
     for alpha, version in found.items():
-        which, decision = f"version {version.version} (alpha {alpha})", version.tags.get("decision")
-        assert decision is not None, (
-            f'{which} has no tag "decision": write what `promote` returned for it on the version, '
-            "with client.set_model_version_tag."
-        )
-        right_ones = _may_be(version.tags)
+        decision, right_ones = version.tags.get("decision"), _may_be(version.tags)
+        has = 'no tag "decision"' if decision is None else f'the decision "{decision}"'
         assert decision in right_ones, (
-            f'{which} has the decision "{decision}", and should have "{right_ones[0]}": write what '
-            "`promote` returned for this version."
+            f"version {version.version} (alpha {alpha}) has {has}, and should have "
+            f"{' or '.join(right_ones)}: set what `promote` returned, client.set_model_version_tag."
         )
 
 
@@ -234,49 +200,39 @@ def test_the_champion_is_the_best(run, runs, client):
         "no version of this notebook has a decision yet: call `promote` for each version."
     )
     good = [version for version in released if _may_be(version.tags)[0] == "promoted"]
-    named = client.search_registered_models(f"name='{REGISTERED}'")
-    number = named[0].aliases.get("champion") if named else None
+    number = client.get_registered_model(REGISTERED).aliases.get("champion")
     if number is None:
         assert not good, (
-            f"no version has the alias, and version {good[0].version} should: set it at the end of "
-            "`promote`, and call `promote` for each version."
+            f"no version has the alias, and version {good[0].version} should: let `promote` set it."
         )
         return
     tags = client.get_model_version(REGISTERED, number).tags
-    assert _may_be(tags)[0] == "promoted", (
-        f"version {number} has the alias, but it {_may_be(tags)[0]}: take the alias off, "
-        'client.delete_registered_model_alias(registered_name, "champion"), and run the cells '
-        "from the top."
+    why = _may_be(tags)[0]
+    assert why == "promoted", (
+        f"version {number} has the alias, but it {why}: take the alias off, client.delete_"
+        'registered_model_alias(registered_name, "champion"), and run all cells.'
     )
-    for version in good:
-        same = version.tags.get("test_digest") == tags.get("test_digest")
-        assert not same or float(version.tags["rmse"]) >= float(tags["rmse"]), (
-            f"version {number} has the alias, and version {version.version} a smaller rmse: let "
-            "`promote` move the alias to a version with a smaller rmse."
-        )
+    same = [one for one in good if one.tags.get("test_digest") == tags.get("test_digest")]
+    better = [one.version for one in same if float(one.tags["rmse"]) < float(tags["rmse"])]
+    assert not better, (
+        f"version {number} has the alias, and version {better[0]} a smaller rmse: call `promote`."
+    )
 
 
 RIGHT_WAYS = (
     right(
         "the champion is asked for by its alias, and there may be none",
-        put(
+        swap(
             "promote",
-            "def promote(client, version):\n"
-            "    new = client.get_model_version(registered_name, version).tags\n"
-            "    if new['validation'] != 'passed' or not float(new['rmse_upper']) < gate:\n"
-            "        passed = new['validation'] == 'passed'\n"
-            "        return 'failed the gate' if passed else 'failed validation'\n"
-            "    try:\n"
-            "        old = client.get_model_version_by_alias(registered_name, 'champion').tags\n"
+            "aliases = client.get_registered_model(registered_name).aliases",
+            "try:\n"
+            "        found = client.get_model_version_by_alias(registered_name, 'champion')\n"
             "    except mlflow.MlflowException:\n"
-            "        old = None  # the first one\n"
-            "    if old and old['test_digest'] != new['test_digest']:\n"
-            "        return 'not compared'\n"
-            "    if old and not float(new['rmse']) < float(old['rmse']):\n"
-            "        return 'kept the champion'\n"
-            f"    {ALIAS}\n"
-            "    return 'promoted'",
+            "        found = None  # the first one",
         ),
+        swap("promote", 'if "champion" in aliases:', "if found:"),
+        swap("promote", 'client.get_model_version(registered_name, aliases["champion"])', "found"),
+        swap("promote", WORSE, f"not {WORSE.replace('>=', '<')}"),
     ),
     right(
         "the two versions are released without a loop, in two cells",
@@ -284,10 +240,9 @@ RIGHT_WAYS = (
         swap("training", "candidate", "0.2"),
         swap("decide", "alpha {candidate}: ", ""),
         after(
-            "model_info = train(alpha, l1_ratio, tables, baseline_evaluation)\n"
-            "number = register(client, model_info).version\n"
-            "decision = promote(client, number)\n"
-            "client.set_model_version_tag(registered_name, number, 'decision', decision)"
+            "version = register(client, train(alpha, l1_ratio, tables, baseline_evaluation))\n"
+            "decision = promote(client, version.version)\n"
+            "client.set_model_version_tag(registered_name, version.version, 'decision', decision)"
         ),
     ),
     right(

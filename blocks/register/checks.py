@@ -1,18 +1,13 @@
 """The model is a version of the registered model, and says what its run has measured."""
 
 from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
-from winelab.checks.comparing import expect_tags, plural
+from winelab.checks.comparing import expect_tags, listed, plural
 from winelab.checks.fixtures import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
 
 MEASURED = ("rmse", "rmse_upper", "baseline_rmse")
 CALL = "mlflow.register_model(model_info.model_uri, registered_name, tags=tags)"
 EARLY = 'name="model",\n    registered_model_name=registered_name,'
-WHERE = (
-    "metrics are in run.data.metrics, the validation is in run.data.tags, and test_digest is the "
-    "digest of the dataset with the name wine-test."
-)
-MISSING = f"Pass a dictionary with all five as tags= to mlflow.register_model: {WHERE}"
 
 
 def _trained(runs):
@@ -28,12 +23,19 @@ def _versions(client, run):
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _expected(run):
-    """The tags that a version of this run's model must have."""
+def _expect_tags(version, run, source):
+    """Let a check pass only where the version says what its run has measured."""
     digests = {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs}
-    measured = {name: run.data.metrics.get(name) for name in MEASURED}
-    validation = run.data.tags.get("validation")
-    return {**measured, "validation": validation, "test_digest": digests.get("wine-test")}
+    expected = {name: run.data.metrics.get(name) for name in MEASURED}
+    expected["validation"] = run.data.tags.get("validation")
+    expected["test_digest"] = digests.get("wine-test")
+    where = (
+        "metrics are in run.data.metrics, the validation is in run.data.tags, and test_digest is "
+        "the digest of the dataset with the name wine-test."
+    )
+    missing = f"Pass a dictionary with all five as tags= to mlflow.register_model: {where}"
+    wrong = f"Don't round, and read each from the run: {where}"
+    expect_tags(version, expected, missing=missing, wrong=wrong, source=source)
 
 
 @catches("no cell has been run yet", skip_all())
@@ -54,26 +56,22 @@ def _expected(run):
 def test_the_model_is_registered(run, runs, client):
     "the model that you trained is one version of wine-quality-elasticnet"
     found = _versions(client, _trained(runs))
-    assert found, (
-        "the model of your newest training is not registered: below the line that trains it, call "
-        "register(client, model_info), and run that cell."
+    assert found, "your newest model is not registered: call register(client, model_info)."
+    names = {version.name for version in found} - {REGISTERED}
+    assert not names, (
+        f'the model is registered as "{min(names)}": set "{REGISTERED}", and run all cells again.'
     )
-    other = [version.name for version in found if version.name != REGISTERED]
-    assert not other, (
-        f'the model is registered as "{other[0]}": set `registered_name` to "{REGISTERED}", and '
-        "run the cells again from the top."
-    )
-    numbers = " and ".join(str(version.version) for version in found)
+    numbers = listed(str(version.version) for version in found)
     assert len(found) == 1, (
         f"versions {numbers} are of one model: register it in `register` alone, without "
-        "registered_model_name= in log_model, and run the cell that trains again."
+        "registered_model_name= in log_model, and train again."
     )
 
 
 @catches("the model was registered while it was logged, before anything was measured")
 @swap("log-model", 'name="model",', EARLY)
 @put("registration", "version = model_info.registered_model_version")
-@hint("rmse, rmse_upper, baseline_rmse, validation and test_digest are not on it as a tag")
+@hint("baseline_rmse, validation and test_digest are not on it")
 @catches("the numbers were rounded")
 @swap("register", "str(run.data.metrics[name])", 'f"{run.data.metrics[name]:.3f}"')
 @hint("Don't round")
@@ -81,24 +79,14 @@ def test_the_model_is_registered(run, runs, client):
 @swap("register", 'digests["wine-test"]', "run.inputs.dataset_inputs[0].dataset.digest")
 @hint("the digest of the dataset with the name wine-test")
 @catches("the RMSE of the training wines was taken")
-@swap(
-    "register",
-    "tags |= {",
-    'tags |= {"rmse": run.data.metrics["training_root_mean_squared_error"], ',
-)
+@swap("register", "metrics[name]", 'metrics["training_root_mean_squared_error"]')
 @hint("its run has 0.64")
 def test_the_version_says_what_was_measured(run, runs, client):
     "the version has five tags, with what its run has measured"
     trained = _trained(runs)
     found = [version for version in _versions(client, trained) if version.name == REGISTERED]
     assert found, "there is no version yet that could have tags: register the model first."
-    expect_tags(
-        found[-1],
-        _expected(trained),
-        missing=MISSING,
-        wrong=f"Don't round, and look it up where it belongs: {WHERE}",
-        source="its run has",
-    )
+    _expect_tags(found[-1], trained, "its run has")
 
 
 def _made_up(client, number):
@@ -111,13 +99,12 @@ def _made_up(client, number):
     client.log_batch(run_id, metrics, [], [RunTag("validation", f"failed: made up {number}")])
     # The test wines come first in one run, and last in the other.
     names = ["wine-test", "dataset"][:: -1 if number == 2 else 1]
-    used = [Dataset(name, f"{name[:4]}{number}", "local", "{}") for name in names]
-    client.log_inputs(run_id, [DatasetInput(dataset, []) for dataset in used])
+    used = [DatasetInput(Dataset(name, f"{name[:4]}{number}", "local", "{}"), []) for name in names]
+    client.log_inputs(run_id, used)
     model = client.create_logged_model("0", name="model", source_run_id=run_id)
     model = client.finalize_logged_model(model.model_id, "READY")
-    uri = model.model_uri
-    info = ModelInfo("model", {}, uri, "", run_id, None, None, "", "", logged_model=model)
-    return client.get_run(run_id), info
+    about = ("model", {}, model.model_uri, "", run_id, None, None, "", "")
+    return client.get_run(run_id), ModelInfo(*about, logged_model=model)
 
 
 @catches("the function registers the notebook's model, whatever it is given")
@@ -144,33 +131,20 @@ def test_register_works_for_any_model(namespace):
             run, info = _made_up(client, number)
             call(register, client, info, on_error=advice, expect=ModelVersion)
             found = _versions(client, run)
-            assert len(found) == 1, (
-                "given a model of the check's own, register makes "
-                f"{plural(len(found), 'version')} of it. {advice}"
-            )
-            expect_tags(
-                found[0],
-                _expected(run),
-                missing=MISSING,
-                wrong=f"Read each from the run: {WHERE}",
-                source="for a model of the check's own",
-            )
+            made = plural(len(found), "version")
+            assert len(found) == 1, f"given another model, register makes {made} of it. {advice}"
+            _expect_tags(found[0], run, "for a model of the check's own")
 
 
 RIGHT_WAYS = (
     right(
         "the version is made by the client",
-        put(
+        swap("register", "client.get_run(", "mlflow.get_run("),
+        swap("register", "str(run", "repr(run"),
+        swap(
             "register",
-            "def register(client, model_info):\n"
-            "    run = mlflow.get_run(model_info.run_id)\n"
-            "    tags = {'validation': run.data.tags['validation']}\n"
-            "    for used in run.inputs.dataset_inputs:\n"
-            "        if used.dataset.name == 'wine-test':\n"
-            "            tags['test_digest'] = used.dataset.digest\n"
-            "    for name in ('rmse', 'rmse_upper', 'baseline_rmse'):\n"
-            "        tags[name] = repr(run.data.metrics[name])\n"
-            "    if not client.search_registered_models(f\"name='{registered_name}'\"):\n"
+            f"return {CALL}",
+            "if not client.search_registered_models(f\"name='{registered_name}'\"):\n"
             "        client.create_registered_model(registered_name)\n"
             "    uri, run_id = model_info.model_uri, model_info.run_id\n"
             "    return client.create_model_version(registered_name, uri, run_id, tags=tags)",

@@ -1,23 +1,21 @@
 """The logged model, loaded again, predicts what the fitted one predicted."""
 
-from winelab.checks.authoring import before, catches, error, hint, put, right, skip_all, split, swap
+from winelab.checks.authoring import before, catches, error, hint, put, right, split, swap
 from winelab.checks.comparing import (
     as_column,
-    close,
-    kind,
+    expect_metrics,
     plural,
     regression_metrics,
     same_column,
+    same_value,
     short,
 )
+from winelab.checks.looking import student_value
 
 TOLERANCE = 1e-12
-# The names of our metrics, and what autolog calls the same ones of the training wines.
-METRICS = {
-    "rmse": "training_root_mean_squared_error",
-    "mae": "training_mean_absolute_error",
-    "r2": "training_r2_score",
-}
+CELLS = "Run all cells again, from the top."
+# Our metrics, and what MLflow calls the same ones.
+METRICS = {"rmse": "root_mean_squared_error", "mae": "mean_absolute_error", "r2": "r2_score"}
 
 # Pieces of the solution that the mistakes change.
 LOAD = "mlflow.pyfunc.load_model(model_info.model_uri)"
@@ -28,9 +26,8 @@ GRADES = 'reloaded.predict(X_test, params={"round": True})'
 
 def _column(namespace, name, advice):
     """The student's numbers `name`, one for each test wine."""
-    found = namespace.get(name)
-    assert found is not None, f"there are no `{name}` yet. {advice}"
-    found, wines = as_column(found, f"`{name}`"), len(as_column(namespace["y_test"], "`y_test`"))
+    found = as_column(student_value(namespace, name, advice), f"`{name}`")
+    wines = len(as_column(namespace["y_test"], "`y_test`"))
     assert len(found) == wines, (
         f"`{name}` has {plural(len(found), 'prediction')}, and there are {wines} test wines. "
         f"{advice}"
@@ -40,11 +37,7 @@ def _column(namespace, name, advice):
 
 def _predictions(namespace):
     """The predictions of the loaded model."""
-    return _column(
-        namespace,
-        "reloaded_predictions",
-        f'In the cell "6. Load the model, as another program would", call `{PREDICT}`.',
-    )
+    return _column(namespace, "reloaded_predictions", f"Call `{PREDICT}`.")
 
 
 def _apart(one, other):
@@ -55,8 +48,6 @@ def _apart(one, other):
     return float(apart.max()) if np.isfinite(apart).all() else float("inf")
 
 
-@catches("no cell has been run yet", skip_all())
-@hint("has made no run since it started")
 @catches("the model was not loaded: the fitted one got a second name")
 @swap("reload", LOAD, "model")
 @swap("reload", GRADES, "reloaded.predict(X_test).round()")
@@ -68,15 +59,12 @@ def _apart(one, other):
 @catches("an older model was loaded, from a URI that was written down")
 @swap("reload", "model_info.model_uri", "older")
 @before(
-    "import mlflow\n"
-    "from sklearn.linear_model import LinearRegression\n"
+    "import mlflow\nfrom sklearn.linear_model import LinearRegression\n"
     'with mlflow.start_run(run_name="older"):\n'
-    "    older = mlflow.sklearn.log_model(\n"
-    "        LinearRegression().fit([[0.0] * 11], [5.0]),\n"
-    '        name="model", pip_requirements=["scikit-learn"]\n'
-    "    ).model_uri"
+    "    older = mlflow.sklearn.log_model(LinearRegression().fit([[0.0] * 11], [5.0]),\n"
+    '        name="model", pip_requirements=["scikit-learn"]).model_uri'
 )
-@hint("the model of another run than your newest")
+@hint("is another run's model")
 @catches("the model was loaded as a scikit-learn model")
 @swap("reload", "mlflow.pyfunc.load_model", "mlflow.sklearn.load_model")
 @hint(f"call `{LOAD}`")
@@ -85,17 +73,10 @@ def test_reloaded_comes_from_the_store(run, namespace):
     "`reloaded` was loaded from the store, and is the model of your newest run"
     from mlflow.pyfunc import PyFuncModel
 
-    reloaded = namespace.get("reloaded")
-    assert reloaded is not None, (
-        'there is no `reloaded` yet: in the cell "6. Load the model, as another program would", '
-        f"call `{LOAD}`."
-    )
-    assert isinstance(reloaded, PyFuncModel), (
-        f"`reloaded` is {kind(reloaded)}, and wasn't loaded with `mlflow.pyfunc`: call `{LOAD}`."
-    )
+    advice = f'In the cell "6. Load the model, as another program would", call `{LOAD}`.'
+    reloaded = student_value(namespace, "reloaded", advice, PyFuncModel)
     assert reloaded.metadata.run_id == run.info.run_id, (
-        "`reloaded` is the model of another run than your newest: take the URI from `model_info`, "
-        "and run all cells again."
+        "`reloaded` is another run's model: use the URI of `model_info`, and run all cells again."
     )
 
 
@@ -111,21 +92,20 @@ def test_reloaded_comes_from_the_store(run, namespace):
 @hint("round nothing")
 @catches("the measurements were made integers, which the signature refuses")
 @swap("reload", PREDICT, 'reloaded.predict(X_test.astype("int64"))')
-@hint(f"call `{PREDICT}`")
+@hint(f"Call `{PREDICT}`")
 @error("Can not safely convert int64 to float64")
 def test_it_predicts_what_the_fitted_model_did(namespace):
     "`reloaded_predictions` equal `predictions` to 1e-12"
     import numpy as np
 
     new = _predictions(namespace)
-    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    old = _column(namespace, "predictions", CELLS)
     assert not np.shares_memory(new, old), (
         f"`reloaded_predictions` are the old `predictions` under a second name: call `{PREDICT}`."
     )
     apart = _apart(new, old)
     assert apart <= TOLERANCE, (
-        f"`reloaded_predictions` differ from `predictions` by up to {short(apart)}: load this "
-        "run's model, let it predict for `X_test`, and round nothing."
+        f"`reloaded_predictions` are off by up to {short(apart)}: call `{PREDICT}`, round nothing."
     )
 
 
@@ -138,34 +118,22 @@ def test_it_predicts_what_the_fitted_model_did(namespace):
 @catches("predictions and truth changed places")
 @swap("reload", EVALUATE, "eval_metrics(reloaded_predictions, y_test)")
 @hint("the true values first")
-@catches("the metrics were rounded")
-@swap("reload", EVALUATE, f"{{name: round(value, 3) for name, value in {EVALUATE}.items()}}")
-@hint("round nothing")
 def test_the_metrics_came_out_again(run, namespace):
     "`reloaded_metrics` are the three metrics on the run"
-    found = namespace.get("reloaded_metrics")
-    assert found is not None, f"there are no `reloaded_metrics` yet: call `{EVALUATE}`."
+    again = f"Call `{EVALUATE}`, the true values first, and round nothing."
+    found = student_value(namespace, "reloaded_metrics", again, dict)
     assert found is not namespace.get("metrics"), (
-        f"`reloaded_metrics` are the old `metrics` under a second name: call `{EVALUATE}`."
+        f"`reloaded_metrics` are the old `metrics` under a second name. {again}"
     )
-    assert isinstance(found, dict) and METRICS.keys() <= found.keys(), (
-        f"`reloaded_metrics` is {kind(found)}, and should be a dictionary with rmse, mae and r2: "
-        f"call `{EVALUATE}`."
-    )
-    own, on_run = regression_metrics(namespace["y_test"], _predictions(namespace)), run.data.metrics
-    for name, training in METRICS.items():
-        assert name in on_run, f"{name} is not on the run: run all cells again, from the top."
-        value = as_column([found[name]], f"{name} in `reloaded_metrics`")[0]
-        assert training not in on_run or not close(value, on_run[training]), (
-            f"`reloaded_metrics` has the {name} of the training wines, which the model knows: "
-            f"call `{EVALUATE}`."
+    own = regression_metrics(namespace["y_test"], _predictions(namespace))
+    expect_metrics(run, own, missing=CELLS, wrong=CELLS, source="`reloaded_predictions` give")
+    for name, long_name in METRICS.items():
+        value, trained = found.get(name), run.data.metrics.get(f"training_{long_name}")
+        assert same_value(value, own[name]), (
+            f"`reloaded_metrics` says {name} = {short(value, own[name])}"
+            f"{', that of the training wines' if same_value(trained, value) else ''}, and the run "
+            f"says {short(own[name], value)}. {again}"
         )
-        for wanted in (on_run[name], own[name]):
-            assert close(value, wanted), (
-                f"`reloaded_metrics` says {name} = {short(value, wanted)}, and the run says "
-                f"{short(on_run[name], value)}: call `{EVALUATE}`, the true values first, and "
-                "round nothing."
-            )
 
 
 @catches("a param that the signature doesn't know, which is ignored")
@@ -174,24 +142,20 @@ def test_the_metrics_came_out_again(run, namespace):
 @catches("the decimals were cut off")
 @swap("reload", GRADES, "reloaded.predict(X_test).astype(int)")
 @hint("with the decimals cut off")
-@catches("the grades are of the training wines")
-@swap("reload", "X_test, params", "X_train, params")
-@hint("and there are 340 test wines")
 def test_the_model_gives_whole_grades(namespace):
     '`grades` are whole grades for the test wines, by the param "round"'
     import numpy as np
 
     grades = _column(namespace, "grades", f"Call `{GRADES}`.")
-    old = _column(namespace, "predictions", "Run the cells again from the top.")
+    old = _column(namespace, "predictions", CELLS)
     assert same_column(grades, np.round(grades)), (
         f"`grades` aren't whole; the first is {short(float(grades[0]))}. The signature names the "
         f"param `round`: call `{GRADES}`."
     )
-    assert not same_column(grades, np.floor(old)), (
-        f"`grades` are predictions with the decimals cut off: call `{GRADES}`."
-    )
+    cut_off = "predictions with the decimals cut off"
     assert same_column(grades, np.round(old)), (
-        f"`grades` aren't those of the model for the test wines: call `{GRADES}`."
+        f"`grades` are {cut_off if same_column(grades, np.floor(old)) else 'other predictions'}, "
+        f"and not those that the model rounds: call `{GRADES}`."
     )
 
 
@@ -201,15 +165,11 @@ def test_the_model_gives_whole_grades(namespace):
 def test_a_fresh_process_predicts_the_same(logged_model, fresh, namespace):
     "a process that knows nothing of this notebook loads the model, and predicts the same"
     mine, wines = _predictions(namespace), namespace["X_test"]
-    assert hasattr(wines, "to_pickle"), (
-        f"`X_test` is {kind(wines)}, not a table: run the cells again from the top."
-    )
     there = as_column(fresh(logged_model.model_uri, wines))
     apart = _apart(mine, there) if len(there) == len(mine) else float("inf")
     assert apart <= TOLERANCE, (
-        f"in a fresh process the model's predictions differ by up to {short(apart)} from "
-        "`reloaded_predictions`: mend these first. The model itself must bring all that it needs, "
-        "as artifacts."
+        f"in a fresh process the predictions differ by up to {short(apart)} from "
+        "`reloaded_predictions`: mend these first. The model must bring all it needs, as artifacts."
     )
 
 
@@ -221,18 +181,13 @@ RIGHT_WAYS = (
     ),
     right(
         "a client knows the model's URI, and it is asked for one wine after the other",
+        swap("reload", "reloaded = ", "client = mlflow.MlflowClient()\nreloaded = "),
         swap(
             "reload",
-            LOAD,
-            "mlflow.pyfunc.load_model(\n"
-            "    mlflow.MlflowClient().get_logged_model(model_info.model_id).model_uri\n)",
+            "model_info.model_uri",
+            "client.get_logged_model(model_info.model_id).model_uri",
         ),
-        swap(
-            "reload",
-            PREDICT,
-            "np.concatenate([reloaded.predict(X_test[i : i + 1]) for i in range(len(X_test))])",
-        ),
-        swap("import-pandas", "import pandas", "import numpy as np\nimport pandas"),
+        swap("reload", PREDICT, "[reloaded.predict(X_test[i : i + 1])[0] for i in range(340)]"),
     ),
     right(
         "the metrics are computed with numpy's functions, and the grades are integers",
@@ -240,25 +195,11 @@ RIGHT_WAYS = (
             "reload",
             f"reloaded = {LOAD}\n"
             "reloaded_predictions = pd.Series(reloaded.predict(X_test), index=X_test.index)\n"
-            "error = y_test - reloaded_predictions\n"
-            "reloaded_metrics = {\n"
-            '    "rmse": (error**2).mean() ** 0.5,\n'
-            '    "mae": error.abs().mean(),\n'
-            '    "r2": 1 - (error**2).sum() / ((y_test - y_test.mean()) ** 2).sum(),\n'
-            "}\n"
+            "error, around = y_test - reloaded_predictions, y_test - y_test.mean()\n"
+            "r2 = 1 - (error**2).sum() / (around**2).sum()\n"
+            "rmse, mae = (error**2).mean() ** 0.5, error.abs().mean()\n"
+            'reloaded_metrics = {"rmse": rmse, "mae": mae, "r2": r2, "wines": len(X_test)}\n'
             f"grades = {GRADES}.astype(int).tolist()",
-        ),
-    ),
-    right(
-        "a function loads the model and asks it",
-        put(
-            "reload",
-            "def ask(table, **params):\n"
-            "    loaded = mlflow.pyfunc.load_model(model_info.model_uri)\n"
-            "    return loaded, loaded.predict(table, params=params)\n\n\n"
-            "reloaded, reloaded_predictions = ask(X_test)\n"
-            f"reloaded_metrics = dict({EVALUATE}, wines=len(X_test))\n"
-            "grades = ask(X_test, round=True)[1]",
         ),
     ),
 )

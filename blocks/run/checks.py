@@ -36,7 +36,7 @@ def test_the_experiment_is_there(experiment):
 @error("context manager")
 @catches("the name was given as the id of a run to continue")
 @put("run", 'with mlflow.start_run("elasticnet"):')
-@hint('`run_name="elasticnet"`')
+@hint("with the brackets and `run_name=`")
 @error("Run with id=elasticnet not found")
 @catches("a cell with a bare start_run() was run twice")
 @put("run", START)
@@ -53,20 +53,15 @@ def test_the_experiment_is_there(experiment):
 @catches("each line got a run of its own")
 @put("run", f"{WITH}\n    pass\n{WITH}")
 @hint("the cell made 2 runs")
-@catches("a second run was opened inside of the first")
-@put("run", f'{WITH}\n  with mlflow.start_run(run_name="fit", nested=True):')
-@hint("the cell made 2 runs")
 def test_it_is_one_run(runs):
     "the cell made one run"
     assert runs, (
         "this notebook or script has made no run since it started: put the training into "
-        f'`{WITH}`, with the brackets and with `run_name="elasticnet"`, and run the cells again.'
+        f"`{WITH}`, with the brackets and `run_name=`, and run the cells again."
     )
     newest_finished(runs)
-    made = newest_try(runs)
-    assert len(made) == 1, (
-        f"the cell made {len(made)} runs: one `with` line around all of the training is enough."
-    )
+    made = len(newest_try(runs))
+    assert made == 1, f"the cell made {made} runs: one `with` around all of the training is enough."
 
 
 @catches("the cell that sets the experiment was not run")
@@ -80,8 +75,9 @@ def test_it_is_in_the_experiment(run, experiment, client):
     'the run is in "wine-quality"'
     where = run.info.experiment_id
     assert where == experiment.experiment_id, (
-        f'the run went to "{client.get_experiment(where).name}": run the cell *MLflow, and where '
-        'it writes* first, which sets "wine-quality", then train.'
+        f'the run went to "{client.get_experiment(where).name}": the cell *MLflow, and where it '
+        'writes* sets "wine-quality". Run it first, then the training, with no `set_experiment` '
+        "and no `experiment_id` of its own."
     )
 
 
@@ -98,58 +94,38 @@ def test_it_has_its_name(run):
     *words, last = name.split("-")
     picked = " (MLflow picked that one)" if len(words) == 2 and last.isdecimal() else ""
     assert name == "elasticnet", (
-        f'the run is called "{name}"{picked}: write `run_name="elasticnet"` in start_run(...), and '
-        "run the cell again."
+        f'the run is called "{name}"{picked}: write `{START}`, and run the cell again.'
     )
 
 
+CLIENT = (
+    "client = mlflow.MlflowClient()\n"
+    'mine = client.create_run(experiment.experiment_id, run_name="elasticnet")'
+)
+
 RIGHT_WAYS = (
     right(
-        "the run is started and ended by hand, whatever happens between",
+        "the run is started and ended by hand, whatever happens between, and gets its name later",
         *(remove(section) for section in ("run", "model", "fit")),
         put(
             "predict",
-            f"{START}\n"
-            "try:\n"
-            "    model = ElasticNet(alpha=0.5, l1_ratio=0.3)\n"
-            "    predictions = model.fit(X_train, y_train).predict(X_test)\n"
-            "finally:\n"
-            "    mlflow.end_run()",
+            "mlflow.start_run()\ntry:\n"
+            "    model = ElasticNet(alpha=0.5, l1_ratio=0.3).fit(X_train, y_train)\n"
+            "    predictions = model.predict(X_test)\n"
+            '    mlflow.set_tag("mlflow.runName", "elasticnet")\n'
+            "finally:\n    mlflow.end_run()",
         ),
     ),
     right(
         "a client makes the run, and ends it",
-        put(
-            "run",
-            "client = mlflow.MlflowClient()\n"
-            'mine = client.create_run(experiment.experiment_id, run_name="elasticnet")',
-        ),
+        put("run", CLIENT),
         swap("predict", "X_test)", "X_test)\nclient.set_terminated(mine.info.run_id)"),
     ),
     right(
-        "a function trains, and has the `with` in it",
-        *(remove(section) for section in ("run", "model", "fit")),
-        put(
-            "predict",
-            "def train():\n"
-            f"    {WITH}\n"
-            "        model = ElasticNet(alpha=0.5, l1_ratio=0.3, random_state=42)\n"
-            "        return model.fit(X_train, y_train)\n"
-            "model = train()\n"
-            "predictions = model.predict(X_test)",
-        ),
+        "the run has a variable, and the cell was run twice",
+        swap("run", "):", ") as mine:"),
+        twice("train"),
     ),
-    right("the run has a variable", swap("run", "):", ") as elasticnet_run:")),
-    right(
-        "the name is given later",
-        put("run", "mlflow.start_run()"),
-        swap(
-            "predict",
-            "X_test)",
-            'X_test)\nmlflow.set_tag("mlflow.runName", "elasticnet")\nmlflow.end_run()',
-        ),
-    ),
-    right("the cell was run twice", twice("train")),
     right(
         "a run that stood open was ended, and the cells ran again",
         before("import mlflow\nmlflow.start_run()\nmlflow.end_run()"),

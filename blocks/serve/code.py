@@ -20,13 +20,12 @@ import requests
 def serving(model_uri, log):
     """Serve a model on a free port for as long as the `with` lasts, whatever happens inside."""
     with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["--model-uri", model_uri, "--host", "127.0.0.1", "--port", port]
+        port = probe.getsockname()[1]
+    options = f"--model-uri {model_uri} --env-manager local --host 127.0.0.1 --port {port}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", *options.split()]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # uvicorn is there
-    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    os.environ["no_proxy"] = f"127.0.0.1,{spared}"  # a proxy leads out of here, not back
-    with log.open("w", encoding="utf-8") as out:
+    os.environ["no_proxy"] = f"127.0.0.1,{requests.utils.getproxies().get('no', '')}"
+    with log.open("wb") as out:
         server = psutil.Popen(command, env={**os.environ, "PATH": path}, stdout=out, stderr=out)
     try:
         while server.poll() is None:
@@ -38,8 +37,8 @@ def serving(model_uri, log):
             raise RuntimeError(f"the server ended before it answered; read why in {log}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        for process in [*server.children(recursive=True), server] if server.is_running() else []:
-            with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
+            for process in [*server.children(recursive=True), server]:
                 process.kill()
         server.wait()
 

@@ -32,7 +32,7 @@ FROM_ENVIRONMENT = 'os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'
 @hint("take the address from the environment")
 @catches("the name and the default changed places")
 @put("tracking-uri", 'mlflow.set_tracking_uri(os.environ.get(store, "MLFLOW_TRACKING_URI"))')
-@hint("into a folder of files")
+@hint("takes that name first")
 @error("maintenance mode")
 def test_the_run_was_sent_to_a_server(run, namespace):
     "the run was sent to the server that the environment names"
@@ -42,8 +42,8 @@ def test_the_run_was_sent_to_a_server(run, namespace):
     )
     assert uri.startswith("http"), (
         f"MLflow wrote straight to {uri}: take the address from the environment, "
-        f"`mlflow.set_tracking_uri({FROM_ENVIRONMENT})`. A script needs a server beside it, and "
-        "`MLFLOW_TRACKING_URI` set to its address."
+        f"`mlflow.set_tracking_uri({FROM_ENVIRONMENT})`, and leave that variable to the given "
+        "line above. A script needs a server beside it."
     )
 
 
@@ -90,24 +90,15 @@ def test_the_server_is_stopped(run, namespace):
     assert server.poll() is not None, 'the server is still running: run the cell "Stop the server".'
 
 
+CREATED = """\
+made = mlflow.MlflowClient().create_experiment("wine-server")
+experiment = mlflow.set_experiment(experiment_id=made)
+"""
+DEFAULT = 'os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'
+OR = 'os.getenv("MLFLOW_TRACKING_URI") or store'
 RIGHT_WAYS = (
-    right(
-        "os.getenv, and `or`",
-        swap("tracking-uri", FROM_ENVIRONMENT, 'os.getenv("MLFLOW_TRACKING_URI") or store'),
-    ),
-    right(
-        "MLflow reads the variable by itself; the code only sets it where nobody has",
-        put("tracking-uri", 'os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{store}")'),
-    ),
-    right(
-        "a client creates the experiment, and it is chosen by its id",
-        put(
-            "experiment",
-            "client = mlflow.MlflowClient()\n"
-            'found = client.get_experiment_by_name("wine-server")\n'
-            'made = found.experiment_id if found else client.create_experiment("wine-server")\n'
-            "experiment = mlflow.set_experiment(experiment_id=made)",
-        ),
-    ),
+    right("os.getenv, and `or`", swap("tracking-uri", FROM_ENVIRONMENT, OR)),
+    right("MLFLOW_TRACKING_URI is set, and nothing else", put("tracking-uri", DEFAULT)),
+    right("a client creates the experiment, chosen by its id", put("experiment", CREATED)),
     right("the cell that starts the server was run twice", twice("store")),
 )

@@ -2,22 +2,12 @@
 
 from pathlib import Path
 
-from winelab.checks.authoring import (
-    after,
-    catches,
-    error,
-    hint,
-    put,
-    remove,
-    right,
-    split,
-    swap,
-    twice,
-)
-from winelab.checks.comparing import expect_tags, kind, plural
+from winelab.checks.authoring import after, catches, error, hint, put, remove, right, swap, twice
+from winelab.checks.comparing import expect_tags, plural
 from winelab.checks.looking import found_ids
 
-SET = 'mlflow.set_tags({"family": "linear", "table": data_file.name})'
+TAGS = '{"family": "linear", "table": data_file.name}'
+SET = f"mlflow.set_tags({TAGS})"
 FILTER = "filter_string=\"tags.family = 'linear'\""
 
 
@@ -30,11 +20,6 @@ FILTER = "filter_string=\"tags.family = 'linear'\""
 @swap("run", "with mlflow.start", f"{SET}\nwith mlflow.start")
 @hint("Call mlflow.end_run() once")
 @error("is already active")
-@catches("the tags were set after the run, which opens another one")
-@remove("set-tags")
-@put("show", SET)
-@hint("Call mlflow.end_run() once")
-@error("['metrics.rmse'] not in index")
 @catches("the whole path became the tag, as a text, without a word")
 @swap("set-tags", "data_file.name", "data_file")
 @hint("the path with its folders")
@@ -51,17 +36,14 @@ FILTER = "filter_string=\"tags.family = 'linear'\""
 @hint('table is "red-wine-quality", the file is "red-wine-quality.csv"')
 def test_the_tags_are_on_the_run(run, namespace):
     "the run has the tags family and table"
-    file = namespace["data_file"]
-    assert isinstance(file, str | Path), (
-        f"`data_file` is {kind(file)}, not a path: run the cells again from the top."
-    )
-    assert run.data.tags.get("table") != str(file) or str(file) == Path(file).name, (
+    file = Path(namespace["data_file"])
+    assert run.data.tags.get("table") != str(file) or str(file) == file.name, (
         "the tag table is the path with its folders, which differs from machine to machine: use "
         "`data_file.name`."
     )
     expect_tags(
         run,
-        {"family": "linear", "table": Path(file).name},
+        {"family": "linear", "table": file.name},
         missing=f"Inside the `with`, call `{SET}`.",
         wrong=f"Call `{SET}`.",
         source="the file is" if run.data.tags.get("family") == "linear" else "the task says",
@@ -97,26 +79,22 @@ def test_the_tags_are_on_the_run(run, namespace):
 @hint("was made before your newest run")
 def test_the_search_finds_the_runs_with_the_tag(run, client, namespace):
     "`found` has the runs with the tag family, your newest run among them"
-    found = found_ids(
-        namespace,
-        "found",
+    advice = (
         'In the cell "5. Look at the result", call `mlflow.search_runs` with a filter: in it the '
-        "tag is `tags.family`, and its value has quotes of its own.",
+        "tag is `tags.family`, and its value has quotes of its own."
     )
-    assert found, (
-        "`found` is empty: no run fits the filter. Compare name and value in the filter with the "
-        "tag on the run, letter by letter."
-    )
+    found = found_ids(namespace, "found", advice)
+    assert found, "`found` is empty: compare the filter with the tag on the run, letter by letter."
     tagged = client.search_runs([run.info.experiment_id], "tags.family = 'linear'")
     ids = {one.info.run_id for one in tagged}
     assert run.info.run_id in found or run.info.run_id not in ids, (
-        "`found` was made before your newest run, or searches another experiment: run the cell "
+        "`found` was made before your newest run, or in another experiment: run the cell "
         '"5. Look at the result" again.'
     )
-    others = [one for one in found if one not in ids]
-    assert not others, (
-        f"`found` has {plural(len(others), 'run')} without the tag family, or with another value: "
-        f"search with `{FILTER}`, in the active experiment."
+    others = plural(len(set(found) - ids), "run")
+    assert set(found) <= ids, (
+        f"`found` has {others} without the tag family, or with another value: search with "
+        f"`{FILTER}`, in the active experiment."
     )
     assert len(found) == len(ids), (
         f"`found` has {len(found)} of the {len(ids)} runs with the tag: search for all of them, "
@@ -124,45 +102,33 @@ def test_the_search_finds_the_runs_with_the_tag(run, client, namespace):
     )
 
 
+BY_CLIENT = (
+    "client, open_run = mlflow.MlflowClient(), mlflow.active_run().info\n"
+    'client.set_tag(open_run.run_id, "family", "linear")\n'
+    'client.set_tag(open_run.run_id, "table", data_file.name)'
+)
+EACH = 'mlflow.set_tag("family", "linear")\nmlflow.set_tag("table", data_file.name)'
+
 RIGHT_WAYS = (
     right(
         "a client sets the tags and searches, and returns a list",
-        put(
-            "set-tags",
-            "client, open_run = mlflow.MlflowClient(), mlflow.active_run().info\n"
-            'client.set_tag(open_run.run_id, "family", "linear")\n'
-            'client.set_tag(open_run.run_id, "table", Path(data_file).name)',
-        ),
-        put(
-            "search",
-            f"found = client.search_runs([open_run.experiment_id], {FILTER})\nprint(len(found))",
-        ),
+        put("set-tags", BY_CLIENT),
+        put("search", f"found = client.search_runs([open_run.experiment_id], {FILTER})"),
     ),
     right(
         "the tags are set when the run starts",
         remove("set-tags"),
-        swap(
-            "run",
-            '"elasticnet"',
-            '"elasticnet", tags={"family": "linear", "table": data_file.name}',
-        ),
+        swap("run", 'elasticnet"', f'elasticnet", tags={TAGS}'),
     ),
     right(
-        "the experiment is named, and the order is another",
+        "each tag is set by a call of its own; the experiment is named, and the order is another",
+        put("set-tags", EACH),
         swap(
             "search",
             FILTER,
-            f'{FILTER}, experiment_names=["wine-linear"], order_by=["metrics.rmse ASC"]',
+            f"{FILTER}, experiment_names=['wine-linear'], order_by=['metrics.rmse']",
         ),
         twice("train"),
-    ),
-    right(
-        "each tag is set by a call of its own, and the search has a cell of its own",
-        put(
-            "set-tags",
-            'mlflow.set_tag("family", "linear")\nmlflow.set_tag("table", data_file.name)',
-        ),
-        split("result", "found = "),
     ),
     right(
         "the filter has two conditions, of which both fit each run",

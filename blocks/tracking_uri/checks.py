@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath, PureWindowsPath
 
 from winelab.checks.authoring import after, catches, error, hint, put, remove, right, split, swap
-from winelab.checks.comparing import kind, same_path
+from winelab.checks.comparing import same_path
 from winelab.tracking.store import environment, sqlite_file
 
 
@@ -22,16 +22,6 @@ def _address_in_the_code(namespace):
     return named
 
 
-def _course(namespace):
-    """The course's folder. A name that holds something else is a sentence."""
-    folder = namespace["course"]
-    assert hasattr(folder, "resolve"), (
-        f"`course` is {kind(folder)}, not the path of the course's folder: run the settings cell "
-        "again, and give nothing else this name."
-    )
-    return folder
-
-
 @catches("the store was not named: the variable from `make lab` did the work")
 @remove("tracking-uri")
 @hint("only named by the environment")
@@ -45,10 +35,10 @@ def test_the_code_names_the_store(namespace):
     address = _address_in_the_code(namespace)
     assert mlflow.get_tracking_uri() == address, (
         "the store is only named by the environment in which Jupyter was started: started "
-        "elsewhere, this code would write elsewhere. Call `mlflow.set_tracking_uri(...)`."
+        "elsewhere, this code writes elsewhere. Call `mlflow.set_tracking_uri(...)`."
     )
     file = sqlite_file(address)
-    assert file is not None and same_path(file, _course(namespace) / "mlflow.db"), (
+    assert file is not None and same_path(file, namespace["course"] / "mlflow.db"), (
         f"the address in the code is {address}. It must be the file mlflow.db in the course's "
         "folder, set before the experiment is."
     )
@@ -73,8 +63,7 @@ def test_the_address_is_absolute(namespace):
     file = address.removeprefix("sqlite:///")
     absolute = PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute()
     assert absolute, (
-        f"{address} depends on the folder you start in: put the course's folder before the file, "
-        'as in course / "mlflow.db".'
+        f'{address} depends on the folder you start in: name the file course / "mlflow.db".'
     )
     assert namespace["tracking_uri"] == address, (
         "`tracking_uri` was asked for before the store was named: set the tracking URI first."
@@ -92,37 +81,30 @@ def test_the_run_is_in_that_store(run, client, namespace):
         "the run went to the store that was set before: set the tracking URI above "
         "`mlflow.set_experiment`, then run all cells again."
     )
-    assert run.data.params and run.data.metrics, (
-        "the newest run is empty: run all cells again, from the top."
-    )
+    assert run.data.params and run.data.metrics, "the newest run is empty: run all cells again."
 
+
+BY_VARIABLE = (
+    'import os\n\nstore = (course / "mlflow.db").as_posix()\n'
+    'os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"'
+)
+RESOLVED = (
+    'database = (Path.cwd() / ".." / "mlflow.db").resolve()\n'
+    'mlflow.set_tracking_uri("sqlite:///" + str(database))'
+)
 
 RIGHT_WAYS = (
     right(
         "the address is set by the environment variable, in the code",
-        put(
-            "tracking-uri",
-            "import os\n\n"
-            'store = (course / "mlflow.db").as_posix()\n'
-            'os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"',
-        ),
+        put("tracking-uri", BY_VARIABLE),
     ),
-    right(
-        "the path is resolved, and has another name",
-        put(
-            "tracking-uri",
-            'database = (Path.cwd() / ".." / "mlflow.db").resolve()\n'
-            'mlflow.set_tracking_uri("sqlite:///" + str(database))',
-        ),
-    ),
+    right("the path is resolved, and has another name", put("tracking-uri", RESOLVED)),
     right(
         "the store is named in a cell of its own, by a helper",
         swap(
-            "tracking-uri",
-            'store = (course / "mlflow.db").as_posix()',
-            "def address_of(file):\n    return file.as_posix()\n\n\n"
-            'store = address_of(course / "mlflow.db")',
+            "tracking-uri", "store = (c", "def address_of(file):\n    return file\n\n\nstore = (c"
         ),
+        swap("tracking-uri", '(course / "mlflow.db")', 'address_of(course / "mlflow.db")'),
         split("store", "tracking_uri ="),
     ),
 )

@@ -251,7 +251,8 @@ def test_checks_that_are_broken_or_gone_are_a_sentence(blocks: Path, answer: Ans
 
 
 MISSING_X = (
-    "there is no variable `x` here yet: run the cells above from the top, and mind the spelling."
+    "there is no variable `x` here yet: if a cell above stopped with an error, mend that one "
+    "first. Then run the cells from the top, and mind the spelling."
 )
 
 
@@ -357,7 +358,14 @@ def test_checking_changes_no_setting_and_makes_no_run(
 def test_a_name_that_holds_something_else_is_named_with_its_kind(answer: Answer) -> None:
     checks = OF_VARIABLES.replace('namespace["x"] == 1', 'namespace["x"].mean() == 1')
     printed = answer(checks, x=None, y=2)
-    assert "a name does not hold what the lesson puts there: `x` is nothing (None)." in printed
+    assert "does not hold what the lesson puts there: `x` is nothing (None)." in printed
+    assert "Error" not in printed
+
+
+def test_what_a_run_or_a_table_lacks_is_named(answer: Answer) -> None:
+    checks = OF_VARIABLES.replace('namespace["x"] == 1', 'namespace["x"]["rmse"] == 1')
+    printed = answer(checks, x={})
+    assert 'there is no "rmse" on the run or in the table' in printed
     assert "Error" not in printed
 
 
@@ -488,7 +496,7 @@ def test_a_script_a_copy_and_a_notebook_without_a_number_count(made: Make) -> No
 @pytest.mark.parametrize("source", ["03_run.ipynb", "Untitled.ipynb"])
 def test_runs_of_an_earlier_session_prove_nothing(made: Make, source: str) -> None:
     mlflow.MlflowClient().set_tag(made(source), "winelab.try", "0-0/1")
-    with pytest.raises(CourseError, match="run the cells above"):
+    with pytest.raises(CourseError, match="run the cells from the top"):
         found("run")
     mine = made(source)
     assert found("runs") == [mine]

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.model_selection import cross_val_score
 
 from winelab.checks.comparing import (
     as_column,
@@ -23,8 +25,10 @@ from winelab.checks.comparing import (
     expect_metrics,
     expect_params,
     expect_tags,
+    fold_rmses,
     kind,
     listed,
+    made_up_wines,
     plural,
     regression_metrics,
     same_column,
@@ -33,7 +37,7 @@ from winelab.checks.comparing import (
     same_value,
     short,
 )
-from winelab.checks.looking import datasets_of, newest_try, run_named
+from winelab.checks.looking import datasets_of, newest_try, run_named, student_value
 from winelab.checks.scratch import scratch_store
 from winelab.tracking.run_tags import TRY_TAG
 
@@ -191,6 +195,16 @@ def test_the_metrics_are_scikit_learns_too() -> None:
     assert few.startswith("there are 2 predictions for 1 true value:")
 
 
+def test_the_folds_are_scikit_learns_too() -> None:
+    numbers = np.random.default_rng(7)
+    X, model = pd.DataFrame(numbers.normal(size=(43, 2)), columns=["a", "b"]), LinearRegression()
+    y = X["a"] + numbers.normal(size=43)
+    for folds in (3, 5):
+        expected = -cross_val_score(model, X, y, cv=folds, scoring="neg_root_mean_squared_error")
+        assert fold_rmses(model, X, y.to_frame(), folds) == pytest.approx(expected, abs=1e-12)
+    assert not hasattr(model, "coef_")
+
+
 def test_the_metrics_of_evaluate_are_mlflows_too() -> None:
     numbers = np.random.default_rng(7)
     wines = pd.DataFrame({"true": numbers.uniform(3, 8, 40), "said": numbers.normal(5, 1, 40)})
@@ -222,6 +236,13 @@ def test_the_bootstrap_is_scipys_too() -> None:
     )
 
 
+def test_a_third_of_the_made_up_wines_is_off_by_exactly_half_a_grade() -> None:
+    predictions, targets = made_up_wines()
+    off = (predictions - targets).abs()
+    assert (off == 0.5).sum() == 20 and len(off) == 60
+    assert predictions.index.equals(targets.index) and not predictions.index.is_monotonic_increasing
+
+
 # --- what is on a run ---------------------------------------------------------------------------
 
 
@@ -233,7 +254,7 @@ def test_metrics_that_are_there_and_right_pass() -> None:
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        ({}, "rmse and mae are not on the run as a metric. Log them."),
+        ({}, "rmse and mae are not on the run as metrics. Log them."),
         ({"metrics": {"mae": 0.5}}, "rmse is not on the run as a metric. Log them."),
         (
             {"metrics": {"RMSE ": RMSE, "mae": 0.5}},
@@ -291,6 +312,16 @@ def test_a_run_is_found_by_its_name_the_newest_first() -> None:
     assert (
         refusal(lambda: run_named("tree", runs, "Make it.")) == 'there is no run "tree". Make it.'
     )
+
+
+def test_a_students_variable_is_there_and_of_the_right_type() -> None:
+    namespace = {"numbers": [1], "nothing": None}
+    assert student_value(namespace, "numbers", "Make it.", list) == [1]
+    assert student_value(namespace, "numbers", "Make it.") == [1]
+    refused = partial(student_value, namespace, advice="Make it.", expect=(dict, tuple))
+    assert refusal(partial(refused, "numbers")) == "`numbers` is a list. Make it."
+    assert refusal(partial(refused, "nothing")) == "there is no `nothing` yet. Make it."
+    assert refusal(partial(refused, "other")) == "there is no `other` yet. Make it."
 
 
 def test_a_metric_knows_the_datasets_of_this_run_alone() -> None:

@@ -180,11 +180,16 @@ def _explain(error: BaseException, read: Mapping[str, Any] | None = None) -> str
         # Where a name holds something else, the store was asked for something that cannot be.
         if found or not read:
             return found or store.explain(error)
+    if type(error) is KeyError and error.args and isinstance(error.args[0], str):
+        return (
+            f'there is no "{error.args[0]}" on the run or in the table where the lesson has it: '
+            "compare with the TODO, and run the cells again from the top."
+        )
     if read:
         held = [f"`{name}` is {kind(value)}" for name, value in read.items()]
         return (
-            f"a name does not hold what the lesson puts there: {listed(held[-4:])}. Run the cells "
-            "again from the top, and give no other thing one of these names."
+            "a file on the run, or one of these names, does not hold what the lesson puts there: "
+            f"{listed(held[-4:])}. Compare with the TODO, and run the cells again from the top."
         )
     said = f": {shortened(str(error))}" if str(error) else ""
     return f"this could not be looked at ({type(error).__name__}{said})."
@@ -215,7 +220,7 @@ def _first_lines(context: CheckContext, checks: Checks) -> Iterator[Verdict]:
         # Before the first run there is nothing to mend: to make one is the block's own change.
         made = context.found["runs"]
         yield replace(verdict, given=isinstance(made, list) and bool(made))
-    elif "mlflow" in sys.modules and not context.failed:
+    elif "mlflow" in sys.modules and not (context.failed or _is_noting()):
         with suppress(Exception), store.environment(**store.IMPATIENT):
             if found := trouble(context.get("runs")):
                 yield verdict_on(check, found)
@@ -298,11 +303,21 @@ def check(block: int | str) -> None:
     _show(report)
     if not report.done:
         return
+    if _is_noting():
+        return
     if hasattr(sys.modules.get("mlflow"), "MlflowClient"):
         _note(context, report)
     else:
         # To load MLflow takes seconds, in which the student reads. Python waits for the thread.
-        threading.Thread(target=_note, args=(context, report)).start()
+        threading.Thread(target=_note, args=(context, report), name=_NOTING).start()
+
+
+_NOTING = "winelab notes a block that is done"
+
+
+def _is_noting() -> bool:
+    """Whether a check of a moment ago is still being noted, for which MLflow is loaded."""
+    return any(thread.name == _NOTING for thread in threading.enumerate())
 
 
 def _note(context: CheckContext, report: Report) -> None:

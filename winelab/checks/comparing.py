@@ -14,6 +14,7 @@ from winelab.core.mlflow_private import local_path
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from mlflow.entities import Run
     from numpy.typing import ArrayLike, NDArray
 
@@ -58,8 +59,8 @@ def plural(count: int, noun: str, many: str = "") -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return "a", "a and b", or "a, b and c"."""
-    *first, last = words
+    """Return "a", "a and b", or "a, b and c"; "nothing" where there are no words."""
+    *first, last = list(words) or ["nothing"]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -205,11 +206,11 @@ def _expect(
     place = "the run" if data is not owner else "it"
     absent = [name for name in expected if name not in found]
     if absent:
-        verb = "is" if len(absent) == 1 else "are"
-        raise AssertionError(
-            f"{listed(absent)} {verb} not on {place} as a {what}{_nearby(data, what, absent[0])}. "
-            f"{missing}".strip()
-        )
+        which = f"is not on {place} as a {what}"
+        if len(absent) > 1:
+            which = f"are not on {place} as {what}s"
+        near = _nearby(data, what, absent[0])
+        raise AssertionError(f"{listed(absent)} {which}{near}. {missing}".strip())
     for name, value in expected.items():
         if not same_value(found[name], value, tolerance):
             shown = short(found[name], value)
@@ -326,6 +327,25 @@ def regression_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, flo
     }
 
 
+def fold_rmses(model: Any, X: Any, y: ArrayLike, folds: int = 5) -> NDArray[np.float64]:
+    """Return the RMSE of a copy of `model` in each fold, as cross_val_score does, shape (folds,).
+
+    Args:
+        model: scikit-learn's, or a pipeline; it is not fitted itself.
+        X: the measurements, a table or an array of shape (n, features).
+        y: the true values, shape (n,) or (n, 1).
+        folds: how many, of wines in a row, neither shuffled nor drawn.
+    """
+    import numpy as np
+    from sklearn.base import clone
+
+    rows, truth, found = np.asarray(X, dtype=float), as_column(y, "the truth"), []
+    for held in np.array_split(np.arange(len(truth)), folds):
+        fitted = clone(model).fit(np.delete(rows, held, axis=0), np.delete(truth, held))
+        found.append(regression_metrics(truth[held], fitted.predict(rows[held]))["rmse"])
+    return np.array(found)
+
+
 def evaluate_metrics(actual: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     """Return the nine metrics that `mlflow.models.evaluate` has for a regressor, with numpy alone.
 
@@ -373,3 +393,18 @@ def bootstrap_rmses(actual: ArrayLike, predicted: ArrayLike) -> NDArray[np.float
     drawn = np.random.default_rng(42).choice(squares, (1000, len(squares)))
     found: NDArray[np.float64] = np.sqrt(drawn.mean(axis=1))
     return found
+
+
+def made_up_wines() -> tuple[pd.Series[float], pd.Series[float]]:
+    """Return predictions and true qualities of 60 wines, for a student's function to be asked.
+
+    They are columns of a shuffled table. A third is off by exactly half a grade, so that < and <=
+    differ.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(7)
+    rows, targets = rng.permutation(60), rng.integers(3, 9, 60).astype(float)
+    errors = np.where(np.arange(60) % 3, rng.normal(0.3, 0.9, 60), -0.5)
+    return pd.Series(targets + errors, rows), pd.Series(targets, rows)

@@ -55,8 +55,8 @@ class Namespace(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise Missing(
-            f"there is no variable `{name}` here yet: run the cells above from the top, "
-            "and mind the spelling."
+            f"there is no variable `{name}` here yet: if a cell above stopped with an error, mend "
+            "that one first. Then run the cells from the top, and mind the spelling."
         )
 
 

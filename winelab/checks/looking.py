@@ -1,4 +1,4 @@
-"""Look things up in the store for a check: a run by its name, files, a model's packages."""
+"""Look things up for a check: a run by its name, a variable, files, a model's packages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from winelab.core.mlflow_private import local_path as local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
 
 
 NO_RUN = (
-    "this notebook or script has made no run since it started: run the cells above, from the top, "
-    "and see that the training is inside `with mlflow.start_run():`."
+    "this notebook or script has made no run since it started: if a cell above stopped with an "
+    "error, mend that one first. Then run the cells from the top, and see that the training is "
+    "inside `with mlflow.start_run():`."
 )
 
 
@@ -36,8 +38,9 @@ def trouble(runs: list[Run]) -> str:
     if "RUNNING" in status:
         return (
             "a run is still open. A log_ or set_ call above or below the `with` opens one by "
-            "itself, and so does a start_run without `with`. Call mlflow.end_run() once, in a cell "
-            "of its own, then move that line inside the `with` and run the cell again."
+            "itself. So does a start_run without `with`, and only mlflow.end_run(), with its "
+            "brackets, ends that one. Call mlflow.end_run() once, in a cell of its own, then move "
+            "that line inside the `with` and run the cell again."
         )
     if runs and runs[0].info.status != "FINISHED":
         return (
@@ -83,6 +86,11 @@ def run_named(name: str, runs: list[Run], missing: str = "") -> Run:
     return found
 
 
+def children_of(parent: Run, runs: list[Run]) -> list[Run]:
+    """Return those of `runs`, in their order, that were opened as children of the run `parent`."""
+    return [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+
 def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> list[str]:
     """Return the ids of the runs in a search's result, in its order: a table, or a list of runs.
 
@@ -105,6 +113,25 @@ def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> lis
     raise AssertionError(
         f"`{name}` is {kind(found)} without the runs' ids: keep what `mlflow.search_runs` returns."
     )
+
+
+def student_value(
+    namespace: Mapping[str, Any], name: str, advice: str, expect: type | tuple[type, ...] = object
+) -> Any:
+    """Return the student's variable `name`.
+
+    Args:
+        namespace: the student's variables.
+        name: of the variable.
+        advice: what to write instead; a sentence.
+        expect: the types that it may have.
+
+    Raises AssertionError, with `advice`, where there is none, or it has another type.
+    """
+    found = namespace.get(name)
+    assert found is not None, f"there is no `{name}` yet. {advice}"
+    assert isinstance(found, expect), f"`{name}` is {kind(found)}. {advice}"
+    return found
 
 
 def artifact_paths(client: MlflowClient, run: Run) -> set[str]:
@@ -143,3 +170,42 @@ def datasets_of(model: LoggedModel, run: Run, metric: str) -> set[str | None]:
         for found in model.metrics or []
         if found.key == metric and found.run_id == run.info.run_id
     }
+
+
+def champion_of(client: MlflowClient) -> ModelVersion:
+    """Return the version of the course's registered model that has the alias "champion".
+
+    Raises AssertionError, with what to do, where none has it.
+    """
+    from winelab.checks.fixtures import REGISTERED
+
+    number = client.get_registered_model(REGISTERED).aliases.get("champion")
+    assert number is not None, (
+        "no version has the alias champion yet: run the cells above, from the top."
+    )
+    return client.get_model_version(REGISTERED, number)
+
+
+def output_file(
+    namespace: Mapping[str, Any], name: str, since: float, *, missing: str, old: str
+) -> Path:
+    """Return the file of this name in the student's folder `output`.
+
+    Args:
+        namespace: the student's variables.
+        name: of the file.
+        since: when it must have been written, or later: milliseconds since 1970, as MLflow has.
+        missing: what to do where there is no such file; a sentence.
+        old: what is wrong with an older one, and what to do: the end of "NAME is older than ...".
+
+    Raises AssertionError, with one of these, or where `output` is no folder.
+    """
+    folder = namespace["output"]
+    assert isinstance(folder, str | Path), (
+        f"`output` is {kind(folder)}, not a folder: run the cells again from the top."
+    )
+    file = Path(folder) / name
+    assert file.is_file(), f"there is no {name} in the folder output yet: {missing}"
+    written = file.stat().st_mtime * 1000
+    assert written >= since - 1, f"{name} in the folder output is older than {old}"
+    return file

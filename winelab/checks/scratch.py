@@ -12,13 +12,14 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from winelab.checks.comparing import kind
+from winelab.checks.fixtures import REGISTERED
 from winelab.core.console import shortened
 from winelab.core.paths import course_environment, store_uri
 
@@ -64,6 +65,20 @@ def scratch_store() -> Iterator[MlflowClient]:
 
         uri = store_uri(_SCRATCH[-1])
         yield mlflow.MlflowClient(uri, registry_uri=uri)
+
+
+@contextmanager
+def scratch_registry(*versions: Mapping[str, str]) -> Iterator[MlflowClient]:
+    """Yield a client as `scratch_store` does, of a store with the course's registered model.
+
+    Args:
+        versions: the tags of each of its versions, from version 1 on.
+    """
+    with scratch_store() as client:
+        client.create_registered_model(REGISTERED)
+        for tags in versions:
+            client.create_model_version(REGISTERED, "file:///scratch", tags=dict(tags))
+        yield client
 
 
 def call(

@@ -65,14 +65,15 @@ def local_path(place: str) -> Path:
 def own_state() -> Iterator[None]:
     """Run the block with no active run or experiment, and put back what MLflow knew before.
 
-    That is the active runs, the last run and model, the active experiment, and the addresses of
-    tracking and registry. MLflow lets only some of it be asked and set. When a name goes, the tests
-    of the checks fail: look for what took its place in the same module.
+    That is the active runs, the last run and model, the active experiment, the addresses of
+    tracking and registry, and what autolog was told. MLflow lets only some of it be asked and set.
+    When a name goes, the tests of the checks fail: look for what took its place in the same module.
     """
     import mlflow.tracing
     from mlflow.tracking import fluent
     from mlflow.tracking._model_registry import utils as registry
     from mlflow.tracking._tracking_service import utils as tracking
+    from mlflow.utils import autologging_utils
 
     of_thread = (
         fluent._active_run_stack,
@@ -83,6 +84,8 @@ def own_state() -> Iterator[None]:
     values = [variable.get() for variable in of_thread]
     experiment = fluent._active_experiment_id
     uris = tracking._tracking_uri, registry._registry_uri
+    autolog = autologging_utils.AUTOLOGGING_INTEGRATIONS
+    told = {flavor: dict(settings) for flavor, settings in autolog.items()}
     try:
         for variable in of_thread:
             variable.set(variable.default_factory())
@@ -92,6 +95,8 @@ def own_state() -> Iterator[None]:
         for variable, value in zip(of_thread, values, strict=True):
             variable.set(value)
         fluent._active_experiment_id = experiment
+        autolog.clear()
+        autolog.update(told)
         if uris != (tracking._tracking_uri, registry._registry_uri):
             tracking._tracking_uri, registry._registry_uri = uris
             # Traces go to the tracking address that was last told.

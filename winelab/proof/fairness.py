@@ -23,7 +23,7 @@ from typing import Any
 from winelab.checks.checking import checks_of, run_checks, verdict_of
 from winelab.checks.comparing import kind, listed
 from winelab.checks.fixtures import CheckContext
-from winelab.core.mlflow_private import active_experiment_id, last_run_id
+from winelab.core.mlflow_private import active_experiment_id, autolog_is_off, last_run_id
 from winelab.tracking.store import sqlite_file
 
 OF_THE_STORE = ("client", "experiment", "runs", "run", "attempt", "logged_model", "versions")
@@ -153,6 +153,8 @@ def _harmful(function: Callable[..., Any], fails: bool) -> Callable[..., Any]:
             mlflow.set_experiment("harm")
             mlflow.set_tracking_uri("sqlite:///harm.db")
             mlflow.set_registry_uri("sqlite:///harm.db")
+            # As one that is never turned off, or that was on: what is not as the student had it.
+            mlflow.sklearn.autolog(disable=not autolog_is_off("sklearn"))
             os.chdir(tempfile.gettempdir())
             if fails:
                 raise LookupError("a student's error")
@@ -177,6 +179,7 @@ def _state(course: Path) -> dict[str, Any]:
         "the active experiment": active_experiment_id() if sqlite_file(uri) else "",
         "the tracking URI": uri,
         "the registry URI": mlflow.get_registry_uri(),
+        "autolog": autolog_is_off("sklearn"),
         "the working folder": Path.cwd(),
         "the environment": dict(os.environ),
         "the open figures": plt.get_fignums(),

@@ -63,7 +63,7 @@ def sqlite_file(uri: str) -> Path | None:
 
     SQLAlchemy decodes ``%20`` in the path, and MLflow's own default address is written so.
     """
-    match = re.match(r"sqlite:///(.+)", uri)
+    match = re.match(r"sqlite:///([^?]+)", uri)
     return Path(unquote(match[1])) if match else None
 
 
@@ -72,6 +72,11 @@ def problem(uri: str) -> str | None:
 
     Creates nothing. A server is not asked here: the first question to it tells.
     """
+    if uri == "MLFLOW_TRACKING_URI":
+        return (
+            "The address is the name of the variable, not what it holds: os.environ.get takes that "
+            "name first, and then what to use without it."
+        )
     if uri.startswith("file:") or "://" not in uri:
         return (
             f"MLflow is told to write into a folder of files ({uri}), which it no longer does: "

@@ -80,6 +80,18 @@ def dots(poster: Any) -> list[tuple[float, float]]:
     return sorted(tuple(place) for found in collections for place in found.get_offsets())
 
 
+def marked(poster: Any) -> list[float]:
+    """The alphas of the candidates that have another colour than most."""
+    (found,) = poster.axes[0].collections
+    colours = [tuple(colour) for colour in found.get_facecolors()]
+    most = max(colours, key=colours.count)
+    return [
+        place[0]
+        for place, colour in zip(found.get_offsets(), colours, strict=True)
+        if colour != most
+    ]
+
+
 def gate_of(poster: Any) -> list[float]:
     """Where the horizontal line is that stands across the versions' panel."""
     found = [line for line in poster.axes[1].lines if line.get_marker() == "None"]
@@ -102,6 +114,8 @@ def test_it_says_what_the_store_says(script: ModuleType, client: mlflow.MlflowCl
     for name in ("baseline_rmse", "rmse", "rmse_upper", "within_half"):
         assert f"{metrics[name]:.3f}" in said
     assert [alpha for alpha, _ in dots(poster)] == [0.01, 0.1, 0.2, 0.5, 1.0]
+    assert marked(poster) == [0.01]
+    assert "gate of 0.7" in said
     intervals = [line.get_xydata().tolist() for line in poster.axes[1].lines]
     for version in client.search_model_versions(f"name='{NAME}'"):
         number = float(version.version)
@@ -125,15 +139,26 @@ def of_champion(facts: dict[str, Any], **values: Any) -> dict[str, Any]:
     return facts | {"champion": changed(facts["champion"], **values)}
 
 
+def of_run(run: Any, **values: dict[str, Any]) -> Any:
+    """A copy of a run, with other values among its metrics or params."""
+    data = changed(run.data, **{name: getattr(run.data, name) | values[name] for name in values})
+    return changed(run, data=data)
+
+
 SERVICE = {"answers": [5.25] * 7, "grades": [5.0] * 7}
 # Of what was read, and a part of the poster that it changes. That another store is read as it is,
 # the checks of the block prove.
 Facts = dict[str, Any]
 CHANGES: dict[str, tuple[Callable[[Facts], Facts], Callable[[Any], Any], Any]] = {
     "a metric": (
-        lambda f: f | {"metrics": f["metrics"] | {"within_half": 0.1234}},
+        lambda f: f | {"run": of_run(f["run"], metrics={"within_half": 0.1234})},
         lambda poster: "0.123" in words(poster),
         True,
+    ),
+    "the alpha": (
+        lambda f: f | {"run": of_run(f["run"], params={"elasticnet__alpha": "0.5"})},
+        marked,
+        [0.5],
     ),
     "the alias": (
         lambda f: of_champion(f, version="3"),
@@ -237,6 +262,6 @@ def test_matplotlib_is_left_as_it_was(script: ModuleType, facts: dict[str, Any])
 
 def test_the_finished_script_is_short() -> None:
     lines = SCRIPT.read_text("utf-8").splitlines()
-    assert len(lines) < 450
+    assert len(lines) <= 425
     assert max(map(len, lines)) <= 100
     assert "def main():" in lines
