@@ -70,7 +70,7 @@ slides: ## build slides/ to HTML and PDF
 pictures: ## take the pictures of the lessons again (one block's: BLOCK=3)
 	@$(WINELAB) pictures --block "$(BLOCK)"
 
-lint: ## mend the code's style (ruff, types), and say what is left
+lint: ## fix the code's style (ruff, types), and say what is left
 	@$(WINELAB) lint
 
 bench: ## measure what takes time (ONLY=checks: how long check(N) takes, block by block)

@@ -157,10 +157,10 @@ print("chosen: alpha", alpha)
 
 # The baseline: the mean of the training wines
 baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)
-guesses = test.assign(prediction=baseline.predict(X_test))
+baseline_table = test.assign(prediction=baseline.predict(X_test))
 with mlflow.start_run(run_name="baseline"):
     baseline_evaluation = mlflow.models.evaluate(
-        data=guesses,
+        data=baseline_table,
         predictions="prediction",
         targets="quality",
         model_type="regressor",

@@ -162,10 +162,10 @@ print("chosen: alpha", alpha)
 
 # The baseline: the mean of the training wines
 baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)
-guesses = test.assign(prediction=baseline.predict(X_test))
+baseline_table = test.assign(prediction=baseline.predict(X_test))
 with mlflow.start_run(run_name="baseline"):
     baseline_evaluation = mlflow.models.evaluate(
-        data=guesses,
+        data=baseline_table,
         predictions="prediction",
         targets="quality",
         model_type="regressor",
@@ -208,10 +208,10 @@ with mlflow.start_run(run_name="elasticnet"):
     mlflow.log_metric("baseline_rmse", baseline_evaluation.metrics["root_mean_squared_error"])
     try:
         mlflow.validate_evaluation_results(thresholds, evaluation, baseline_evaluation)
-        verdict = "passed"
+        validation = "passed"
     except ModelValidationFailedException as failure:
-        verdict = f"failed: {failure}"
-    mlflow.set_tag("validation", verdict)
+        validation = f"failed: {failure}"
+    mlflow.set_tag("validation", validation)
 mlflow.sklearn.autolog(disable=True)
 
 # 5. Look at the result
@@ -223,5 +223,5 @@ better = 1 - metrics["rmse"] / baseline_rmse
 print(f"rmse of the baseline: {baseline_rmse:.3f}; the model's is {better:.1%} smaller")
 for name, value in evaluation.metrics.items():
     print(f"evaluate says {name}: {value:.3f}")
-print("validation:", verdict)
+print("validation:", validation)
 print("The model is", model_info.model_uri)

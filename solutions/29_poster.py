@@ -181,10 +181,10 @@ def evaluate_baseline(tables):
     """Evaluate the mean of the training wines as if it were a model, in a run of its own."""
     X_train, X_test, y_train, _, test = tables
     baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)
-    guesses = test.assign(prediction=baseline.predict(X_test))
+    baseline_table = test.assign(prediction=baseline.predict(X_test))
     with mlflow.start_run(run_name="baseline"):
         return mlflow.models.evaluate(
-            data=guesses,
+            data=baseline_table,
             predictions="prediction",
             targets="quality",
             model_type="regressor",
@@ -230,10 +230,10 @@ def train(alpha, l1_ratio, tables, baseline_evaluation):
         mlflow.log_metric("baseline_rmse", baseline_evaluation.metrics["root_mean_squared_error"])
         try:
             mlflow.validate_evaluation_results(thresholds, evaluation, baseline_evaluation)
-            verdict = "passed"
+            validation = "passed"
         except ModelValidationFailedException as failure:
-            verdict = f"failed: {failure}"
-        mlflow.set_tag("validation", verdict)
+            validation = f"failed: {failure}"
+        mlflow.set_tag("validation", validation)
     mlflow.sklearn.autolog(disable=True)
     return model_info
 

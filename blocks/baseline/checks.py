@@ -86,7 +86,9 @@ def test_the_baseline_predicts_the_training_mean(namespace):
 def test_its_run_has_its_metrics(run, runs, namespace):
     'the run "baseline" has its metrics on the test wines, your two among them'
     expected, found = _expected(namespace), _of_the_baseline(runs)
-    advice = f"In {CELL}, evaluate `guesses` in this run, with `extra_metrics=extra_metrics`."
+    advice = (
+        f"In {CELL}, evaluate `baseline_table` in this run, with `extra_metrics=extra_metrics`."
+    )
     # A bootstrap that draws otherwise comes as near as this; anything else is further away.
     upper = {"rmse_upper": expected["rmse_upper"]}
     exact = {**expected, "rmse_upper": found.data.metrics.get("rmse_upper")}
@@ -162,14 +164,14 @@ def test_the_result_is_kept(runs, namespace):
 
 
 ROLES = 'predictions="prediction", targets="quality"'
-DATASET = f'mlflow.data.from_pandas(guesses, name="wine-test", {ROLES})'
+DATASET = f'mlflow.data.from_pandas(baseline_table, name="wine-test", {ROLES})'
 EVALUATE_MODEL = """info = mlflow.sklearn.log_model(baseline, pip_requirements=["scikit-learn"])
 baseline_evaluation = mlflow.models.evaluate(
     info.model_uri,"""
 BY_CLIENT = "mlflow.MlflowClient().log_metric(mlflow.active_run().info.run_id, "
 AGAIN = f"""with mlflow.start_run(run_name="baseline"):
     baseline_evaluation = mlflow.models.evaluate(
-        data=guesses, {ROLES}, model_type="regressor",
+        data=baseline_table, {ROLES}, model_type="regressor",
         extra_metrics=extra_metrics, evaluator_config={{"log_model_explainability": False}},
     )"""
 
@@ -178,12 +180,12 @@ RIGHT_WAYS = (
         "the mean is a constant, and the table a dataset",
         swap("baseline", 'strategy="mean"', 'strategy="constant", constant=y_train.mean()'),
         swap("baseline-arguments", '    predictions="prediction",\n    targets="quality",\n', ""),
-        swap("baseline-arguments", "guesses", DATASET),
+        swap("baseline-arguments", "baseline_table", DATASET),
     ),
     right(
         "the baseline was logged as a model, and evaluated by its URI",
         put("baseline-evaluation", EVALUATE_MODEL),
-        swap("baseline-arguments", "data=guesses", "data=test"),
+        swap("baseline-arguments", "data=baseline_table", "data=test"),
         swap("baseline-arguments", '    predictions="prediction",\n', ""),
     ),
     right(

@@ -6,14 +6,14 @@ from sklearn.dummy import DummyRegressor
 
 # %% baseline
 #: fit a DummyRegressor with the strategy "mean" to the training wines, as
-#: `baseline`. Make a copy of the table `test`, as `guesses`, with its
+#: `baseline`. Make a copy of the table `test`, as `baseline_table`, with
 #: predictions for the test wines in one more column, "prediction".
 #: hint: It has `fit` and `predict` like every scikit-learn model, and `fit` returns the model
 #: itself. `assign` copies a table and adds a column.
 #: hint: `baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)`, then
-#: `guesses = test.assign(prediction=baseline.predict(X_test))`
+#: `baseline_table = test.assign(prediction=baseline.predict(X_test))`
 baseline = DummyRegressor(strategy="mean").fit(X_train, y_train)
-guesses = test.assign(prediction=baseline.predict(X_test))
+baseline_table = test.assign(prediction=baseline.predict(X_test))
 
 # %% baseline-run
 #: open a run for the baseline alone, called "baseline".
@@ -22,17 +22,17 @@ guesses = test.assign(prediction=baseline.predict(X_test))
 with mlflow.start_run(run_name="baseline"):
 
 # %% baseline-evaluation
-#: in that run, evaluate the predictions in `guesses`, with your metrics
+#: in that run, evaluate the predictions in `baseline_table`, with your metrics
 #: too, as `baseline_evaluation`.
 #: hint: Without a model, `mlflow.models.evaluate` takes the table as `data=`, and the names of two of
 #: its columns as `predictions=` and `targets=`. The rest is as in the model's evaluation.
-#: hint: `baseline_evaluation = mlflow.models.evaluate(data=guesses, predictions="prediction",
+#: hint: `baseline_evaluation = mlflow.models.evaluate(data=baseline_table, predictions="prediction",
 #: targets="quality", model_type="regressor", extra_metrics=extra_metrics,
 #: evaluator_config={"log_model_explainability": False})`
 baseline_evaluation = mlflow.models.evaluate(
 
 # %% baseline-arguments
-    data=guesses,
+    data=baseline_table,
     predictions="prediction",
     targets="quality",
     model_type="regressor",

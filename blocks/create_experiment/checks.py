@@ -23,8 +23,9 @@ def _mine(namespace, client, advice):
         end = f"Below the `if`, end with `experiment = {SET}`."
         assert not isinstance(mine, str), f"`experiment` is an id: create_experiment gave it. {end}"
         assert mine is not None or client.get_experiment_by_name(NAME) is None, (
-            f'"{NAME}" is in the store, and your cell got no further: look it up with '
-            "`mlflow.get_experiment_by_name`, and create it only if the answer is None."
+            f'"{NAME}" is in the store, but there is no `experiment`: look it up with '
+            "`mlflow.get_experiment_by_name`, and create it only if the answer is None. Below the "
+            f"`if`, at the left edge, end with `experiment = {SET}`."
         )
         values = tags.values() if isinstance(tags, dict) else ()
         odd = [repr(value) for value in values if not isinstance(value, str)]
@@ -74,8 +75,8 @@ def test_it_has_its_tags(namespace, client):
     "it carries the two tags"
     mine = _mine(namespace, client, f"Create it with tags={TAGS}.")
     advice = (
-        "Mend it in create_experiment, for the next time. This experiment is there already, so "
-        f"mend it in the store too, once: `mlflow.set_experiment_tags({TAGS})`."
+        "Fix it in create_experiment, for the next time. This experiment is there already, so "
+        f"fix it in the store too, once: `mlflow.set_experiment_tags({TAGS})`."
     )
     expect_tags(mine, TAGS, missing=advice, wrong=advice)
 
@@ -120,7 +121,7 @@ def test_a_run_is_in_it(run, namespace, client):
     )
 
 
-@catches("the place was mended after the training, which was not run again")
+@catches("the place was fixed after the training, which was not run again")
 @skip("train", "result")
 @before(
     f"import mlflow\nold = {SET}.experiment_id\nmlflow.start_run()\nmlflow.end_run()\n"

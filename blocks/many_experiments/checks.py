@@ -85,7 +85,7 @@ def test_an_experiment_each(run, runs, client):
     for name in CLASSES:
         # `run` is asked for to see that the newest one has finished.
         assert _run_of(name, runs, client).info.status == "FINISHED" == run.info.status, (
-            f'the run "{name}" did not finish: mend the error, and run {CELL} again.'
+            f'the run "{name}" did not finish: fix the error, and run {CELL} again.'
         )
 
 

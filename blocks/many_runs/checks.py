@@ -112,6 +112,7 @@ def _mistaken(namespace, alpha, alphas):
         "that of all wines, the test wines among them": _rmses(namespace, alpha, ""),
         "the mean squared error": squares,
         "the root of the mean squared error, not the mean of five RMSEs": squares.mean() ** 0.5,
+        "that with scikit-learn's own l1_ratio": _rmses({**namespace, "l1_ratio": 0.5}, alpha),
         **{f"that of {n} folds": _rmses(namespace, alpha, folds=n) for n in (3, 4, 10)},
         **{f"that of alpha {one}": _rmses(namespace, one) for one in alphas if one != alpha},
     }
@@ -141,6 +142,9 @@ def _mistaken(namespace, alpha, alphas):
 @swap("cross-validate", "neg_root_mean", "neg_mean")
 @swap("log-candidate", "-scores.mean()", "(-scores.mean()) ** 0.5")
 @hint("0.685, the root of the mean squared error")
+@catches("the candidate has scikit-learn's own l1_ratio")
+@swap("cross-validate", "l1_ratio=l1_ratio, ", "")
+@hint("that with scikit-learn's own l1_ratio")
 @catches("the candidate was made with a fixed alpha")
 @swap("cross-validate", "alpha=alpha", "alpha=0.5")
 @hint('the child "alpha 0.2" has the cv_rmse 0.711, that of alpha 0.5')

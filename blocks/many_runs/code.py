@@ -42,9 +42,9 @@ for alpha in alphas:
 with mlflow.start_run(run_name=f"alpha {alpha}", nested=True):
 
 # %% cross-validate
-#: inside the child, cross-validate an ElasticNet with this alpha (and
-#: random_state=42, as ever) on the training wines, in five folds. Keep
-#: the five scores as `scores`.
+#: inside the child, cross-validate an ElasticNet with this alpha, your
+#: l1_ratio and random_state=42 on the training wines, in five folds.
+#: Keep the five scores as `scores`.
 #: hint: `cross_val_score` takes the model, the measurements and the qualities, then `cv=` and
 #: `scoring=`. The model isn't fitted before. Which score is the RMSE, with a minus?
 #: hint: `candidate = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, random_state=42)`, then

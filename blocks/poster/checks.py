@@ -251,7 +251,7 @@ def test_the_poster_is_on_the_champions_run(namespace, run, client):
     lost = [path for path in there if path.startswith(("poster/poster.png/", "poster/poster.pdf/"))]
     assert not lost, (
         f"{lost[0]} on the champion's run lies too deep: client.log_artifact takes the folder "
-        'last, "poster". A run keeps what it has, so mend that line, take the alias off, '
+        'last, "poster". A run keeps what it has, so fix that line, take the alias off, '
         '`client.delete_registered_model_alias(registered_name, "champion")`, and run all cells: '
         "the new champion has a run of its own."
     )

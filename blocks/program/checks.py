@@ -5,7 +5,7 @@ from unittest.mock import Mock, patch
 from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
 from winelab.checks.comparing import close, expect_metrics, kind, listed, plural, same_column, short
 from winelab.checks.fixtures import EXPERIMENT
-from winelab.checks.looking import active_experiment_id, children_of, run_named
+from winelab.checks.looking import active_experiment_id, autolog_is_off, children_of, run_named
 from winelab.checks.scratch import call, scratch_store, student_function
 
 FIVE = "X_train, X_test, y_train, y_test, test"
@@ -157,8 +157,8 @@ def test_evaluate_baseline(runs, namespace):
     asked = [getattr(one, "df", one) for one in (*values, *named.values())]
     said = next((one.get("prediction") for one in asked if hasattr(one, "columns")), None)
     assert same_column(said, [y_train.mean()] * len(X_test)), (
-        "the column prediction of `guesses` must have the mean of y_train for each test wine: use "
-        "the tables that the function is given, and pass `guesses` to mlflow.models.evaluate."
+        "the column prediction of `baseline_table` must be the mean of y_train for each test wine: "
+        "use the tables that the function is given, and pass it to mlflow.models.evaluate."
     )
     run_named("baseline", runs, 'Call evaluate_baseline(tables) in the cell "4. Choose alpha".')
 
@@ -174,7 +174,7 @@ def test_evaluate_baseline(runs, namespace):
 @hint("train gives back nothing (None)")
 @error("'NoneType' object has no attribute 'run_id'")
 def test_train(run, runs, namespace):
-    "train makes the run with the chosen alpha, its metrics and the verdict"
+    "train makes the run with the chosen alpha, its metrics and the tag validation"
     student_function(namespace, "train", "4. Train")
     parent = run_named("alphas", runs, "Call choose_alpha(alphas, l1_ratio, tables).")
     below = [one.data for one in children_of(parent, runs)]
@@ -190,6 +190,10 @@ def test_train(run, runs, namespace):
     assert info is not None, "train gives back nothing (None): end it with `return model_info`."
     best, found = min(tried, key=tried.get), run.data.params.get("elasticnet__alpha")
     assert found, "autolog has left no param on the run: keep its two lines in train."
+    assert autolog_is_off("sklearn"), (
+        "autolog is still on: `return model_info` stands below the line that turns it off, outside "
+        "the `with`. Call mlflow.sklearn.autolog(disable=True) once, then run all cells."
+    )
     assert close(float(found), best), (
         f"the model was trained with alpha {found}, and {best} has the lowest cv_rmse: call train "
         "with the alpha that choose_alpha returned."
@@ -198,6 +202,9 @@ def test_train(run, runs, namespace):
     expect_metrics(run, {"rmse": full}, source="evaluate says", missing="Keep log_metrics in it.")
 
 
+@catches("train logs the file, which is a variable of the notebook")
+@swap("set-tags", "mlflow.set_tag", "mlflow.set_tag('table', data_file.name)\nmlflow.set_tag")
+@hint("name 'data_file' is not defined")
 @catches("the whole train cell was left as it was, beside the function")
 @swap("prepare", "tables =", f"{FIVE} = tables =")
 @swap("train", f"{FIVE} = tables", "pass")
@@ -214,6 +221,7 @@ def test_train_knows_only_what_it_is_given(namespace):
         raise InterruptedError
 
     with patch.dict(function.__globals__, make_model=Mock(return_value=Mock(fit=fit))):
+        function.__globals__.pop("data_file", None)
         call(function, 0.3, 0.6, tables, None, on_error=advice, may_raise=InterruptedError)
     assert asked and len(asked[0]) == len(tables[0]), (
         f"train fits its model to other wines than those it is given. {advice}"

@@ -26,7 +26,11 @@ TAGS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
 # about, each with the champion before (0: none yet, so that comes first).
 REFUSALS = {
     "failed validation": ('Ask first whether the tag validation is "passed".', (3, 0)),
-    "failed the gate": ("rmse_upper must be below the gate: 0.7 is not below 0.7.", (1, 0), (2, 0)),
+    "failed the gate": (
+        "rmse_upper, not rmse, must be below the gate; equal is not below.",
+        (1, 0),
+        (2, 0),
+    ),
 }
 COMPARISONS = {
     "promoted": (

@@ -169,7 +169,7 @@ def test_a_fresh_process_predicts_the_same(logged_model, fresh, namespace):
     apart = _apart(mine, there) if len(there) == len(mine) else float("inf")
     assert apart <= TOLERANCE, (
         f"in a fresh process the predictions differ by up to {short(apart)} from "
-        "`reloaded_predictions`: mend these first. The model must bring all it needs, as artifacts."
+        "`reloaded_predictions`: fix these first. The model must bring all it needs, as artifacts."
     )
 
 

@@ -202,7 +202,7 @@ def test_ask_works_with_any_server(namespace):
 @after("time.sleep(0.01)\nwith mlflow.start_run():\n    pass")
 @hint("older than your newest run")
 def test_a_server_was_asked_in_this_try(run, namespace):
-    "a server was asked in this try: it answered twice, and refused the table without alcohol"
+    "a server has answered twice since your newest run, and refused the table without alcohol"
     said = _statuses(namespace, run)
     assert said.count("200") >= 2 and "400" in said, (
         f"the server was asked, and it answered {listed(said)}. Ask three times inside the `with`: "

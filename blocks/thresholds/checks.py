@@ -13,7 +13,7 @@ BY_SHARE = "MetricThreshold(threshold=0.5, greater_is_better=True)"
 FAILED = 'f"failed: {failure}"'
 RESULTS = "evaluation, baseline_evaluation"
 VALIDATE = f"mlflow.validate_evaluation_results(thresholds, {RESULTS})"
-SET_TAG = 'mlflow.set_tag("validation", verdict)'
+SET_TAG = 'mlflow.set_tag("validation", validation)'
 WEAK = swap("model-settings", "alphas = [0.01, 0.1, 0.2, 0.5, 1.0]", "alphas = [1.0]")
 
 
@@ -103,7 +103,7 @@ def test_the_result_is_on_the_run(runs):
 
 
 @catches("what the validation returns was kept")
-@put("validate", f'mlflow.set_tag("validation", {VALIDATE})\nverdict = None')
+@put("validate", f'mlflow.set_tag("validation", {VALIDATE})\nvalidation = None')
 @hint("returns if the model passes")
 @catches("the baseline's evaluation was not passed")
 @swap("validate", RESULTS, "evaluation")
@@ -120,7 +120,7 @@ def test_the_result_is_on_the_run(runs):
 @hint("the words of another error")
 @catches('the model failed, and "passed" was written all the same', WEAK)
 @swap("validate", FAILED, '"passed"')
-@hint('write `verdict = "passed"` on the line below the validation')
+@hint('write `validation = "passed"` on the line below that call')
 @catches("the model failed, and the message is no f-string", WEAK)
 @swap("validate", FAILED, FAILED[1:])
 @hint("MLflow's whole message")
@@ -146,7 +146,7 @@ def test_the_tag_says_what_the_metrics_say(runs):
         return
     says = f'the tag says "{shortened(words)}"'
     passes = f"{says}, and the model passes ({facts})"
-    passed = 'write `verdict = "passed"` on the line below the validation, inside the `try`'
+    passed = 'write `validation = "passed"` on the line below that call, inside the `try`'
     failed = f"set `{FAILED}` in the `except`"
     said = dict(re.findall(r"((?:candidate|baseline) model \w+) = ([\d.e+-]*\d)", words))
     no_baseline = f"{RMSE} was missing from the evaluation result of the baseline" in words
@@ -158,7 +158,7 @@ def test_the_tag_says_what_the_metrics_say(runs):
         "there was no baseline: pass `baseline_evaluation` as the third argument.": no_baseline,
         f"`evaluate` knows no metric {', '.join(unknown)}: write {RMSE} or within_half.": unknown,
         "the two evaluations changed places: `evaluation` comes first.": swapped,
-        f"{passes}: {passed}. If the tag has the words of another error, mend that one, and catch "
+        f"{passes}: {passed}. If the tag has the words of another error, fix that one, and catch "
         "`ModelValidationFailedException` alone.": not (said or expected),
         f"{says}, and not MLflow's whole message: {failed}.": not said,
         f"{passes}: look at `thresholds`, and run all cells again.": not expected,
@@ -172,7 +172,7 @@ def test_the_tag_says_what_the_metrics_say(runs):
         assert same_value(said.get(name), value), f"{shown}: {failed}."
 
 
-BY_CLIENT = 'mlflow.MlflowClient().set_tag(model_info.run_id, "validation", verdict)'
+BY_CLIENT = 'mlflow.MlflowClient().set_tag(model_info.run_id, "validation", validation)'
 REOPENED = """with mlflow.start_run(run_id=model_info.run_id):
     result = {"validation": "passed"}
     try:

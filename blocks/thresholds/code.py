@@ -28,22 +28,22 @@ thresholds = {
 # %% validate
 #: still inside the run, validate `evaluation` against the thresholds
 #: and the baseline's evaluation. Set the tag "validation" to
-#: `verdict`: "passed", or "failed: " and MLflow's message.
+#: `validation`: "passed", or "failed: " and MLflow's message.
 #: hint: `mlflow.validate_evaluation_results` returns nothing if the model passes. If it fails, it
 #: raises ModelValidationFailedException: use `try` and `except ... as failure`.
 #: hint: Below `try:` write `mlflow.validate_evaluation_results(thresholds, evaluation,
-#: baseline_evaluation)` and `verdict = "passed"`; below
-#: `except ModelValidationFailedException as failure:` write `verdict = f"failed: {failure}"`. Then,
-#: at the left edge of the `try`, `mlflow.set_tag("validation", verdict)`.
+#: baseline_evaluation)` and `validation = "passed"`; below
+#: `except ModelValidationFailedException as failure:` write `validation = f"failed: {failure}"`. Then,
+#: at the left edge of the `try`, `mlflow.set_tag("validation", validation)`.
 try:
     mlflow.validate_evaluation_results(thresholds, evaluation, baseline_evaluation)
-    verdict = "passed"
+    validation = "passed"
 except ModelValidationFailedException as failure:
-    verdict = f"failed: {failure}"
-mlflow.set_tag("validation", verdict)
+    validation = f"failed: {failure}"
+mlflow.set_tag("validation", validation)
 
 # %% show-verdict
 #: print whether the model passed.
-#: hint: `verdict` is the text that you set as the tag.
-#: hint: `print("validation:", verdict)`
-print("validation:", verdict)
+#: hint: `validation` is the text that you set as the tag.
+#: hint: `print("validation:", validation)`
+print("validation:", validation)

@@ -251,7 +251,7 @@ def test_checks_that_are_broken_or_gone_are_a_sentence(blocks: Path, answer: Ans
 
 
 MISSING_X = (
-    "there is no variable `x` here yet: if a cell above stopped with an error, mend that one "
+    "there is no variable `x` here yet: if a cell above stopped with an error, fix that one "
     "first. Then run the cells from the top, and mind the spelling."
 )
 

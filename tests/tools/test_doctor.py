@@ -62,7 +62,7 @@ def test_the_report_runs_without_any_package() -> None:
     [
         ([Finding("a")], 0, "All that the course needs is there."),
         ([Finding("a", "b", matters=False)], 0, "All that the course needs is there."),
-        ([Finding("a"), Finding("a", "b"), Finding("c", "d")], 1, "2 to mend."),
+        ([Finding("a"), Finding("a", "b"), Finding("c", "d")], 1, "2 to fix."),
     ],
 )
 def test_the_exit_code_counts_what_matters(

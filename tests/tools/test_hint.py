@@ -220,7 +220,15 @@ def test_without_a_number_it_is_the_newest_script(tmp_path: Path) -> None:
     assert found is not None and found.slug == "autolog"
 
 
-def test_without_anything_it_asks_which_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_run_it_is_the_first_block_that_is_open_and_without_a_store_it_asks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(student_files, "last_block", lambda course: None)
+    there = furnish(tmp_path / "there")
+    monkeypatch.setattr(student_files, "ROOT", there)
+    with store.opened(there) as client:
+        store.mark(client, course().block(0).slug)
+    assert student_files.block_or_last(course(), None, "hint") == course().block(1)
+    monkeypatch.setattr(student_files, "ROOT", tmp_path)
     with pytest.raises(CourseError, match="make hint BLOCK=run"):
         student_files.block_or_last(course(), None, "hint")

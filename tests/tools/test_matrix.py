@@ -220,7 +220,7 @@ def test_the_page_says_what_breaks_why_and_what_to_do() -> None:
     assert "examples 1 of 2" in page
     assert page.count(": no.** ") == 5
     slugs = ", ".join(course().block(number).slug for number in (3, 4))
-    assert f"mend the check.\n\n- {slugs}: `` `b`, {RAISED} `` (a)\n\n**Mistakes" in page
+    assert f"fix the check.\n\n- {slugs}: `` `b`, {RAISED} `` (a)\n\n**Mistakes" in page
     assert "Nothing breaks" not in page and "### MLflow 9.8.1" not in page
     assert "Nothing breaks on the versions" in matrix.page(made_up_rows()[1:2])
     assert "breaks" not in matrix.page(made_up_rows()[:1]).partition("not there`.")[2]

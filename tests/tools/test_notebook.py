@@ -132,7 +132,7 @@ First of all, breathe.
 **"`x` < 1".** It is
 small.
 
-- so mend it
+- so fix it
 
 **It takes two
 lines.** (Or three.) `run`.
@@ -150,9 +150,9 @@ def test_each_case_of_what_goes_wrong_is_folded_below_its_name() -> None:
         '"<code>x</code> &lt; 1".',
         "It takes two lines.",
     ]
-    assert "breathe" in shown and "so mend it" not in shown and "(Or three.)" not in shown
+    assert "breathe" in shown and "so fix it" not in shown and "(Or three.)" not in shown
     assert shown.count("**") == 4
-    assert "small.\n\n- so mend it\n\n</details>\n\n<details>" in folded
+    assert "small.\n\n- so fix it\n\n</details>\n\n<details>" in folded
     assert "(Or three.) `run`.\n\n</details>\n\n## Recap" in folded
 
 

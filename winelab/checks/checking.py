@@ -217,7 +217,7 @@ def _first_lines(context: CheckContext, checks: Checks) -> Iterator[Verdict]:
     check = the_newest_run_has_finished
     if checks.subject == "run":
         verdict = verdict_of(check, context)
-        # Before the first run there is nothing to mend: to make one is the block's own change.
+        # Before the first run there is nothing to fix: to make one is the block's own change.
         made = context.found["runs"]
         yield replace(verdict, given=isinstance(made, list) and bool(made))
     elif "mlflow" in sys.modules and not (context.failed or _is_noting()):

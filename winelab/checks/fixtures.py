@@ -55,7 +55,7 @@ class Namespace(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise Missing(
-            f"there is no variable `{name}` here yet: if a cell above stopped with an error, mend "
+            f"there is no variable `{name}` here yet: if a cell above stopped with an error, fix "
             "that one first. Then run the cells from the top, and mind the spelling."
         )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NO_RUN = (
     "this notebook or script has made no run since it started: if a cell above stopped with an "
-    "error, mend that one first. Then run the cells from the top, and see that the training is "
+    "error, fix that one first. Then run the cells from the top, and see that the training is "
     "inside `with mlflow.start_run():`."
 )
 
@@ -37,14 +37,13 @@ def trouble(runs: list[Run]) -> str:
     status = {run.info.status for run in runs}
     if "RUNNING" in status:
         return (
-            "a run is still open. A log_ or set_ call above or below the `with` opens one by "
-            "itself. So does a start_run without `with`, and only mlflow.end_run(), with its "
-            "brackets, ends that one. Call mlflow.end_run() once, in a cell of its own, then move "
-            "that line inside the `with` and run the cell again."
+            "a run is still open: a start_run without `with` has opened it, or a call outside of "
+            "the `with` that logs or sets something. Call mlflow.end_run() once, in a cell of its "
+            "own, then move that line inside the `with` and run the cell again."
         )
     if runs and runs[0].info.status != "FINISHED":
         return (
-            f"your newest run ended as {runs[0].info.status}: mend the error shown above, and run "
+            f"your newest run ended as {runs[0].info.status}: fix the error shown above, and run "
             "that cell again."
         )
     return ""

@@ -107,7 +107,7 @@ COMMANDS = {
     ),
     "slides": ("publish.slides:main", "", "build the slides to HTML and PDF"),
     "pictures": ("publish.pictures:main", "block", "take the pictures of the lessons again"),
-    "lint": ("commands.lint:main", "", "mend the code's style, and say what is left to mend"),
+    "lint": ("commands.lint:main", "", "fix the code's style, and say what is left to fix"),
     "bench": ("commands.bench:main", "only", "measure what takes time"),
     "setup": (
         "commands.housekeeping:setup",

@@ -58,7 +58,7 @@ def main() -> int:
     for finding in examine(ROOT):
         print(finding.line(colours), flush=True)
         wrong += bool(finding.fix) and finding.matters
-    print(f"{wrong} to mend." if wrong else "All that the course needs is there.")
+    print(f"{wrong} to fix." if wrong else "All that the course needs is there.")
     return 1 if wrong else 0
 
 

@@ -52,8 +52,9 @@ def open_tasks(
         form: which kind of file it is from.
         failing: the names of the checks that fail.
 
-    A task is to do if its lines are not there as the solution has them. What a check looks at is
-    left out where no failing check is about it: it was done in another way.
+    A task is to do if its lines are not there as the solution has them. Once something is done,
+    those that a failing check is about come alone, where there are any: the others may be done in
+    another way.
     """
     mine = [task for task in block.tasks if form in task.forms]
     before = sections_before(course, block.number, form)
@@ -69,12 +70,9 @@ def open_tasks(
     for mistake in checks_of(block.folder).mistakes:
         for edit in mistake.edits:
             seen_by.setdefault(edit.section, set()).add(mistake.caught_by)
-    left = [
-        task
-        for task in unlike
-        if task.section not in seen_by or not seen_by[task.section].isdisjoint(failing)
-    ]
-    return left or unlike or mine
+    seen = [one for one in unlike if not seen_by.get(one.section, set()).isdisjoint(failing)]
+    left = [one for one in unlike if one in seen or one.section not in seen_by]
+    return (seen if unlike != mine else []) or left or unlike or mine
 
 
 def _plain(lines: Iterable[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Lint, format and types: the commands that the test run proves clean, and `make lint` mends."""
+"""Lint, format and types: the commands that the test run proves clean, and `make lint` fixes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKS = {
     "ruff format": ["ruff", "format", "--check", "."],
     "types": ["mypy"],
 }
-MENDS = (["ruff", "check", "--fix", "."], ["ruff", "format", "."])
+FIXES = (["ruff", "check", "--fix", "."], ["ruff", "format", "."])
 
 
 def run_tool(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -30,12 +30,12 @@ def run_tool(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Mend what can be mended, then say what is left; return 0 if nothing is.
+    """Fix what can be fixed, then say what is left; return 0 if nothing is.
 
     Raises CourseError when the tools cannot be installed.
     """
     packages.install(PINS, "`make lint`")
-    for command in MENDS:
+    for command in FIXES:
         run_tool(command)
     failed = 0
     for name, command in CHECKS.items():

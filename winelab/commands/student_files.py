@@ -90,11 +90,15 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
 
 
 def block_or_last(course: Course, number: int | None, command: str) -> Block:
-    """Return the block of this number, else the one worked on last.
+    """Return the block of this number, else the one worked on last, else the first that is open.
 
-    Raises CourseError where there is neither; `command` is the one to name in it.
+    Raises CourseError where there is none; `command` is the one to name in it.
     """
     block = course.block(number) if number is not None else last_block(course)
+    if block is None and store.problem(store_uri(ROOT)) is None:
+        with store.opened(ROOT) as client:
+            done = store.marks(client)
+        block = next((one for one in course.main if one.slug not in done), None)
     if block is None:
         raise CourseError(f"Which block? Say its number or name, as in `make {command} BLOCK=run`.")
     return block

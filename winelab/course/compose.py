@@ -169,8 +169,9 @@ def compose(outline: Outline, sections: Sections, tasks: tuple[Change, ...] = ()
     """
     cells = []
     for place in outline.cells.values():
-        names = {slot.section for slot in place.slots}
-        own = {task.section: task for task in tasks if task.section in names}
+        names = [slot.section for slot in place.slots]
+        mine = [task for task in tasks if task.section in names]
+        own = {task.section: task for task in sorted(mine, key=lambda t: names.index(t.section))}
         if own or any(sections.get(name) for name in names):
             lines = _cell_lines(place, sections, own)
             depth = _depth(place.parents, sections)
@@ -194,7 +195,7 @@ def _cell_lines(place: OutlineCell, sections: Sections, tasks: dict[str, Change]
         inside = len(slot.parents)
         if not (code or task):
             continue
-        first = code[0] if code else replace(place.line, text="")
+        first = next(iter(code or (task.lines if task else ())), replace(place.line, text=""))
         indent = INDENT * _depth(slot.parents, sections)
         wide = not indent and _far_apart(lines, code)
         if (gap or wide) and len(lines) > head and not _ends_with_colon(lines):

@@ -1,6 +1,6 @@
 """Read blocks/: the outline of the script, and each block's lesson and changes.
 
-Every mistake in a source is a CourseError that names the file and the line to mend.
+Every mistake in a source is a CourseError that names the file and the line to fix.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ def _percent_cells(
             raise mark.wrong('write the mark as "# %% section" or "# %% section (...)".')
         section, flags = match.groups()
         if section not in outline.cell_of:
-            raise mark.wrong(f'no section "{section}" in outline.txt; add it, or mend the name.')
+            raise mark.wrong(f'no section "{section}" in outline.txt; add it, or fix the name.')
         yield mark, section, flags.split(", ") if flags else [], lines[at + 1 : end]
 
 

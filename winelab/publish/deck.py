@@ -1,6 +1,6 @@
 """Read a deck of slides: Markdown with `:::` lines that name blocks, whose code is filled in.
 
-Every mistake in a deck is a CourseError that names the file and the line to mend.
+Every mistake in a deck is a CourseError that names the file and the line to fix.
 """
 
 from __future__ import annotations

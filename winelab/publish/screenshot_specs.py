@@ -1,6 +1,6 @@
 """Read what each picture shows, from the file picture.yaml in its block's folder.
 
-Every mistake there is a CourseError that names the file and the line to mend.
+Every mistake there is a CourseError that names the file and the line to fix.
 """
 
 from __future__ import annotations

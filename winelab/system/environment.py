@@ -208,7 +208,7 @@ def compiling(root: Path) -> Iterator[None]:
 def prepare_store(root: Path) -> None:
     """Make the tracking store if there is none."""
     command = [str(venv_python(root)), "-m", "winelab", "store"]
-    # Not fatal: `make reset`, which mends a store, needs a finished .venv to run in.
+    # Not fatal: `make reset`, which fixes a store, needs a finished .venv to run in.
     if subprocess.run(command, cwd=root, env=venv_environment(root), check=False).returncode:
         say("The tracking store is not ready: `make doctor` says why.")
 

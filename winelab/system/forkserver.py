@@ -136,7 +136,8 @@ def fork_server() -> Iterator[str | None]:
     jupyter_path = os.environ.get("JUPYTER_PATH", "")
     with tempfile.TemporaryDirectory(prefix="winelab-") as folder:
         path = str(Path(folder) / "fork")
-        command = [sys.executable, "-m", "winelab.system.forkserver", path]
+        # -P: a file of the working folder is not taken for a module of Python's.
+        command = [sys.executable, "-P", "-m", "winelab.system.forkserver", path]
         # Once its standard input closes, all that it has forked ends.
         with subprocess.Popen(
             command,
