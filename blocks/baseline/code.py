@@ -22,8 +22,8 @@ baseline_table = test.assign(prediction=baseline.predict(X_test))
 with mlflow.start_run(run_name="baseline"):
 
 # %% baseline-evaluation
-#: in that run, evaluate the predictions in `baseline_table`, with your metrics
-#: too, as `baseline_evaluation`.
+#: in that run, evaluate the predictions in `baseline_table`, with your
+#: metrics too, as `baseline_evaluation`.
 #: hint: Without a model, `mlflow.models.evaluate` takes the table as `data=`, and the names of two of
 #: its columns as `predictions=` and `targets=`. The rest is as in the model's evaluation.
 #: hint: `baseline_evaluation = mlflow.models.evaluate(data=baseline_table, predictions="prediction",

@@ -91,7 +91,7 @@ def test_the_thresholds_are_written_down(namespace):
 @swap("validate", '"validation"', '"Validation"')
 @hint("mind the spelling")
 @catches("the model failed, and nobody caught the exception", WEAK)
-@put("validate", f'{VALIDATE}\nverdict = "passed"\n{SET_TAG}')
+@put("validate", f'{VALIDATE}\nvalidation = "passed"\n{SET_TAG}')
 @hint("A model that fails raises an exception too")
 @error("minimum absolute change check failed: candidate model root_mean_squared_error")
 def test_the_result_is_on_the_run(runs):
