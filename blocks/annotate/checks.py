@@ -5,7 +5,7 @@ from datetime import date
 
 from winelab.checks.authoring import after, before, catches, error, hint, put, right, skip_all, swap
 from winelab.checks.comparing import listed, short
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.checks.scratch import call, scratch_registry, student_function
 
 NUMBERS = {"rmse": "RMSE", "rmse_upper": "upper end", "baseline_rmse": "baseline's RMSE"}

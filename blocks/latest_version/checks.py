@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from winelab.checks.authoring import catches, error, given, hint, put, right, skip_all, split, swap
 from winelab.checks.comparing import kind, same_column, same_value, short
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.checks.scratch import call, scratch_registry, student_function
 
 CELL = "The newest version, and the champion"

@@ -6,8 +6,7 @@ from unittest.mock import patch
 
 from winelab.checks.authoring import after, catches, hint, put, right, skip, split, swap
 from winelab.checks.comparing import kind, listed, same_value
-from winelab.checks.fixtures import EXPERIMENT, REGISTERED
-from winelab.checks.looking import artifact_paths, champion_of, output_file
+from winelab.checks.looking import EXPERIMENT, REGISTERED, artifact_paths, champion_of, output_file
 from winelab.checks.scratch import call, scratch_store, student_function
 from winelab.core.console import shortened
 

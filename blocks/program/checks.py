@@ -4,8 +4,13 @@ from unittest.mock import Mock, patch
 
 from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
 from winelab.checks.comparing import close, expect_metrics, kind, listed, plural, same_column, short
-from winelab.checks.fixtures import EXPERIMENT
-from winelab.checks.looking import active_experiment_id, autolog_is_off, children_of, run_named
+from winelab.checks.looking import (
+    EXPERIMENT,
+    active_experiment_id,
+    autolog_is_off,
+    children_of,
+    run_named,
+)
 from winelab.checks.scratch import call, scratch_store, student_function
 
 FIVE = "X_train, X_test, y_train, y_test, test"

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from winelab.checks.authoring import after, catches, error, hint, remove, right, skip_all, swap
 from winelab.checks.comparing import listed, same_value, short
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.checks.scratch import call, scratch_registry, student_function
 
 GATE = 0.7
@@ -99,10 +99,10 @@ def test_the_gate_is_set(namespace):
 
 @catches("the gate looks at the RMSE alone")
 @swap("promote", UPPER, 'float(tags["rmse"]) >= gate')
-@hint("rmse_upper must be below the gate")
+@hint("rmse_upper, not rmse, must be below the gate")
 @catches("a version that is exactly at the gate passes")
 @swap("promote", UPPER, UPPER.replace(">=", ">"))
-@hint("0.7 is not below 0.7")
+@hint("equal is not below")
 @catches("the validation is not looked at")
 @swap("promote", VALIDATION, "")
 @hint("Ask first whether the tag validation")

@@ -2,7 +2,7 @@
 
 from winelab.checks.authoring import catches, error, hint, put, remove, right, skip_all, split, swap
 from winelab.checks.comparing import expect_tags, listed, plural
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.checks.scratch import call, scratch_store, student_function
 
 MEASURED = ("rmse", "rmse_upper", "baseline_rmse")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from winelab.checks.authoring import after, catches, error, hint, put, right, skip, split, swap
 from winelab.checks.comparing import as_column, kind, listed, short
-from winelab.checks.fixtures import REGISTERED
-from winelab.checks.looking import artifact_paths, champion_of, output_file
+from winelab.checks.looking import REGISTERED, artifact_paths, champion_of, output_file
 from winelab.checks.scratch import call, student_function
 from winelab.core.console import shortened
 from winelab.core.paths import TABLE

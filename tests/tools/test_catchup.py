@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tools.made_up import made_up
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.commands import catchup, progress
 from winelab.core.errors import CourseError
 from winelab.core.paths import SOLUTIONS, course_environment, store_uri

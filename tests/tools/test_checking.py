@@ -24,7 +24,8 @@ from tools.made_up import lesson, mlflow_at, write_block, write_order
 from winelab import check
 from winelab.checks import checking
 from winelab.checks.checking import load_checks, note, run_checks
-from winelab.checks.fixtures import EXPERIMENT, FIXTURES, NEED_A_RUN, REGISTERED, CheckContext
+from winelab.checks.fixtures import FIXTURES, NEED_A_RUN, CheckContext
+from winelab.checks.looking import EXPERIMENT, REGISTERED
 from winelab.checks.report import Report, Verdict
 from winelab.checks.report import marked as marked_up
 from winelab.core.errors import CourseError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from winelab.checks.comparing import kind
-from winelab.checks.looking import newest_finished
+from winelab.checks.looking import EXPERIMENT, REGISTERED, newest_finished
 from winelab.core.errors import Missing
 from winelab.core.order import Listed
 from winelab.tracking import store
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
-
-EXPERIMENT = "wine-quality"
-"""The experiment of the course, from the block `experiment` on."""
-REGISTERED = "wine-quality-elasticnet"
-"""The registered model of the course, from the block `register` on."""
 
 
 class Namespace(dict[str, Any]):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
+EXPERIMENT = "wine-quality"
+"""The experiment of the course, from the block `experiment` on."""
+REGISTERED = "wine-quality-elasticnet"
+"""The registered model of the course, from the block `register` on."""
 NO_RUN = (
     "this notebook or script has made no run since it started: if a cell above stopped with an "
     "error, fix that one first. Then run the cells from the top, and see that the training is "
@@ -176,8 +180,6 @@ def champion_of(client: MlflowClient) -> ModelVersion:
 
     Raises AssertionError, with what to do, where none has it.
     """
-    from winelab.checks.fixtures import REGISTERED
-
     number = client.get_registered_model(REGISTERED).aliases.get("champion")
     assert number is not None, (
         "no version has the alias champion yet: run the cells above, from the top."

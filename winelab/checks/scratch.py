@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from winelab.checks.comparing import kind
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.core.console import shortened
 from winelab.core.paths import course_environment, store_uri
 

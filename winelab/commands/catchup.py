@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from winelab.checks.fixtures import REGISTERED
+from winelab.checks.looking import REGISTERED
 from winelab.core.errors import CourseError
 from winelab.core.paths import ROOT
 from winelab.course.source import Block, Course, read_course
