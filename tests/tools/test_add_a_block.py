@@ -36,8 +36,7 @@ def type_the_page(root: Path) -> None:
         path.write_text(f"{before}{new}{after}", encoding="utf-8")
 
     change("blocks/outline.txt", "\n[call-main]", f"{fence('above `[call-main]`')}\n[call-main]")
-    with (root / "blocks" / "course.txt").open("a", encoding="utf-8") as order:
-        order.write(fence("At the end, add:"))
+    change("blocks/course.txt", "\nposter\n", f"\nposter\n{fence('Below `poster`, add:')}")
     (root / "blocks" / "worst").mkdir()
     for name in re.findall(r"^## .*: `(blocks/worst/.*)`$", PAGE, re.MULTILINE):
         (root / name).write_text(fence(f"`{name}`\n"), encoding="utf-8")
@@ -62,7 +61,7 @@ def test_the_block_of_the_page_holds(tmp_path: Path) -> None:
             return done.stdout
 
         said = python("winelab", "build").splitlines()
-        number = len(course().blocks)
+        number = course().block("poster").number + 1
         assert {f"labs/{number}_worst.ipynb", f"solutions/{number}_worst.py", "README.md"} <= {
             *said
         }

@@ -60,7 +60,7 @@ def test_each_block_is_in_one_of_the_ten_sessions(whole: Course) -> None:
     assert with_timetables(text, whole) == text, "run make build"
     comments = re.findall(r"<!-- sessions: (?!end)(.*?) -->", text)
     first, *_ = (read_plan(words, whole) for words in comments)
-    assert [block for session in first.sessions for block in session] == [*whole.blocks]
+    assert [block for session in first.sessions for block in session] == [*whole.main]
     assert len(first.sessions) == 10
     for number, session in enumerate(first.sessions, start=1):
         heading = re.search(rf"^### {number}\. .*? \(blocks (.*)\)$", text, re.MULTILINE)

@@ -15,7 +15,12 @@ from winelab.checks.checking import checks_of, the_newest_run_has_finished
 from winelab.commands import hint, student_files
 from winelab.core.errors import CourseError
 from winelab.core.paths import store_uri
-from winelab.course.compose import solved_cells, unsolved_cells, unsolved_script
+from winelab.course.compose import (
+    solved_cells,
+    unsolved_cells,
+    unsolved_files,
+    unsolved_script,
+)
 from winelab.course.notebook import as_text, lab_notebook
 from winelab.course.source import Block, course
 from winelab.tracking import store
@@ -25,7 +30,7 @@ from winelab.tracking.workspace import furnish
 def text_of(block: Block, form: hint.Form) -> str:
     """A block's code as it is found, as a script or as a notebook's cells."""
     if form == "script":
-        return unsolved_script(course(), block.number)
+        return "\n".join(unsolved_files(course(), block.number).values())
     cells = unsolved_cells(course(), block.number)
     return "\n".join(cell.source for cell in cells)
 

@@ -16,7 +16,7 @@ from course_copy import course_copy
 
 from tools.made_up import lesson, write_block
 from winelab.core.errors import CourseError
-from winelab.core.order import ORDER
+from winelab.core.order import ORDER, read_order
 from winelab.core.paths import ROOT
 from winelab.course.build import differences, write
 from winelab.course.source import course, read_course
@@ -85,10 +85,12 @@ def test_the_build_alone_renumbers_everything(changed: Path) -> None:
     slides.write_html(read_course(changed / "blocks"), changed / "slides")
     assert sources(changed) == before
     assert {p: b for p, b in before.items() if "/tea/" not in p} == sources(ROOT)
-    names = [f"{number:02d}_{slug}" for number, slug in enumerate(order)]
-    for folder, kinds in (("labs", ["ipynb"]), ("solutions", ["ipynb", "py"])):
-        wanted = {f"{name}.{kind}" for name in names for kind in kinds}
-        assert {path.name for path in (changed / folder).iterdir()} == wanted
+    blocks = read_order(changed / "blocks").blocks
+    assert [block.name for block in blocks] == [f"{n:02d}_{slug}" for n, slug in enumerate(order)]
+    labs = {f"{block.name}.ipynb" for block in blocks}
+    assert {path.name for path in (changed / "labs").iterdir()} == labs
+    scripts = {Path(block.solution).parts[0] for block in blocks}
+    assert {path.name for path in (changed / "solutions").iterdir()} == labs | scripts
     assert differences(read_course(changed / "blocks"), changed) == []
     lessons_name_the_right_blocks(changed, order)
     pages_name_the_right_blocks(changed, order)

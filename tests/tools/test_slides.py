@@ -130,7 +130,7 @@ def test_facts_are_the_course_s_and_an_example_of_code_is_prose(
     one, two = (whole.block(slug) for slug in ("run", "params_metrics"))
     minutes = one.meta.minutes + two.meta.minutes
     last = [block.number for block in whole.blocks if block.part == 1][-1]
-    facts = f"{minutes} and {one.title}, {len(whole.blocks)}, 0 to {last}, {one.number}"
+    facts = f"{minutes} and {one.title}, {len(whole.main)}, 0 to {last}, {one.number}"
     assert facts in shown.body
     assert f"Blocks {one.number} to {two.number}: {minutes} minutes." in shown.notes
     assert example in shown.body

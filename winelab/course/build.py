@@ -172,16 +172,22 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
     A lab that a student has worked in is kept aside in .winelab/kept/ before it is replaced, and
     so is a package's file.
     """
-    changed = []
-    for path, text in built_files(course, root).items():
+    changed, built = [], built_files(course, root)
+    for path, text in built.items():
         if not holds(path, text):
             _keep_aside(path, root)
             write_text(path, text)
             changed.append(path)
     abandoned = _abandoned(course, root)
     for path in abandoned:
-        _keep_aside(path, root)
+        # Of a block that has another number now, the same stands in its new place.
+        if not any(holds(path, text) for text in built.values()):
+            _keep_aside(path, root)
         path.unlink()
+        for folder in path.parents:
+            if folder.parent == root or any(folder.iterdir()):
+                break
+            folder.rmdir()
     return changed + abandoned
 
 

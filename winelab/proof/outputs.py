@@ -16,6 +16,7 @@ from winelab.course.compose import solved_cells
 from winelab.course.notebook import check_source, solved_notebook
 from winelab.course.source import Block, Course, read_course
 from winelab.proof.execute import Code, Where, execute
+from winelab.proof.start import furnish_for
 from winelab.system.forkserver import fork_server
 from winelab.tracking.workspace import clean_workspace
 
@@ -76,6 +77,7 @@ def with_outputs(course: Course, block: Block) -> Any:
     notebook = solved_notebook(course, block.number)
     code = solved_code(course, block, check=True)
     with clean_workspace() as workspace:
+        furnish_for(course, block, workspace)
         outcome = execute(code, workspace, Where.KERNEL, environment={UNFILLED: "1"})
     if outcome.error:
         raise CourseError(f"{code.source} does not run: {outcome.last_line}")

@@ -29,6 +29,7 @@ from winelab.course.source import Course, course
 from winelab.proof.execute import SHOWN_FOLDER, Code, Where, execute
 from winelab.proof.mistakes import edited_cells
 from winelab.proof.outputs import solved_code
+from winelab.proof.start import furnish_for
 from winelab.publish import screenshots
 from winelab.publish.screenshot_specs import (
     SOLVED,
@@ -121,6 +122,7 @@ def prepared(spec: ScreenshotSpec, course: Course) -> Iterator[tuple[Path, str]]
     not start.
     """
     with clean_workspace() as workspace, serving(spec, workspace, course) as address:
+        furnish_for(course, course.block(spec.block), workspace)
         # Meanwhile the server loads what it needs.
         for slug, *arguments in spec.ran:
             code, where = solved_code(course, course.block(slug), check=True), Where.KERNEL
