@@ -104,8 +104,7 @@ def found_ids(namespace: Mapping[str, Any], name: str, missing: str = "") -> lis
 
     Raises AssertionError, in plain words, where it is something else.
     """
-    found = namespace.get(name)
-    assert found is not None, f"there is no `{name}` yet. {missing}".strip()
+    found = student_value(namespace, name, missing)
     if hasattr(found, "columns") and "run_id" in found.columns:
         return [str(one) for one in found["run_id"]]
     if isinstance(found, list) and all(hasattr(one, "info") for one in found):
@@ -132,8 +131,8 @@ def student_value(
     Raises AssertionError, with `advice`, where there is none, or it has another type.
     """
     found = namespace.get(name)
-    assert found is not None, f"there is no `{name}` yet. {advice}"
-    assert isinstance(found, expect), f"`{name}` is {kind(found)}. {advice}"
+    assert found is not None, f"there is no `{name}` yet. {advice}".strip()
+    assert isinstance(found, expect), f"`{name}` is {kind(found)}. {advice}".strip()
     return found
 
 

@@ -19,16 +19,15 @@ from rich.text import Text
 
 from winelab.checks.checking import checks_of
 from winelab.checks.report import Report
-from winelab.commands.student_files import block_or_last, work
+from winelab.commands.student_files import block_or_last, done_blocks, work
 from winelab.core.files import write_text
-from winelab.core.paths import ROOT, STATE, TABLE, store_uri
+from winelab.core.paths import ROOT, STATE, TABLE
 from winelab.course.compose import sections_after, sections_before
 from winelab.course.source import CODE_INDENT, Block, Change, Course, Form, read_course
 from winelab.proof.execute import Code, Outcome, execute
 from winelab.proof.run_code import without_writefile
-from winelab.proof.start import furnish_for
+from winelab.proof.start import furnish_for, solution_code
 from winelab.system.forkserver import fork_server
-from winelab.tracking import store
 from winelab.tracking.workspace import clean_workspace
 
 MEMORY = Path(STATE, "hints.json")
@@ -112,12 +111,13 @@ def judged(course: Course, block: Block, path: Path, cells: tuple[str, ...]) -> 
         furnish_for(course, block, workspace)
         if path.suffix == ".ipynb":
             code = Code(f"{block.name}.ipynb", tuple(map(_without_magics, cells)))
-        elif block.package:
-            code = Code(block.name, runs=tuple(block.meta.runs))
-            shutil.copytree(path, workspace / "solutions" / block.name)
         else:
-            code = Code(f"{block.name}.py")
-            (workspace / "solutions" / code.source).write_text(cells[0], encoding="utf-8")
+            code = solution_code(block)
+            place = workspace / "solutions" / code.source
+            if block.package:
+                shutil.copytree(path, place)
+            else:
+                place.write_text(cells[0], encoding="utf-8")
         return execute(code, workspace, check=block.number, limit=TIME_LIMIT)
 
 
@@ -171,7 +171,7 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
     course = read_course()
     block: Block | None = block_or_last(course, number, "hint")
     console = Console(highlight=False, markup=False)
-    done = _done(root)
+    done = done_blocks(root)
     while block is not None:
         console.print(f"Block {block.number} - {block.title}", style="bold")
         if block.slug not in done and not _hinted(course, block, root, console):
@@ -183,14 +183,6 @@ def main(number: int | None = None, root: Path = ROOT) -> int:
         block = next(iter(later or left), None)
     console.print("All blocks are done.", style="bold green")
     return 0
-
-
-def _done(root: Path) -> set[str]:
-    """Return the blocks that the store shows as done."""
-    if store.problem(store_uri(root)) is not None:
-        return set()
-    with store.opened(root) as client:
-        return store.marks(client)
 
 
 def _hinted(course: Course, block: Block, root: Path, console: Console) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from winelab.commands.catchup import FIRST_WITH_RUNS
 from winelab.commands.run_and_check import started
 from winelab.core.paths import SOLUTIONS
 from winelab.core.processes import until_stopped
 from winelab.course.source import read_course
+from winelab.proof.start import solution_code
 from winelab.tracking.store import prepare
 
 
@@ -20,7 +19,7 @@ def main(number: int | None = None) -> int:
     course = read_course()
     block = course.main[-1] if number is None else course.block(number)
     prepare()
-    solution = Path(block.name if block.package else block.solution)
+    solution = solution_code(block).source
     print(f"Running solutions/{solution}", flush=True)
     code = None
     with until_stopped(), started(block, SOLUTIONS / solution) as process:

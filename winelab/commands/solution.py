@@ -24,7 +24,7 @@ def main(number: int | None = None) -> int:
     words = Console(stderr=not sys.stdout.isatty(), highlight=False, markup=False)
     out = Console(highlight=False, markup=False, soft_wrap=True)
     what = "package" if block.package else "script"
-    if course.until(block) == [block]:
+    if not course.before(block):
         summary = f"The whole {what}: block {block.number} has none before it."
         for name, whole in solution_files(course, block.number).items():
             if block.package:

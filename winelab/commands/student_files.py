@@ -45,23 +45,27 @@ def work(block: Block, root: Path = ROOT) -> tuple[Path, tuple[str, ...]] | None
     that of its cells but the check; a script's is one text, a package's one for each file.
     """
     mine, lab = script_path(block, root), root / "labs" / f"{block.name}.ipynb"
-    there = {path: [path] for path in (mine, lab) if path.is_file()}
-    if block.package and mine.is_dir():
-        there[mine] = files_within(mine)
-    saved = {
-        path: max((file.stat().st_mtime for file in files), default=0.0)
-        for path, files in there.items()
-    }
-    for path in sorted(there, key=saved.__getitem__, reverse=True):
+    there = [one for one in (mine, lab) if one.is_file() or (block.package and one.is_dir())]
+    for path in sorted(there, key=_saved, reverse=True):
         # A file that is being saved, or no notebook, tells nothing.
         with suppress(OSError, ValueError, LookupError, TypeError):
             if path == mine:
-                return path, tuple(file.read_text(encoding="utf-8") for file in there[path])
+                return path, tuple(file.read_text(encoding="utf-8") for file in _files(path))
             text = path.read_text(encoding="utf-8")
             cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
             sources = tuple("".join(cell["source"]) for cell in cells)
             return path, tuple(s for s in sources if s.strip() != check_source(block.number))
     return None
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a package's folder; a script or a notebook is one."""
+    return files_within(path) if path.is_dir() else [path]
+
+
+def _saved(path: Path) -> float:
+    """When a file, or one in a folder, was saved last: seconds since 1970."""
+    return max((file.stat().st_mtime for file in _files(path)), default=0.0)
 
 
 def last_block(course: Course, root: Path = ROOT) -> Block | None:
@@ -70,11 +74,7 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
     Runs that `make catchup` made do not count. None where nothing says it.
     """
     mine = [path for path in root.glob("my/*") if path.suffix == ".py" or path.is_dir()]
-    found = [
-        (max((file.stat().st_mtime for file in files), default=0.0), block_slug(path.name))
-        for path in mine
-        for files in [files_within(path) if path.is_dir() else [path]]
-    ]
+    found = [(_saved(path), block_slug(path.name)) for path in mine]
     if store.problem(store_uri(root)) is None:
         with store.opened(root) as client:
             runs = client.search_runs(
@@ -89,6 +89,14 @@ def last_block(course: Course, root: Path = ROOT) -> Block | None:
     return next((known[slug] for _, slug in sorted(found, reverse=True) if slug in known), None)
 
 
+def done_blocks(root: Path) -> set[str]:
+    """Return the slugs of the blocks that the store in `root` shows as done."""
+    if store.problem(store_uri(root)) is not None:
+        return set()
+    with store.opened(root) as client:
+        return store.marks(client)
+
+
 def block_or_last(course: Course, number: int | None, command: str) -> Block:
     """Return the block of this number, else the one worked on last, else the first that is open.
 
@@ -96,8 +104,7 @@ def block_or_last(course: Course, number: int | None, command: str) -> Block:
     """
     block = course.block(number) if number is not None else last_block(course)
     if block is None and store.problem(store_uri(ROOT)) is None:
-        with store.opened(ROOT) as client:
-            done = store.marks(client)
+        done = done_blocks(ROOT)
         block = next((one for one in course.main if one.slug not in done), None)
     if block is None:
         raise CourseError(f"Which block? Say its number or name, as in `make {command} BLOCK=run`.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -135,26 +136,25 @@ def _only_opened(path: Path, text: str) -> bool:
 
 
 def _keep_aside(path: Path, root: Path) -> None:
-    """Copy what may be somebody's to .winelab/kept/: a lab worked in, a file in a package."""
-    in_package = path.is_relative_to(root / "solutions") and path.parents[1] != root
-    if path.is_file() and (in_package or _worked_in(path)):
-        kept = root / KEPT / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, kept)
-        name = path.relative_to(root).as_posix()
-        print(f"{name} had been worked in: kept as {kept.relative_to(root)}")
+    """Copy a file that may be somebody's to .winelab/kept/."""
+    kept = root / KEPT / f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, kept)
+    name = path.relative_to(root).as_posix()
+    print(f"{name} had been worked in: kept as {kept.relative_to(root)}")
 
 
-def _abandoned(course: Course, root: Path) -> list[Path]:
-    """Return the built files of blocks that are no longer there under that name."""
+def _abandoned(course: Course, root: Path, built: Collection[Path]) -> list[Path]:
+    """Return the files of blocks that are no longer there under that name, or in no package now.
+
+    `built` are the files that the course has.
+    """
     names = {block.name for block in course.blocks}
     there = [*sorted(root.glob("labs/*.ipynb")), *sorted(root.glob("solutions/*"))]
     left = [path for path in there if path.stem not in names and _built(path)]
-    solutions = root / "solutions"
-    files = {name for block in course.blocks for name in solution_files(course, block.number)}
-    packages = (path for path in solutions.glob("[0-9][0-9]_*") if path.is_dir())
+    packages = (path for path in root.glob("solutions/[0-9][0-9]_*") if path.is_dir())
     within = (path for folder in packages for path in files_within(folder))
-    return left + [path for path in within if path.relative_to(solutions).as_posix() not in files]
+    return left + [path for path in within if path not in built]
 
 
 def _built(path: Path) -> bool:
@@ -169,19 +169,22 @@ def _built(path: Path) -> bool:
 def write(course: Course, root: Path = ROOT) -> list[Path]:
     """Write every built file that differs; return those written or taken away.
 
-    A lab that a student has worked in is kept aside in .winelab/kept/ before it is replaced, and
-    so is a package's file.
+    A lab that a student has worked in is kept aside in .winelab/kept/ before it is replaced, and so
+    is a file in a package's folder that no block writes, before it is taken away.
     """
     changed, built = [], built_files(course, root)
     for path, text in built.items():
         if not holds(path, text):
-            _keep_aside(path, root)
+            if _worked_in(path):
+                _keep_aside(path, root)
             write_text(path, text)
             changed.append(path)
-    abandoned = _abandoned(course, root)
+    abandoned = _abandoned(course, root, built)
+    known = {text.encode("utf-8") for text in built.values()}
     for path in abandoned:
+        in_package = path.parent.parent != root
         # Of a block that has another number now, the same stands in its new place.
-        if not any(holds(path, text) for text in built.values()):
+        if _worked_in(path) or (in_package and path.read_bytes() not in known):
             _keep_aside(path, root)
         path.unlink()
         for folder in path.parents:
@@ -193,8 +196,8 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
 
 def differences(course: Course, root: Path = ROOT) -> list[str]:
     """Return what `make build` would change, a sentence a file, naming the source to edit."""
-    found = []
-    for path, text in built_files(course, root).items():
+    found, built = [], built_files(course, root)
+    for path, text in built.items():
         name = path.relative_to(root).as_posix()
         if holds(path, text) or _only_opened(path, text):
             continue
@@ -211,7 +214,7 @@ def differences(course: Course, root: Path = ROOT) -> list[str]:
             found.append(f"{name} is not what its source says: edit {where}, then run make build.")
     return found + [
         f"{path.relative_to(root).as_posix()} has no block any more: run make build."
-        for path in _abandoned(course, root)
+        for path in _abandoned(course, root, built)
     ]
 
 

@@ -39,8 +39,8 @@ def _header_length(course: Course, number: int) -> int:
 
 def _two(course: Course, number: int) -> dict[str, tuple[list[str], list[str]]]:
     """Return what stood in each file before block `number`, and what stands there after it."""
-    new, before = _bodies(course, number), course.until(course.block(number))[:-1]
-    old = _bodies(course, before[-1].number) if before else {}
+    new, before = _bodies(course, number), course.before(course.block(number))
+    old = _bodies(course, before.number) if before else {}
     return {name: (old.get(name, []), new.get(name, [])) for name in {**new, **old}}
 
 
@@ -84,7 +84,8 @@ def unified_diff(course: Course, number: int) -> list[str]:
     the title of the script's part that the lines are in. Empty where nothing changes, and for the
     first block, of which all is new.
     """
-    block, before = course.block(number), course.until(course.block(number))[:-1]
+    block = course.block(number)
+    before = course.before(block)
     if not before:
         return []
     cells = block.outline.cells.values()
@@ -93,7 +94,7 @@ def unified_diff(course: Course, number: int) -> list[str]:
     first = 1 if block.package else 1 + _header_length(course, number)
     diff = []
     for name, (old, new) in _two(course, number).items():
-        ends = [f"{one.name}/{name}" if name else f"{one.name}.py" for one in (before[-1], block)]
+        ends = [f"{one.name}/{name}" if name else f"{one.name}.py" for one in (before, block)]
         compared, hunks = _Compared(old, new), []
         for group in compared.get_grouped_opcodes(3):
             (_, a0, _, b0, _), (_, _, a1, _, b1) = group[0], group[-1]

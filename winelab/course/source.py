@@ -174,7 +174,7 @@ class Course:
     @property
     def main(self) -> tuple[Block, ...]:
         """The blocks that everybody works through: those of the parts that are not on request."""
-        return tuple(block for block in self.blocks if not self.parts[block.part].on_request)
+        return tuple(self.shown_with())
 
     def before(self, block: Block) -> Block | None:
         """Return the last block before this one that has changed the same script, or package."""
@@ -182,7 +182,9 @@ class Course:
 
     def shown_with(self, *parts: int) -> list[Block]:
         """Return everybody's blocks, and those of these parts that are on request."""
-        return [one for one in self.blocks if one.part in parts or one in self.main]
+        return [
+            one for one in self.blocks if one.part in parts or not self.parts[one.part].on_request
+        ]
 
     def after(self, block: Block) -> list[Block]:
         """Return the block that comes next, if any; of a part on request, only to one within it."""

@@ -100,12 +100,11 @@ def run_script(path: Path, arguments: Sequence[str] = (), content: bytes | None 
     end.variables["__file__"] = str(path)
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent)
-    end.error = _run(
+    error = _run(
         lambda: compile(path.read_bytes() if content is None else content, str(path), "exec"),
         end.variables,
     )
-    if isinstance(end.error, SystemExit) and end.error.code in (None, 0):
-        end.error = None
+    end.error = _unless_exit(error)
     return end
 
 
@@ -129,12 +128,15 @@ def run_package(folder: Path, runs: Sequence[str]) -> End:
         for loaded in [one for one in sys.modules if one.partition(".")[0] in own]:
             del sys.modules[loaded]
         run = partial(runpy.run_module, name, run_name="__main__", alter_sys=True)
-        end.error = _ended(run)
-        if isinstance(end.error, SystemExit) and end.error.code in (None, 0):
-            end.error = None
+        end.error = _unless_exit(_ended(run))
         if end.error is not None:
             break
     return end
+
+
+def _unless_exit(error: BaseException | None) -> BaseException | None:
+    """Return None for `sys.exit()` and `sys.exit(0)`, which end a process normally."""
+    return None if isinstance(error, SystemExit) and error.code in (None, 0) else error
 
 
 def _ended(run: Callable[[], Any]) -> BaseException | None:

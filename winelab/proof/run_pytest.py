@@ -52,8 +52,9 @@ def main(number: int | None = None, full: bool = False, part: int | None = None)
     """
     command = [sys.executable, "-m", "pytest", *pytest_arguments(number, full, part)]
     blocks = read_order().blocks
-    for one in {block.part for block in blocks} if full else {part}:
-        install_for(blocks[number].part if number is not None else one)
+    asked = {block.part for block in blocks} if full else {part}
+    for one in asked if number is None else {blocks[number].part}:
+        install_for(one)
     # Before pytest, so that it loads MLflow while pytest gathers the tests.
     with fork_server(), tempfile.TemporaryDirectory(prefix="winelab-") as elsewhere:
         # Where we are root, PostgreSQL runs as another user, and must get through to its folder.

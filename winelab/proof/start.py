@@ -77,7 +77,7 @@ def _kept(course: Course) -> Path:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with clean_workspace() as workspace, tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         (workspace / "solutions" / f"{last.name}.py").write_text(text, encoding="utf-8")
-        outcome = execute(Code(f"{last.name}.py"), workspace)
+        outcome = execute(solution_code(last), workspace)
         if outcome.error:
             raise CourseError(f"The script of block {last.number} failed: {outcome.last_line}")
         made = Path(folder, "made")
