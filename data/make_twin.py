@@ -43,6 +43,8 @@ CARD = HERE / "README.md"
 START, END = "<!-- comparison: start -->\n", "<!-- comparison: end -->"
 # Every percent, and half percents at the ends, where the long tails of sugar and chlorides lie.
 PROBABILITIES = [0.0, 0.005, *(i / 100 for i in range(1, 100)), 0.995, 1.0]
+# Enough for an interval of some 0.05 around an RMSE.
+NEW_ROWS = 600
 NETS = {alpha: ElasticNet(alpha=alpha, random_state=42) for alpha in (0.5, 0.1, 0.01)}
 MODELS = {
     "mean predictor": DummyRegressor(),
@@ -183,6 +185,16 @@ def make_twin(summary: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rng.permutation(table), columns=names).astype({"quality": "int64"})
 
 
+def make_new_wines(summary: dict[str, Any]) -> pd.DataFrame:
+    """Simulate NEW_ROWS wines of a later harvest: distinct rows, and none of them the twin's.
+
+    They have the twin's statistics, and come from the next seed.
+    """
+    drawn = make_twin({**summary, "seed": summary["seed"] + 1}).drop_duplicates()
+    both = pd.concat([make_twin(summary), drawn])
+    return drawn[~both.duplicated()[-len(drawn) :]].head(NEW_ROWS)
+
+
 def table_bytes(table: pd.DataFrame) -> bytes:
     """Return the table in the UCI file's format: quoted names, `;`, `\\n`, and `11` for 11.0.
 
@@ -305,6 +317,7 @@ def main() -> None:
         # For `make data TWIN=1`, when the original lies in the table's place.
         (HERE / "red-wine-twin.csv.gz").write_bytes(gzip.compress(content, mtime=0))
         print(f"red-wine-quality.csv: SHA-256 {hashlib.sha256(content).hexdigest()}")
+        (HERE / "new-red-wines.csv").write_bytes(table_bytes(make_new_wines(summary)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ store, in a temporary folder, and what it changes in this process is put back.
 
 from __future__ import annotations
 
+import importlib
 import io
 import linecache
 import os
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -52,6 +54,37 @@ def student_function(namespace: Namespace, name: str, cell: str = "") -> Callabl
     )
     function: Callable[..., Any] = found
     return function
+
+
+def package_module(namespace: Namespace, name: str) -> ModuleType:
+    """Return a module of the student's package, imported anew as its file is now.
+
+    Args:
+        namespace: the student's variables; `package` is the folder.
+        name: of the module, such as "wineops.wines".
+
+    Raises AssertionError, in one sentence, where it cannot be imported.
+    """
+    source = Path(namespace["package"]) / "src"
+    file = source.joinpath(*name.split(".")).with_suffix(".py")
+    assert file.is_file(), f"there is no file {file.name} yet: run the cell that writes it."
+    top = name.partition(".")[0]
+    known = {one: sys.modules.pop(one) for one in [*sys.modules] if one.partition(".")[0] == top}
+    try:
+        with _untouched():
+            sys.path.insert(0, str(source))
+            # What was saved a moment ago may be as old, in seconds, as what was compiled of it.
+            with patch.object(sys, "dont_write_bytecode", True):
+                importlib.invalidate_caches()
+                return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise AssertionError(f"{file.name} cannot be imported: {_last_words(error)}.") from None
+    finally:
+        for one in [one for one in sys.modules if one.partition(".")[0] == top]:
+            del sys.modules[one]
+        sys.modules.update(known)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -80,6 +80,16 @@ class Outline:
     cells: dict[str, OutlineCell]
     cell_of: dict[str, str]
     """The name of the cell in which each section stands."""
+
+    @cached_property
+    def passing(self) -> frozenset[str]:
+        """The sections that are only there in a block that names them: they try a package out.
+
+        They stand below its first file, in cells that are none.
+        """
+        cells = list(self.cells.values())
+        first = next((at for at, cell in enumerate(cells) if cell.file), len(cells))
+        return frozenset(s.section for cell in cells[first:] if not cell.file for s in cell.slots)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ GROUPS = {
     "browser": ROOT / "browser-requirements.txt",
     "makers": ROOT / "makers-requirements.txt",
     "nbgrader": ROOT / "nbgrader-requirements.txt",
+    "part4": ROOT / "part4-requirements.txt",
     "stack": ROOT / "stack" / "requirements.txt",
 }
 """The compiled requirements of each dependency group of pyproject.toml."""

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from winelab.core.paths import ARTIFACTS, ROOT, STATE, STORE, TABLE, course_environment
+from winelab.core.paths import ARTIFACTS, NEW_WINES, ROOT, STATE, STORE, TABLE, course_environment
 from winelab.tracking import store
 from winelab.tracking.data import twin_bytes
 
@@ -84,6 +84,7 @@ def furnish(workspace: Path, table: bytes | None = None) -> Path:
     for name in ("data", "labs", "solutions"):
         (workspace / name).mkdir(parents=True)
     (workspace / "data" / TABLE.name).write_bytes(table or twin_bytes())
+    shutil.copy(NEW_WINES, workspace / "data")
     empty_store(workspace / STORE.name)
     return workspace
 

@@ -1,0 +1,5 @@
+"""Batch inference."""
+
+from winelab.checks.authoring import given
+
+RIGHT_WAYS = ()

@@ -1,0 +1,5 @@
+"""Champion and challenger."""
+
+from winelab.checks.authoring import given
+
+RIGHT_WAYS = ()

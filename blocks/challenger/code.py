@@ -1,0 +1,2 @@
+# %% run-compare (given)
+print('challenger')

@@ -1,0 +1,5 @@
+"""Compare families of models."""
+
+from winelab.checks.authoring import given
+
+RIGHT_WAYS = ()

@@ -1,0 +1,313 @@
+# %% folder (given)
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+package = Path.cwd().parent / "output" / "package"
+for folder in ("src/wineops", "tests"):
+    (package / folder).mkdir(parents=True, exist_ok=True)
+
+
+def run(*command):
+    """Run `python -m ...` in the package's folder, as you would in a terminal there."""
+    environment = {**os.environ, "PYTHONPATH": str(package / "src"), "PYTHONUTF8": "1"}
+    words = [sys.executable, "-m", *command]
+    done = subprocess.run(
+        words,
+        cwd=package,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    print(done.stdout, end="")
+    return done.returncode
+
+# %% readme (given)
+# wineops: the wine model, operated
+
+This is the package as it stands after block [[compare]] of Wine Lab. (Edit blocks/compare/code.py, and build.)
+
+# %% readme-end (given)
+## Where things are
+
+| variable | what it names | without it |
+| --- | --- | --- |
+| `MLFLOW_TRACKING_URI` | MLflow's store, or a tracking server | `mlflow.db`, two folders above this one |
+| `WINEOPS_DATA` | the folder with the wine tables | `data`, two folders above this one |
+| `WINEOPS_OUTPUT` | the folder for what the programs write | `output`, two folders above this one |
+
+# %% pyproject (given)
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "wineops"
+version = "0.1.0"
+description = "The wine model, operated: compared, released, applied and served."
+requires-python = ">=3.11"
+dependencies = [
+    "matplotlib",
+    "mlflow",
+    "pandas",
+    "scikit-learn",
+    "skops",
+
+# %% pyproject-end (given)
+]
+
+[tool.hatch.build.targets.wheel]
+packages = ["src/wineops"]
+
+[tool.pytest.ini_options]
+pythonpath = ["src"]
+testpaths = ["tests"]
+
+# %% init (given)
+"""The wine model, operated: compared, released, applied and served."""
+
+# %% settings (given)
+"""Where the package finds its tables and its store, and the names it uses there."""
+
+import os
+from pathlib import Path
+
+import mlflow
+
+home = Path(__file__).resolve().parents[2]  # the folder with pyproject.toml
+course = home.parents[1]  # the folder with data/ and mlflow.db
+
+data_folder = Path(os.environ.get("WINEOPS_DATA", course / "data"))
+output = Path(os.environ.get("WINEOPS_OUTPUT", course / "output"))
+experiment = "wine-quality"
+registered_name = "wine-quality-elasticnet"
+
+
+def open_store():
+    """Open the store that the environment names, or the course's; return a client of it."""
+    store = (course / "mlflow.db").as_posix()
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{store}"))
+    mlflow.set_experiment(experiment)
+    output.mkdir(exist_ok=True)
+    return mlflow.MlflowClient()
+
+# %% wines (given)
+"""The wine tables: read them, split them, and tell new wines from known ones."""
+
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from wineops import settings
+
+
+def read_table(name="red-wine-quality.csv"):
+    """Read a table of the data folder: eleven measurements and the quality, as floats."""
+    path = settings.data_folder / name
+    if not path.is_file():
+        raise SystemExit(f"There is no table at {path}: name its folder in WINEOPS_DATA.")
+    return pd.read_csv(path, sep=";").astype("float64")
+
+
+def split(wines):
+    """Split a table as in the whole course: three quarters of the rows train, the rest test."""
+    return train_test_split(wines, test_size=0.25, random_state=42)
+
+# %% only-new
+def only_new(test, train):
+    """Keep the test rows that stand neither in the training table nor further up in the test."""
+    repeated = pd.concat([train, test]).duplicated()[len(train) :]
+    return test[~repeated]
+
+# %% families-begin (given)
+"""The families of models that the team compares."""
+
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import ElasticNet
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+
+def make_families():
+    """One model of each family, not fitted yet, by name. The champion's family comes first."""
+    return {
+        "elasticnet": make_pipeline(
+            StandardScaler(), ElasticNet(alpha=0.01, l1_ratio=0.3, random_state=42)
+        ),
+
+# %% families
+        "svr": make_pipeline(StandardScaler(), SVR()),
+        "forest": RandomForestRegressor(n_estimators=200, random_state=42),
+        "boosting": GradientBoostingRegressor(random_state=42),
+
+# %% families-end (given)
+    }
+
+# %% compare-imports (given)
+"""Compare four families of models, on all test wines and on the new ones among them.
+
+python -m wineops.compare
+"""
+
+from importlib import metadata
+
+import matplotlib.pyplot as plt
+import mlflow
+import numpy as np
+import pandas as pd
+
+from wineops import settings
+from wineops.families import make_families
+from wineops.wines import only_new, read_table, split
+
+REFERENCE = "elasticnet"
+TRUSTED = ["sklearn.tree._tree.Tree"]  # our own trees: skops asks before it loads any
+SHOWN = ["rmse", "rmse_lower", "rmse_upper", "lead", "lead_lower", "lead_upper"]
+
+# %% measure (given)
+def rmse(errors):
+    """The root mean squared error, along the last axis."""
+    return np.sqrt((errors**2).mean(axis=-1))
+
+
+def measure(errors, reference_errors):
+    """The RMSE of a model and its lead over the reference, each with a 95 % interval.
+
+    Both arrays hold one error a wine, in the same order. The interval comes from 2,000 bootstrap
+    samples of the wines. A lead is the reference's RMSE minus the model's, on the same sample.
+    """
+    samples = np.random.default_rng(42).integers(0, len(errors), (2000, len(errors)))
+    resampled = rmse(errors[samples])
+    leads = rmse(reference_errors[samples]) - resampled
+    lower, upper = np.quantile(resampled, [0.025, 0.975])
+    lead_lower, lead_upper = np.quantile(leads, [0.025, 0.975])
+    return {
+        "rmse": rmse(errors),
+        "rmse_lower": lower,
+        "rmse_upper": upper,
+        "lead": rmse(reference_errors) - rmse(errors),
+        "lead_lower": lead_lower,
+        "lead_upper": lead_upper,
+    }
+
+# %% train-families (given)
+def train(families, wines):
+    """Fit and log each family in the run that is open; return the models' ids."""
+    X_train, y_train = wines.drop(columns="quality"), wines["quality"]
+    requirements = [f"{name}=={metadata.version(name)}" for name in ("scikit-learn", "skops")]
+    model_ids = {}
+    for family, model in families.items():
+        model.fit(X_train, y_train)
+        logged = mlflow.sklearn.log_model(
+            model,
+            name=family,
+            input_example=X_train.head(5),
+            pip_requirements=requirements,
+            skops_trusted_types=TRUSTED,
+        )
+        model_ids[family] = logged.model_id
+    return model_ids
+
+# %% evaluate-families (given)
+def evaluate(families, model_ids, test_name, test):
+    """Evaluate each family on a test table, in a run of its own below the open one."""
+    dataset = mlflow.data.from_pandas(test, name=test_name, targets="quality")
+    X_test, y_test = test.drop(columns="quality"), test["quality"]
+    errors = {family: model.predict(X_test) - y_test.to_numpy() for family, model in families.items()}
+    for family in families:
+        tags = {"family": family, "test": test_name}
+        with mlflow.start_run(run_name=f"{family}, {test_name}", nested=True, tags=tags):
+            mlflow.log_input(dataset, context="test")
+            metrics = measure(errors[family], errors[REFERENCE])
+            mlflow.log_metrics(metrics, model_id=model_ids[family], dataset=dataset)
+
+# %% find-runs
+def find_runs(client, filter_string, order_by=("attributes.start_time DESC",), page_size=5):
+    """All runs of the experiment that a filter finds, page after page."""
+    experiment = client.get_experiment_by_name(settings.experiment)
+    found, token = [], None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            filter_string,
+            order_by=list(order_by),
+            max_results=page_size,
+            page_token=token,
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+# %% rank
+def rank(client, parent_id):
+    """The evaluations below a run as one table, the lowest RMSE first."""
+    runs = find_runs(client, f"tags.mlflow.parentRunId = '{parent_id}'", ["metrics.rmse ASC"])
+    rows = [{**run.data.tags, **run.data.metrics} for run in runs]
+    table = pd.DataFrame(rows)[["test", "family", *SHOWN]]
+    return table.assign(real=table["lead_lower"] > 0)
+
+# %% best-model
+def best_model(parent_id, test_name):
+    """The logged model of a run with the lowest RMSE on one dataset."""
+    experiment = mlflow.get_experiment_by_name(settings.experiment)
+    (best,) = mlflow.search_logged_models(
+        [experiment.experiment_id],
+        filter_string=f"source_run_id = '{parent_id}'",
+        order_by=[{"field_name": "metrics.rmse", "dataset_name": test_name, "ascending": True}],
+        max_results=1,
+        output_format="list",
+    )
+    return best
+
+# %% draw (given)
+def draw(table):
+    """Each lead with its interval, one picture for each test table."""
+    tests = table["test"].unique()
+    figure, panels = plt.subplots(1, len(tests), figsize=(11, 3.6), sharex=True, layout="tight")
+    for axes, name in zip(panels, tests, strict=True):
+        rows = table[(table["test"] == name) & (table["family"] != REFERENCE)].iloc[::-1]
+        colors = np.where(rows["real"], "#7b1e3a", "grey")
+        axes.hlines(rows["family"], rows["lead_lower"], rows["lead_upper"], colors, linewidth=4)
+        axes.scatter(rows["lead"], rows["family"], s=80, c=colors, zorder=2)
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set(title=name, xlabel=f"lead over {REFERENCE}, in grades")
+    return figure
+
+# %% compare-main (given)
+def main():
+    """Train, evaluate, rank and draw."""
+    client = settings.open_store()
+    wines, test = split(read_table())
+    tests = {"all-test-wines": test, "new-test-wines": only_new(test, wines)}
+    families = make_families()
+
+    # 1. Train once, evaluate on both test tables
+    with mlflow.start_run(run_name="compare") as parent:
+        model_ids = train(families, wines)
+        for test_name, table in tests.items():
+            evaluate(families, model_ids, test_name, table)
+
+    # 2. Read the results back, rank and draw them
+    parent_id = parent.info.run_id
+    table = rank(client, parent_id)
+    print(table.round(3).to_string(index=False))
+    client.log_figure(parent_id, draw(table), "comparison.png")
+    for test_name in tests:
+        print(f"{test_name}: {len(tests[test_name])} wines, best", best_model(parent_id, test_name).name)
+
+
+if __name__ == "__main__":
+    main()
+
+# %% test-compare (given)
+"""x"""
+
+# %% run-compare (given)
+run("wineops.compare")
+
+# %% look-compare (given)
+print(1)

@@ -1,0 +1,5 @@
+"""A pipeline with three environments."""
+
+from winelab.checks.authoring import given
+
+RIGHT_WAYS = ()

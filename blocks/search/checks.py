@@ -1,0 +1,5 @@
+"""Search hyper-parameters."""
+
+from winelab.checks.authoring import given
+
+RIGHT_WAYS = ()

@@ -1,0 +1,1 @@
+"""The wine model, operated: compared, released, applied and served."""
