@@ -6,6 +6,7 @@ Import of MLflow waits until a fixture needs the store: a check of variables alo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -121,24 +122,32 @@ def runs(context: CheckContext) -> list[Run]:
     Of this process, because the store also holds the tries of yesterday, those of other
     notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
     notebook under another name says no block; all that its kernel made counts. So does a run
-    without our tags that began since this process did: a client's create_run asks for none.
+    without our tags that began since this process did: a client's create_run asks for none. Of a package, what
+    other processes have made since then counts too: its programs are run by the notebook.
     """
     import psutil
 
-    from winelab.tracking.run_tags import BLOCK_TAG, TRY_TAG, session
+    from winelab.tracking.run_tags import BLOCK_TAG, STARTED, TRY_TAG, session
 
     client = context.get("client")
-    # In milliseconds. The system rounds the start of a process to a second or so.
-    since = int((psutil.Process().create_time() - 2) * 1000)
+    # In milliseconds. The system rounds the start of a process to a second or so; what executes
+    # notebooks in one process says it (see proof/run_code).
+    began = os.environ.get(STARTED) or psutil.Process().create_time() - 2
+    since = int(float(began) * 1000)
     everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
 
     def search(filter_string: str) -> list[Run]:
         order = ["attributes.start_time DESC"]
         return list(client.search_runs(everywhere, filter_string, order_by=order, max_results=1000))
 
-    tagged = search(f"tags.`{TRY_TAG}` LIKE '{session()}/%'")
-    recent = search(f"attributes.start_time > {since}")
-    made = [*tagged, *(r for r in recent if TRY_TAG not in r.data.tags)]
+    made = search(f"tags.`{TRY_TAG}` LIKE '{session()}/%'")
+    ids = {run.info.run_id for run in made}
+    # A package's programs are processes of their own, and so are their tries.
+    made += [
+        run
+        for run in search(f"attributes.start_time > {since}")
+        if run.info.run_id not in ids and (context.block.package or TRY_TAG not in run.data.tags)
+    ]
     made.sort(key=lambda r: r.info.start_time, reverse=True)
     slug = context.block.slug
     return [r for r in made if r.data.tags.get(BLOCK_TAG, slug) == slug]

@@ -12,6 +12,7 @@ import os
 import runpy
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from winelab.tracking.run_tags import STARTED
 
 
 @dataclass
@@ -61,6 +64,7 @@ def run_cells(cells: Sequence[str], starts: Callable[[int], None] = lambda numbe
         starts: called with each cell's number, from 1 on, before it runs.
     """
     end = End(new_main())
+    os.environ[STARTED] = str(time.time())
     for end.cell, source in enumerate(cells, start=1):
         starts(end.cell)
         # By it a run is tagged with the cell that made it (see tracking/run_tags).
@@ -118,6 +122,7 @@ def run_package(folder: Path, runs: Sequence[str]) -> End:
     Its variables are only `package`, the folder, as a notebook names it.
     """
     end = End({"package": folder})
+    os.environ[STARTED] = str(time.time())
     os.chdir(folder)
     sys.path[0] = str(folder / "src")
     own = {path.stem for path in (folder / "src").iterdir()}

@@ -32,6 +32,8 @@ TRY_TAG = "winelab.try"
 CATCHUP_TAG = "winelab.catchup"
 """On a run that `make catchup` made."""
 CATCHUP_VARIABLE = "WINELAB_CATCHUP"
+STARTED = "WINELAB_STARTED"
+"""The variable that says when the notebook began that this process executes, in seconds."""
 
 _sessions: dict[int, str] = {}
 
