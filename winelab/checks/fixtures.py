@@ -122,8 +122,8 @@ def runs(context: CheckContext) -> list[Run]:
     Of this process, because the store also holds the tries of yesterday, those of other
     notebooks, and those of `make run`: on an untouched notebook they must prove nothing. A
     notebook under another name says no block; all that its kernel made counts. So does a run
-    without our tags that began since this process did: a client's create_run asks for none. Of a package, what
-    other processes have made since then counts too: its programs are run by the notebook.
+    without our tags that began since this process did: a client's create_run asks for none. The
+    programs of a package are processes of their own, so what any process has made since counts.
     """
     import psutil
 

@@ -75,8 +75,7 @@ def package_module(namespace: Namespace, name: str) -> ModuleType:
             sys.path.insert(0, str(source))
             # What was saved a moment ago may be as old, in seconds, as what was compiled of it.
             with patch.object(sys, "dont_write_bytecode", True):
-                importlib.invalidate_caches()
-                return importlib.import_module(name)
+                return _imported(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -85,6 +84,11 @@ def package_module(namespace: Namespace, name: str) -> ModuleType:
         for one in [one for one in sys.modules if one.partition(".")[0] == top]:
             del sys.modules[one]
         sys.modules.update(known)
+
+
+def _imported(name: str) -> ModuleType:
+    importlib.invalidate_caches()
+    return importlib.import_module(name)
 
 
 @contextmanager

@@ -159,14 +159,15 @@ def passes(outcome: Outcome) -> list[str]:
     return _not_checked(outcome) or failed or [outcome.not_noted] * bool(outcome.not_noted)
 
 
-def is_untouched(outcome: Outcome, may_pass: int = 0) -> list[str]:
+def is_untouched(outcome: Outcome, may_pass: int = 0, may_stop: bool = False) -> list[str]:
     """Return why an untouched notebook is not what a student should open.
 
     Args:
         outcome: of the run of its cells.
         may_pass: how many checks of the block's own change may pass all the same.
+        may_stop: whether it may end in an error, as a program does that lacks a function.
     """
-    if found := _not_checked(outcome):
+    if not (may_stop and _verdicts(outcome)) and (found := _not_checked(outcome)):
         return found
     own = [verdict for verdict in _verdicts(outcome) if not verdict.given]
     passed = [verdict for verdict in own if verdict.done]
@@ -373,7 +374,7 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
     files = unsolved_files(course, block.number)
     # What stands in main() cannot be seen from outside; all else that is asked for is missing.
     hidden = not block.package and "def main(" in "".join(files.values())
-    judge = partial(is_untouched, may_pass=1 if hidden else 0)
+    judge = partial(is_untouched, may_pass=1 if hidden else 0, may_stop=block.package)
     laid_out = {f"solutions/{name}": text for name, text in files.items()}
     step = Step(solution_code(block), judge, files=laid_out)
     yield Case(block, Part.UNSOLVED, "the script as make watch lays it out", (step,))

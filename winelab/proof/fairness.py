@@ -7,6 +7,7 @@ the student's store, kernel or folder.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import random
@@ -16,10 +17,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
+from winelab.checks import scratch
 from winelab.checks.checking import checks_of, run_checks, verdict_of
 from winelab.checks.comparing import kind, listed
 from winelab.checks.fixtures import CheckContext
@@ -114,7 +118,8 @@ def harmful_functions(context: CheckContext) -> list[str]:
             for name, value in context.variables.items()
         }
         before = _state(Path.cwd().parent)
-        run_checks(CheckContext(context.block, variables))
+        with patch.object(scratch, "_imported", partial(_harmful_module, fails=fails)):
+            run_checks(CheckContext(context.block, variables))
         after = _state(before["the course's folder"])
         changed = [what for what in before if before[what] != after[what]]
         if changed:
@@ -123,6 +128,15 @@ def harmful_functions(context: CheckContext) -> list[str]:
                 f"with a function of the student's that {how}, the checks change {listed(changed)}"
             ]
     return []
+
+
+def _harmful_module(name: str, fails: bool) -> ModuleType:
+    """Import a module of the student's package; each function of its own does harm."""
+    module = importlib.import_module(name)
+    for key, value in list(vars(module).items()):
+        if inspect.isfunction(value) and value.__module__ == name:
+            setattr(module, key, _harmful(value, fails))
+    return module
 
 
 def _harmful(function: Callable[..., Any], fails: bool) -> Callable[..., Any]:
