@@ -22,7 +22,7 @@ from typing import ClassVar
 
 import psutil
 
-from winelab.core.paths import ROOT, STATE
+from winelab.core.paths import NEW_WINES, ROOT, STATE
 from winelab.grading.limits import Limits
 
 HOME = Path("/room")
@@ -225,7 +225,7 @@ def _readable() -> list[Path]:
     """Return what a command needs beside the system: Python, the course's packages, the tools."""
     # Not the whole prefix: a Python built into a home folder would bring the home along.
     found = [Path(sys.base_prefix) / name for name in ("bin", "lib", "lib64", "ssl")]
-    found += [Path(sys.prefix), ROOT / "winelab", cache_folder() / "matplotlib"]
+    found += [Path(sys.prefix), ROOT / "winelab", NEW_WINES, cache_folder() / "matplotlib"]
     found += sorted(cache_folder().glob("empty-store-*.db"))
     return [path for path in found if path.exists()]
 

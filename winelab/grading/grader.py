@@ -43,6 +43,7 @@ from winelab.grading.backends import HOME, cache_folder
 from winelab.grading.limits import Limits, clean
 from winelab.grading.result import Grade, HandIn, read_file
 from winelab.grading.sandbox import Sandbox, best_backend
+from winelab.proof.start import packed_store
 from winelab.tracking.data import twin_bytes
 from winelab.tracking.workspace import NAME, clean_store
 
@@ -156,6 +157,8 @@ def _graded(hand_in: HandIn, limits: Limits) -> tuple[tuple[Verdict, ...], str, 
         "server": not notebook and checks_of(block.folder).server_beside_script,
         "name": block.name,
         "slug": block.slug,
+        "package": block.package,
+        "store": base64.b64encode(packed_store(course(), block)).decode(),
         "limits": asdict(limits),
         "content": base64.b64encode(content).decode(),
         **prepared,

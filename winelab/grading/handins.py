@@ -25,7 +25,10 @@ from pathlib import Path, PurePosixPath
 from winelab.core.errors import CourseError
 from winelab.core.order import read_order
 from winelab.core.paths import SOLUTIONS
+from winelab.course.compose import solution_files, text_of
 from winelab.course.notebook import fingerprint
+from winelab.course.source import course
+from winelab.grading.package_folders import SOURCE, as_notebook, depth_of_package, package_blocks
 from winelab.grading.result import MOST_BYTES, HandIn, read_file
 from winelab.tracking.data import sha256
 
@@ -243,8 +246,14 @@ def _number(slug: object) -> int | None:
 
 @cache
 def _own_solutions() -> dict[str, str]:
-    """Return the digest of each script of the course's own, and its name."""
-    return {sha256(path.read_bytes()): path.name for path in sorted(SOLUTIONS.glob("*.py"))}
+    """Return the digest of each script and package of the course's own, and its name."""
+    own = {sha256(path.read_bytes()): path.name for path in sorted(SOLUTIONS.glob("*.py"))}
+    for number in package_blocks():
+        name = course().block(number).name
+        files = solution_files(course(), number)
+        texts = {path.partition("/")[2]: text_of(lines) for path, lines in files.items()}
+        own[sha256(as_notebook(number, texts).encode())] = name
+    return own
 
 
 # --- folders and zip files ----------------------------------------------------------------------
@@ -368,7 +377,7 @@ class _Reader:
         for entry in _worth_a_look(found):
             if entry.is_link:
                 self.remark(entry.place, "left out, it is a symbolic link")
-            elif entry.suffix not in (*KINDS, ".zip"):
+            elif entry.suffix not in (*KINDS, ".zip") and not _in_package(entry.place):
                 yield entry
             elif file := self.unpacked(entry, archive) if archive else entry.file:
                 if entry.suffix == ".zip":
@@ -401,6 +410,47 @@ class _Reader:
         return None
 
 
+# --- packages -----------------------------------------------------------------------------------
+
+
+def _in_package(place: Place) -> bool:
+    return depth_of_package(place, _block_of_folder) is not None
+
+
+def _block_of_folder(name: str) -> int | None:
+    said = read_name(name)
+    return said.block if said.sure else None
+
+
+def _with_packages(found: list[Found], reader: _Reader) -> list[Found]:
+    """Put a notebook that writes its files in the place of each package's folder.
+
+    A folder is one by its block's name and its folder src/; else its files are hand-ins by
+    themselves.
+    """
+    folders: dict[tuple[Place, int], list[Found]] = defaultdict(list)
+    for entry in found:
+        if at := depth_of_package(entry.place, _block_of_folder):
+            folders[entry.place[: at[0]], at[1]].append(entry)
+    packed: dict[Place, Found | None] = {}
+    for (place, number), entries in folders.items():
+        inner = {entry.place[len(place) :]: entry for entry in entries}
+        if not any(len(path) > 1 and path[0] == SOURCE for path in inner):
+            continue
+        texts = {}
+        for path, entry in inner.items():
+            # A notebook beside src/ is a hand-in of its own.
+            if len(path) > 1 or entry.suffix != ".ipynb":
+                packed[entry.place] = None
+                with suppress(CourseError):
+                    texts["/".join(path)] = read_file(entry.file).decode("utf-8", "replace")
+        file = Path(tempfile.mkdtemp(dir=reader.desk), "package.ipynb")
+        file.write_text(as_notebook(number, texts), encoding="utf-8")
+        packed[entries[0].place] = Found((*place[:-1], f"{place[-1]}.ipynb"), file)
+    kept = (packed.get(entry.place, entry) for entry in found)
+    return [entry for entry in kept if entry]
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 
@@ -431,7 +481,7 @@ def find(folder: Path, desk: Path) -> tuple[list[HandIn], list[str]]:
         raise CourseError(
             f"{folder} is a file: name the folder that holds the hand-ins, or a zip file of it."
         )
-    hand_ins = _sort_out(found, name, reader)
+    hand_ins = _sort_out(_with_packages(found, reader), name, reader)
     if not hand_ins:
         more = f" ({reader.remarks[0]})" if reader.remarks else ""
         raise CourseError(

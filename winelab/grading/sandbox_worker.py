@@ -31,6 +31,7 @@ from winelab.core.errors import CourseError
 from winelab.grading.limits import Limits, clean
 from winelab.proof.beside import beside
 from winelab.proof.run_code import End, new_main, run_script
+from winelab.proof.start import unpack_store
 from winelab.tracking.workspace import NAME, furnish
 
 # --- how a hand-in's code can end ---------------------------------------------------------------
@@ -265,7 +266,9 @@ def keep_interpreter() -> Callable[[], None]:
     return restore
 
 
-def verdicts(slug: str, checks: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+def verdicts(
+    slug: str, checks: str, variables: Mapping[str, Any], package: bool = False
+) -> list[dict[str, Any]]:
     """Run a block's checks on the variables and on the store of this process.
 
     Returns each check's "name", whether it is "done", and its "hint".
@@ -278,7 +281,7 @@ def verdicts(slug: str, checks: str, variables: Mapping[str, Any]) -> list[dict[
     (folder / "checks.py").write_text(checks, encoding="utf-8")
     (folder / "lesson.md").write_text(f"title: {slug}\n", encoding="utf-8")
     # The worker has no course of which this were a part; number and part are nobody's question.
-    report = run_checks(CheckContext(Listed(0, slug, 1, folder, False), variables))
+    report = run_checks(CheckContext(Listed(0, slug, 1, folder, package), variables))
     # Where a block is about no run, a line about one may come on top: no check of the block.
     asked = {function.__name__ for function in checks_of(folder).lines}
     found = [verdict for verdict in report.verdicts if verdict.name in asked]
@@ -314,7 +317,10 @@ def _settle(job: dict[str, Any]) -> Path:
         Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
     for kept in Path(job["fonts"]).glob("*.json"):
         shutil.copyfile(kept, Path(os.environ["MPLCONFIGDIR"]) / kept.name)
-    return furnish(Path.home() / NAME, base64.b64decode(job["table"]))
+    workspace = furnish(Path.home() / NAME, base64.b64decode(job["table"]))
+    if job["store"]:
+        unpack_store(base64.b64decode(job["store"]), workspace)
+    return workspace
 
 
 def _not_here(*_: object, **__: object) -> None:
@@ -366,7 +372,7 @@ def main() -> None:
     more = json.loads(jobs.readline())
     key = more["key"]
     try:
-        tell(verdicts=verdicts(job["slug"], more["checks"], end.variables))
+        tell(verdicts=verdicts(job["slug"], more["checks"], end.variables, job["package"]))
     except BaseException as error:
         tell(failed=last_line(error))
     stack.close()

@@ -8,8 +8,10 @@ empties.
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import sqlite3
+import tarfile
 import tempfile
 from contextlib import closing
 from importlib.metadata import version
@@ -41,12 +43,32 @@ def furnish_for(course: Course, block: Block, workspace: Path) -> None:
 
     That of another block stays empty. Raises CourseError where the last script before it fails.
     """
+    if packed := packed_store(course, block):
+        unpack_store(packed, workspace)
+
+
+def packed_store(course: Course, block: Block) -> bytes:
+    """Return the store that a block starts from as a tar file; nothing where that is empty.
+
+    Raises CourseError where the last script before it fails.
+    """
     if not course.parts[block.part].on_request:
-        return
-    kept = _kept(course)
-    old = Path((kept / _MADE_IN).read_text(encoding="utf-8"))
-    shutil.copytree(kept / ARTIFACTS.name, workspace / ARTIFACTS.name)
-    shutil.copyfile(kept / STORE.name, workspace / STORE.name)
+        return b""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.add(_kept(course), arcname=".")
+    return content.getvalue()
+
+
+def unpack_store(packed: bytes, workspace: Path) -> None:
+    """Put a packed store into a workspace, in place of the one that is there."""
+    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        kept = Path(folder)
+        old = Path((kept / _MADE_IN).read_text(encoding="utf-8"))
+        (kept / ARTIFACTS.name).rename(workspace / ARTIFACTS.name)
+        (kept / STORE.name).replace(workspace / STORE.name)
     with closing(sqlite3.connect(workspace / STORE.name)) as database:
         _rename(database, old.as_uri(), workspace.as_uri())
         _rename(database, old.as_posix(), workspace.as_posix())
