@@ -62,6 +62,7 @@ requires-python = ">=3.11"
 dependencies = [
     "matplotlib",
     "mlflow",
+    "numpy",
     "pandas",
     "scikit-learn",
     "skops",

@@ -48,7 +48,10 @@ def test_a_package_in_a_zip_is_the_same_and_the_solution_is_told(tmp_path: Path)
     shutil.rmtree(tmp_path / "class" / "tom")
     handed_in(tmp_path, f"Ann/{BLOCK.name}")
     hand_ins, remarks = found(tmp_path)
-    assert {(one.student, one.block) for one in hand_ins} == {("tom", BLOCK.number), ("Ann", BLOCK.number)}
+    assert {(one.student, one.block) for one in hand_ins} == {
+        ("tom", BLOCK.number),
+        ("Ann", BLOCK.number),
+    }
     first, second = (one.file.read_bytes() for one in hand_ins)
     assert first == second
     assert remarks.count(f"is solutions/{BLOCK.name} of the course, to the letter") == 2

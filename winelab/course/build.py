@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,11 @@ def built_files(course: Course, root: Path = ROOT) -> dict[Path, str]:
         for name, lines in solution_files(course, block.number).items():
             files[root / "solutions" / name] = text_of(lines)
         files[root / "solutions" / f"{block.name}.ipynb"] = solved_text(course, block)
-    tables = {root / "README.md": with_blocks, root / "docs" / "teaching.md": with_timetables}
+    tables: dict[Path, Callable[[str, Course], str]] = {
+        root / "README.md": with_blocks,
+        root / "docs" / "operate.md": partial(with_blocks, root="../"),
+        root / "docs" / "teaching.md": with_timetables,
+    }
     for page in pages(root):
         # The tables first: what they say of a block that is gone needs no number.
         text = page.read_text(encoding="utf-8")

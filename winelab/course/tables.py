@@ -31,8 +31,13 @@ _PLAN = re.compile(r"(\d+) minutes; (?:home ([^;]+); )?(every block, from )?([^;
 _PLACE = re.compile(r"(<!-- sessions: (?!end)(.*?) -->\n).*?(<!-- sessions: end -->)", re.DOTALL)
 
 
-def with_blocks(page: str, course: Course) -> str:
+def with_blocks(page: str, course: Course, root: str = "") -> str:
     """Return `page` with today's table between its two marks; unchanged where it has none.
+
+    Args:
+        page: its text.
+        course: all blocks.
+        root: the way from the page's folder to the course's, such as "../".
 
     The table has a row a block, and one with name and minutes above those of a part. It has the
     blocks that everybody works through, or those of a part: ``<!-- blocks of part 4: start -->``.
@@ -41,7 +46,11 @@ def with_blocks(page: str, course: Course) -> str:
     def table(found: re.Match[str]) -> str:
         blocks = course.find(f"part {found[2]}") if found[2] else course.main
         rows = render(
-            TEMPLATES / "blocks.md.j2", blocks=blocks, parts=course.parts, minutes=minutes
+            TEMPLATES / "blocks.md.j2",
+            blocks=blocks,
+            parts=course.parts,
+            minutes=minutes,
+            root=root,
         )
         return f"{found[1]}\n\n{rows}\n\n{found[3]}"
 
