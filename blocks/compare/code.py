@@ -156,9 +156,9 @@ def make_families():
         ),
 
 # %% families
-#: add the families "svr", "forest" (200 trees) and "boosting", as the
-#: imports name them. One of the three looks at distances between wines:
-#: give it a scaler. Two of them draw random numbers: set their seed.
+#: add the families "svr", "forest" (200 trees) and "boosting",
+#: as the imports name them. One of them looks at distances: give
+#: it a scaler. Two of them draw random numbers: set their seed.
 #: hint: A tree asks "is alcohol above 10.4?", which is the same question in any unit. A support vector
 #: machine adds up differences of all measurements, and sulfur dioxide's are in the dozens.
 #: hint: `"svr": make_pipeline(StandardScaler(), SVR()),`, then `"forest":
@@ -348,6 +348,7 @@ def draw(table):
         axes.hlines(rows["family"], rows["lead_lower"], rows["lead_upper"], colors, linewidth=4)
         axes.scatter(rows["lead"], rows["family"], s=80, c=colors, zorder=2)
         axes.axvline(0, color="black", linewidth=1)
+        axes.margins(y=0.3)
         axes.set(title=test_name, xlabel=f"lead over {REFERENCE}, in grades")
     return figure
 

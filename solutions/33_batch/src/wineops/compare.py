@@ -124,6 +124,7 @@ def draw(table):
         axes.hlines(rows["family"], rows["lead_lower"], rows["lead_upper"], colors, linewidth=4)
         axes.scatter(rows["lead"], rows["family"], s=80, c=colors, zorder=2)
         axes.axvline(0, color="black", linewidth=1)
+        axes.margins(y=0.3)
         axes.set(title=test_name, xlabel=f"lead over {REFERENCE}, in grades")
     return figure
 
