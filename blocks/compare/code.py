@@ -291,8 +291,9 @@ def rank(client, parent_id):
     """The evaluations below a run as one table, the lowest RMSE first."""
 
 # %% rank
-#: find the evaluations below the run `parent_id`, the lowest RMSE first,
-#: as `runs`. A run below another has its id as the tag mlflow.parentRunId.
+#: find the evaluations below the run `parent_id`, the lowest RMSE
+#: first, as `runs`. A run below another one has that one's id as
+#: its tag mlflow.parentRunId.
 #: hint: In a filter, a tag is `tags.` and its name, and a text stands in single quotes. An order names a
 #: metric and ASC or DESC.
 #: hint: `runs = find_runs(client, f"tags.mlflow.parentRunId = '{parent_id}'", ["metrics.rmse ASC"])`
