@@ -83,32 +83,16 @@ def main():
 if __name__ == "__main__":
     main()
 
-# %% batch-begin (given)
-"""Predict the wines of a Parquet file with the champion, and publish a day's predictions.
+# %% predictions (given)
+"""The tables of batch inference: what goes in, what comes out, and what is set aside."""
 
-python -m wineops.batch ../../output/new-wines.parquet --date 2026-11-22
-"""
-
-import argparse
 import hashlib
-import os
-import time
-from collections import Counter
-from datetime import date
-from pathlib import Path
 
-import mlflow
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
 
-from wineops import settings
-
-MOST_BAD = 0.2  # a larger part of bad rows, and the whole file is refused
 LIMITS = {  # outside of these, a value was mistyped or measured wrong
     "fixed acidity": (0, 30),
     "volatile acidity": (0, 5),
@@ -124,6 +108,7 @@ LIMITS = {  # outside of these, a value was mistyped or measured wrong
 }
 MEASUREMENTS = list(LIMITS)
 COLUMNS = ["wine_id", *MEASUREMENTS]
+NUMBERS = {"wine_id": "int64", **dict.fromkeys(MEASUREMENTS, "float64")}
 SCHEMA = pa.schema(
     {
         "wine_id": pa.int64(),
@@ -144,7 +129,7 @@ TABLE = sa.Table(
 
 
 def open_input(path):
-    """Open a Parquet file, of which nothing is read yet, and see that it has our columns."""
+    """Open a Parquet file and see that it has our columns; its rows are not read yet."""
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -171,6 +156,88 @@ def open_database(url):
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise SystemExit(f"The database can't be opened: {str(error).splitlines()[0]}") from None
     return engine
+
+
+def digest_of(path):
+    """A short fingerprint of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def rejected_schema(file):
+    """The columns of a file as they are, and the reason."""
+    columns = [file.schema_arrow.field(name) for name in COLUMNS]
+    return pa.schema([*columns, pa.field("reason", pa.string())])
+
+
+def as_rows(batch):
+    """A batch as a DataFrame."""
+    # An id that is missing must not make floats of all others: large ones would be rounded.
+    return batch.to_pandas(integer_object_nulls=True)[COLUMNS]
+
+
+def wrong_ids(ids, seen):
+    """Say of each id whether it is missing, or stands further up: a text, "" if all is well."""
+    found = pd.Series("", index=ids.index)
+    found[ids.isna()] = "wine_id is missing; "
+    found[ids.notna() & (ids.isin(seen) | ids.duplicated())] = "wine_id stands further up; "
+    return found
+
+
+def set_aside(batch, found):
+    """The bad rows of a batch as they came, each with its reason: a table for Parquet."""
+    bad = (found != "").to_numpy()
+    table = pa.Table.from_batches([batch]).select(COLUMNS).filter(pa.array(bad))
+    return table.append_column("reason", pa.array(found[bad], pa.string()))
+
+
+def with_predictions(rows, predicted, version, day):
+    """Good rows with what was predicted, by whom and when: a table for Parquet."""
+    table = rows.assign(
+        prediction=predicted, model_version=int(version.version), prediction_date=day
+    )
+    return pa.Table.from_pandas(table, SCHEMA, preserve_index=False)
+
+# %% batch-begin (given)
+"""Predict the wines of a Parquet file with the champion, and publish a day's predictions.
+
+python -m wineops.batch ../../output/new-wines.parquet --date 2026-11-22
+"""
+
+import argparse
+import os
+import time
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+
+from wineops import settings
+from wineops.predictions import (
+    COLUMNS,
+    LIMITS,
+    MEASUREMENTS,
+    NUMBERS,
+    SCHEMA,
+    TABLE,
+    as_rows,
+    digest_of,
+    open_database,
+    open_input,
+    rejected_schema,
+    set_aside,
+    with_predictions,
+    wrong_ids,
+)
+
+MOST_BAD = 0.2  # a larger part of bad rows, and the whole file is refused
 
 # %% batch-champion (given)
 def load_champion(client):
@@ -223,42 +290,28 @@ def reasons(rows):
     return found
 
 # %% batch-predict (given)
-def wrong_ids(ids, seen):
-    """Say which ids are missing, or have been seen further up: texts, as `reasons` gives them."""
-    found = pd.Series("", index=ids.index)
-    found[ids.isna()] = "wine_id is missing; "
-    found[ids.notna() & (ids.isin(seen) | ids.duplicated())] = "wine_id stands further up; "
-    return found
-
-
 def predict(file, model, version, day, rows_at_once, drafts):
     """Write a file's good rows with their predictions, and its bad rows with their reasons.
 
     Never more than `rows_at_once` rows are in memory, but for the ids seen, a number each.
     Return how many rows are good, and how often each reason was given.
     """
-    with_reason = [file.schema_arrow.field(name) for name in COLUMNS]
-    with_reason.append(pa.field("reason", pa.string()))
-    good, given, seen = 0, Counter(), np.empty(0, dtype="int64")
+    good, given, seen = 0, Counter(), np.array([], dtype="int64")
     with (
         pq.ParquetWriter(drafts["predictions"], SCHEMA) as predictions,
-        pq.ParquetWriter(drafts["rejected"], pa.schema(with_reason)) as rejected,
+        pq.ParquetWriter(drafts["rejected"], rejected_schema(file)) as rejected,
     ):
         for batch in file.iter_batches(rows_at_once, columns=COLUMNS):
-            # An id that is missing must not make rounded numbers of all others.
-            rows = batch.to_pandas(integer_object_nulls=True)[COLUMNS]
-            found = (wrong_ids(rows["wine_id"], seen) + reasons(rows)).str.removesuffix("; ")
-            seen = np.append(seen, rows["wine_id"].dropna().astype("int64"))
-            bad = found != ""
-            table = pa.Table.from_batches([batch]).select(COLUMNS).filter(pa.array(bad))
-            rejected.write_table(table.append_column("reason", pa.array(found[bad], pa.string())))
-            given.update(found[bad])
-            rows = rows[~bad].astype({"wine_id": "int64", **dict.fromkeys(MEASUREMENTS, "float64")})
+            rows = as_rows(batch)
+            ids = rows["wine_id"]
+            found = (wrong_ids(ids, seen) + reasons(rows)).str.removesuffix("; ")
+            seen = np.append(seen, ids.dropna().astype("int64"))
+            rejected.write_table(set_aside(batch, found))
+            given.update(found[found != ""])
+            rows = rows[found == ""].astype(NUMBERS)
             if len(rows):
-                rows["prediction"] = model.predict(rows[MEASUREMENTS])
-                rows["model_version"] = int(version.version)
-                rows["prediction_date"] = day
-                predictions.write_table(pa.Table.from_pandas(rows, SCHEMA, preserve_index=False))
+                predicted = model.predict(rows[MEASUREMENTS])
+                predictions.write_table(with_predictions(rows, predicted, version, day))
                 good += len(rows)
     return good, given
 
@@ -305,16 +358,16 @@ def publish(engine, day, paths, rows_at_once):
     save(engine, day, draft_of(paths["predictions"]), rows_at_once)
 
 # %% batch-publish
-#: give both files their final names with os.replace. First decide: before
+#: give both drafts their final names, with `replace`. First decide: before
 #: or after `save`? One of the two steps fails more often than the other,
 #: and a file that is replaced doesn't come back.
 #: hint: A database may be full, locked or out of reach. What should the files be then?
-#: hint: Below `save`, for each path: `os.replace(draft_of(path), path)`.
+#: hint: Below `save`, for each path: `draft_of(path).replace(path)`.
 def publish(engine, day, paths, rows_at_once):
     """Save the predictions in the database, and give both drafts their final names."""
     save(engine, day, draft_of(paths["predictions"]), rows_at_once)
     for path in paths.values():
-        os.replace(draft_of(path), path)
+        draft_of(path).replace(path)
 
 # %% batch-main (given)
 def read_arguments():
@@ -337,33 +390,32 @@ def main():
 
     # 1. What can be refused before there is any work
     client = settings.open_store()
-    file, engine = open_input(given.input), open_database(given.database)
+    path = given.input.resolve()
+    file, engine = open_input(path), open_database(given.database)
     try:
         version, model = load_champion(client)
     except mlflow.MlflowException as error:
         raise SystemExit(f"The champion can't be loaded: {error.message}") from None
     names = ("predictions", "rejected")
     paths = {name: settings.output / name / f"{given.date}.parquet" for name in names}
-    for path in paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (settings.output / name).mkdir(parents=True, exist_ok=True)
 
     # 2. What goes in: the input, by its digest, and the model
     with mlflow.start_run(run_name="batch"):
-        with given.input.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        source = LocalArtifactDatasetSource(str(given.input.resolve()))
-        mlflow.log_input(MetaDataset(source, given.input.name, digest[:16]), context="batch")
+        source = LocalArtifactDatasetSource(str(path))
+        mlflow.log_input(MetaDataset(source, path.name, digest_of(path)), context="batch")
         mlflow.log_params({"prediction_date": given.date, "model_version": version.version})
 
         # 3. Predict, batch by batch
         drafts = {name: draft_of(path) for name, path in paths.items()}
         good, found = predict(file, model, version, given.date, given.rows_at_once, drafts)
         counts = {"rows": file.metadata.num_rows, "rejected": found.total()}
-        mlflow.log_metrics(counts, model_id=version.model_id)
+        mlflow.log_metrics(counts, model_id=model.model_id)
         mlflow.log_dict(found, "reasons.json")
         if found.total() > MOST_BAD * file.metadata.num_rows:
-            often = "; ".join(f"{count} x {words}" for words, count in found.most_common(3))
-            raise SystemExit(f"{found.total():,} rows are bad: nothing is published. {often}")
+            often = [f"{count} x {words}" for words, count in found.most_common(3)]
+            raise SystemExit(f"{found.total():,} rows are bad, so nothing is published: {often}")
 
         # 4. Publish
         publish(engine, given.date, paths, given.rows_at_once)
@@ -387,7 +439,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-
 from wineops import batch
 
 DAY = date(2026, 11, 22)
