@@ -190,23 +190,36 @@ def test_a_block_has_at_least_three_other_right_ways(block: Block) -> None:
 # --- P6: nothing unexplained -------------------------------------------------------------------
 
 
-def _solution(block: Block) -> list[str]:
-    """The code of a block's script or package, and of its solved notebook without the check."""
+def _solution(block: Block, files: frozenset[str] = frozenset()) -> list[str]:
+    """The code of a block's script or package, and of its solved notebook without the check.
+
+    Of a package only that of `files`, where any are named.
+    """
     names = [name for name in solution_files(course(), block.number) if name.endswith(".py")]
+    names = [name for name in names if not files or name.partition("/")[2] in files]
     files = [(SOLUTIONS / name).read_text("utf-8") for name in names]
     cells = [cell.source for cell in code_cells(SOLUTIONS / f"{block.name}.ipynb")[:-1]]
     own = [cell for cell in cells if not cell.startswith(f"%%writefile {WRITTEN_TO}/")]
     return [*files, "\n".join(re.sub(r"^%%writefile .*\n", "", cell) for cell in own)]
 
 
-def _calls(block: Block) -> set[str]:
-    return {call for source in _solution(block) for call in calls(source)}
+def _calls(block: Block, files: frozenset[str] = frozenset()) -> set[str]:
+    return {call for source in _solution(block, files) for call in calls(source)}
+
+
+def _worked_in(block: Block) -> frozenset[str]:
+    """The files of a package in which a block asks for something; none of a script's block."""
+    cells = (block.outline.cells[block.outline.cell_of[task.section]] for task in block.tasks)
+    return frozenset(cell.file for cell in cells if cell.file)
 
 
 def test_each_new_call_is_taught_and_explained(block: Block, whole: Course) -> None:
-    # A package begins with nothing, and its student knows the whole script.
+    # A package begins with nothing, and its student knows the whole script. What is given in files
+    # of their own, and calls of the package's own modules, stand there to be read.
     known = [whole.before(block), whole.main[-1] if block.package else None]
-    new = _calls(block) - {call for one in known if one for call in _calls(one)}
+    new = _calls(block, _worked_in(block)) - {call for one in known if one for call in _calls(one)}
+    own = tuple(f"{file.split('/')[1]}." for file in _worked_in(block) if file.startswith("src/"))
+    new = {call for call in new if not call.startswith(own)} if own else new
     teaches = set(block.meta.teaches)
     assert new == teaches, (
         f"new but not in teaches: {sorted(new - teaches)}; "
