@@ -34,19 +34,18 @@ from wineops.wines import read_table
 AT_ONCE = 50_000  # rows
 
 
-def make_rows(wines, numbers, every):
-    """The wines with these numbers, repeated as needed; one row of `every` is bad.
+def make_rows(wines, numbers, bad, every):
+    """The wines with these numbers, repeated as needed; one row of `every` is bad, up to `bad`.
 
     Six kinds of bad rows take turns. A word stands among the pH values, so all of them are texts.
     """
     rows = wines.iloc[numbers % len(wines)].reset_index(drop=True)
     rows.insert(0, "wine_id", numbers + 1)
-    if not every:
-        return rows
-    rows["pH"] = rows["pH"].astype("str")
+    if bad:
+        rows["pH"] = rows["pH"].astype("str")
     for place, number in enumerate(numbers):
         kind, rest = divmod(number, every)
-        if rest == every - 1:
+        if rest == every - 1 and kind < bad:
             column, value = [
                 ("alcohol", None),
                 ("pH", "n/a"),
@@ -68,14 +67,15 @@ def main():
     if given.rows < 1 or not 0 <= given.bad <= given.rows:
         parser.error("--rows must be at least 1, and --bad between 0 and --rows")
     wines = read_table("new-red-wines.csv").drop(columns="quality")
-    every = given.rows // given.bad if given.bad else 0
+    every = given.rows // max(given.bad, 1)
     path = settings.output / "new-wines.parquet"
     settings.output.mkdir(exist_ok=True)
-    schema = pa.Schema.from_pandas(make_rows(wines, pd.RangeIndex(1), every), preserve_index=False)
+    first = make_rows(wines, pd.RangeIndex(1), given.bad, every)
+    schema = pa.Schema.from_pandas(first, preserve_index=False)
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, given.rows, AT_ONCE):
             numbers = pd.RangeIndex(start, min(start + AT_ONCE, given.rows))
-            rows = make_rows(wines, numbers, every)
+            rows = make_rows(wines, numbers, given.bad, every)
             writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
     print(f"{given.rows:,} wines, {given.bad:,} of them bad, are in {path.name}.")
 
@@ -212,7 +212,6 @@ from datetime import date
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -265,7 +264,7 @@ def reasons(rows):
     found = pd.Series("", index=rows.index)
     for column in MEASUREMENTS:
         values = pd.to_numeric(rows[column], errors="coerce")
-        found[~np.isfinite(values)] += "bad; "
+        found[~(values.abs() < float("inf"))] += "bad; "
     return found
 
 # %% batch-reasons
@@ -296,7 +295,7 @@ def predict(file, model, version, day, rows_at_once, drafts):
     Never more than `rows_at_once` rows are in memory, but for the ids seen, a number each.
     Return how many rows are good, and how often each reason was given.
     """
-    good, given, seen = 0, Counter(), np.array([], dtype="int64")
+    good, given, seen = 0, Counter(), pd.Series(dtype="int64")
     with (
         pq.ParquetWriter(drafts["predictions"], SCHEMA) as predictions,
         pq.ParquetWriter(drafts["rejected"], rejected_schema(file)) as rejected,
@@ -305,7 +304,7 @@ def predict(file, model, version, day, rows_at_once, drafts):
             rows = as_rows(batch)
             ids = rows["wine_id"]
             found = (wrong_ids(ids, seen) + reasons(rows)).str.removesuffix("; ")
-            seen = np.append(seen, ids.dropna().astype("int64"))
+            seen = pd.concat([seen, ids.dropna().astype("int64")], ignore_index=True)
             rejected.write_table(set_aside(batch, found))
             given.update(found[found != ""])
             rows = rows[found == ""].astype(NUMBERS)
@@ -374,7 +373,7 @@ def read_arguments():
     """The command line."""
     url = f"sqlite:///{(settings.output / 'predictions.db').as_posix()}"
     parser = argparse.ArgumentParser(prog="python -m wineops.batch")
-    parser.add_argument("input", type=Path, help="a Parquet file: wine_id and the measurements")
+    parser.add_argument("input", help="a Parquet file: wine_id and the measurements")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today())
     parser.add_argument("--database", default=os.environ.get("WINEOPS_DATABASE", url))
     parser.add_argument("--rows-at-once", type=int, default=50_000)
@@ -390,7 +389,7 @@ def main():
 
     # 1. What can be refused before there is any work
     client = settings.open_store()
-    path = given.input.resolve()
+    path = Path(given.input).resolve()
     file, engine = open_input(path), open_database(given.database)
     try:
         version, model = load_champion(client)
@@ -507,6 +506,6 @@ import sqlalchemy as sa
 run("wineops.batch", "../../output/new-wines.parquet", "--date", "2026-11-22")
 with sa.create_engine("sqlite:///../output/predictions.db").connect() as connection:
     published = pd.read_sql("SELECT * FROM predictions", connection)
-print(published.tail(3))
+print(published[-3:])
 rejected = pd.read_parquet("../output/rejected")
 print(rejected[["wine_id", "density", "pH", "sulphates", "alcohol", "reason"]].to_string(index=False))

@@ -15,19 +15,18 @@ from wineops.wines import read_table
 AT_ONCE = 50_000  # rows
 
 
-def make_rows(wines, numbers, every):
-    """The wines with these numbers, repeated as needed; one row of `every` is bad.
+def make_rows(wines, numbers, bad, every):
+    """The wines with these numbers, repeated as needed; one row of `every` is bad, up to `bad`.
 
     Six kinds of bad rows take turns. A word stands among the pH values, so all of them are texts.
     """
     rows = wines.iloc[numbers % len(wines)].reset_index(drop=True)
     rows.insert(0, "wine_id", numbers + 1)
-    if not every:
-        return rows
-    rows["pH"] = rows["pH"].astype("str")
+    if bad:
+        rows["pH"] = rows["pH"].astype("str")
     for place, number in enumerate(numbers):
         kind, rest = divmod(number, every)
-        if rest == every - 1:
+        if rest == every - 1 and kind < bad:
             column, value = [
                 ("alcohol", None),
                 ("pH", "n/a"),
@@ -49,14 +48,15 @@ def main():
     if given.rows < 1 or not 0 <= given.bad <= given.rows:
         parser.error("--rows must be at least 1, and --bad between 0 and --rows")
     wines = read_table("new-red-wines.csv").drop(columns="quality")
-    every = given.rows // given.bad if given.bad else 0
+    every = given.rows // max(given.bad, 1)
     path = settings.output / "new-wines.parquet"
     settings.output.mkdir(exist_ok=True)
-    schema = pa.Schema.from_pandas(make_rows(wines, pd.RangeIndex(1), every), preserve_index=False)
+    first = make_rows(wines, pd.RangeIndex(1), given.bad, every)
+    schema = pa.Schema.from_pandas(first, preserve_index=False)
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, given.rows, AT_ONCE):
             numbers = pd.RangeIndex(start, min(start + AT_ONCE, given.rows))
-            rows = make_rows(wines, numbers, every)
+            rows = make_rows(wines, numbers, given.bad, every)
             writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
     print(f"{given.rows:,} wines, {given.bad:,} of them bad, are in {path.name}.")
 

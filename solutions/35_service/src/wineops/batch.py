@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -66,7 +65,7 @@ def predict(file, model, version, day, rows_at_once, drafts):
     Never more than `rows_at_once` rows are in memory, but for the ids seen, a number each.
     Return how many rows are good, and how often each reason was given.
     """
-    good, given, seen = 0, Counter(), np.array([], dtype="int64")
+    good, given, seen = 0, Counter(), pd.Series(dtype="int64")
     with (
         pq.ParquetWriter(drafts["predictions"], SCHEMA) as predictions,
         pq.ParquetWriter(drafts["rejected"], rejected_schema(file)) as rejected,
@@ -75,7 +74,7 @@ def predict(file, model, version, day, rows_at_once, drafts):
             rows = as_rows(batch)
             ids = rows["wine_id"]
             found = (wrong_ids(ids, seen) + reasons(rows)).str.removesuffix("; ")
-            seen = np.append(seen, ids.dropna().astype("int64"))
+            seen = pd.concat([seen, ids.dropna().astype("int64")], ignore_index=True)
             rejected.write_table(set_aside(batch, found))
             given.update(found[found != ""])
             rows = rows[found == ""].astype(NUMBERS)
@@ -110,7 +109,7 @@ def read_arguments():
     """The command line."""
     url = f"sqlite:///{(settings.output / 'predictions.db').as_posix()}"
     parser = argparse.ArgumentParser(prog="python -m wineops.batch")
-    parser.add_argument("input", type=Path, help="a Parquet file: wine_id and the measurements")
+    parser.add_argument("input", help="a Parquet file: wine_id and the measurements")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today())
     parser.add_argument("--database", default=os.environ.get("WINEOPS_DATABASE", url))
     parser.add_argument("--rows-at-once", type=int, default=50_000)
@@ -126,7 +125,7 @@ def main():
 
     # 1. What can be refused before there is any work
     client = settings.open_store()
-    path = given.input.resolve()
+    path = Path(given.input).resolve()
     file, engine = open_input(path), open_database(given.database)
     try:
         version, model = load_champion(client)
