@@ -1,3 +1,8 @@
+# %% readme (given)
+# wineops: the wine model, operated
+
+This is the package as it stands after block [[batch]] of Wine Lab. (Edit blocks/batch/code.py, and build.)
+
 # %% readme-batch (given)
 ## Batch inference
 
@@ -172,7 +177,7 @@ def rejected_schema(file):
 
 def as_rows(batch):
     """A batch as a DataFrame."""
-    # An id that is missing must not make floats of all others: large ones would be rounded.
+    # One missing id must not make floats of all others, and round large ones.
     return batch.to_pandas(integer_object_nulls=True)[COLUMNS]
 
 

@@ -86,7 +86,7 @@ def rejected_schema(file):
 
 def as_rows(batch):
     """A batch as a DataFrame."""
-    # An id that is missing must not make floats of all others: large ones would be rounded.
+    # One missing id must not make floats of all others, and round large ones.
     return batch.to_pandas(integer_object_nulls=True)[COLUMNS]
 
 
