@@ -252,7 +252,8 @@ def load_champion(client):
 
 # %% batch-champion
 #: between these two calls somebody may move the alias. Then the rows
-#: name a version that has not made them. Make sure that it's always the same one.
+#: name a version that hasn't made them. Return the version of this model,
+#: whatever happens meanwhile.
 #: hint: Ask for the alias only once. What you get knows its number, and a
 #: number never moves.
 #: hint: First `version = client.get_model_version_by_alias(...)`, then load
@@ -273,8 +274,8 @@ def reasons(rows):
     return found
 
 # %% batch-reasons
-#: "bad" helps nobody to mend a row, and a pH of 14.5 goes through. Name the
-#: column in each reason, and say what's wrong with the value: it is
+#: "bad" helps nobody to mend a row, and a pH of 14.5 goes through. Name
+#: the column in each reason, and say what's wrong with the value: it is
 #: missing, it is not a number, or it's outside of the column's LIMITS.
 #: hint: Three conditions on a whole column, each of which adds its own text. `errors="coerce"` makes
 #: NaN of a text. So `values` and `rows[column]` together tell a missing value from a text.
@@ -325,10 +326,10 @@ def draft_of(path):
     return path
 
 # %% batch-draft
-#: if the program dies here, half a file has the final name. Choose another
-#: path. Two things to think of: a file is renamed in one step only within
-#: one disk, and pandas.read_parquet(folder) reads all files of a folder but
-#: those whose name begins with a dot or an underscore.
+#: if the program dies here, half a file has the final name. Choose
+#: another path. Two things to think of: a file is renamed in one step
+#: only within one disk, and pandas.read_parquet(folder) reads all files
+#: of a folder but those whose name begins with a dot or an underscore.
 #: hint: The same folder is on the same disk. Which name will readers skip?
 #: hint: `path.with_name(...)` is another name in the same folder, and `path.name` is the last part.
 def draft_of(path):
