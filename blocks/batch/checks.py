@@ -204,7 +204,7 @@ def test_a_draft_stands_aside(namespace):
     import pandas as pd
 
     module = package_module(namespace, MODULE)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         output = Path(folder).resolve() / "output"
         drafts = []
         for name in KINDS:
@@ -264,7 +264,7 @@ def _saved(module, engine):
 @contextmanager
 def _save_twice(module):
     """Yield the folder and the database after two runs of one day, and one of the day before."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "day.parquet"
         engine = module.open_database(f"sqlite:///{(Path(folder) / 'check.db').as_posix()}")
         try:
@@ -339,7 +339,7 @@ def test_save_replaces_a_day(namespace):
 
 def _publish(module, save, **more):
     """What `publish` leaves of both files, "old" or "new", whether each was renamed; its answer."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         paths = {name: Path(folder) / name / f"{DAY}.parquet" for name in KINDS}
         before = {}
         for name, path in paths.items():
