@@ -423,7 +423,10 @@ def main():
             raise SystemExit(f"{found.total():,} rows are bad, so nothing is published: {often}")
 
         # 4. Publish
-        publish(engine, given.date, paths, given.rows_at_once)
+        try:
+            publish(engine, given.date, paths, given.rows_at_once)
+        except sa.exc.DBAPIError as error:
+            raise SystemExit(f"The database failed: {error.orig}") from None
         mlflow.log_artifact(paths["rejected"])
         mlflow.log_metric("seconds", time.perf_counter() - start)
     print(f"{given.date}: {good:,} wines predicted by version {version.version},", end=" ")
@@ -514,4 +517,5 @@ with sa.create_engine("sqlite:///../output/predictions.db").connect() as connect
     published = pd.read_sql("SELECT * FROM predictions", connection)
 print(published[-3:])
 rejected = pd.read_parquet("../output/rejected")
-print(rejected[["wine_id", "density", "pH", "sulphates", "alcohol", "reason"]].to_string(index=False))
+shown = ["wine_id", "density", "pH", "sulphates", "alcohol", "reason"]
+print(rejected.reindex(columns=shown).to_string(index=False))

@@ -153,7 +153,10 @@ def main():
             raise SystemExit(f"{found.total():,} rows are bad, so nothing is published: {often}")
 
         # 4. Publish
-        publish(engine, given.date, paths, given.rows_at_once)
+        try:
+            publish(engine, given.date, paths, given.rows_at_once)
+        except sa.exc.DBAPIError as error:
+            raise SystemExit(f"The database failed: {error.orig}") from None
         mlflow.log_artifact(paths["rejected"])
         mlflow.log_metric("seconds", time.perf_counter() - start)
     print(f"{given.date}: {good:,} wines predicted by version {version.version},", end=" ")
