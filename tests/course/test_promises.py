@@ -202,10 +202,10 @@ def _solution(block: Block, files: frozenset[str] = frozenset()) -> list[str]:
     """
     names = [name for name in solution_files(course(), block.number) if name.endswith(".py")]
     names = [name for name in names if not files or name.partition("/")[2] in files]
-    files = [(SOLUTIONS / name).read_text("utf-8") for name in names]
+    texts = [(SOLUTIONS / name).read_text("utf-8") for name in names]
     cells = [cell.source for cell in code_cells(SOLUTIONS / f"{block.name}.ipynb")[:-1]]
     own = [cell for cell in cells if not cell.startswith(f"%%writefile {WRITTEN_TO}/")]
-    return [*files, "\n".join(re.sub(r"^%%writefile .*\n", "", cell) for cell in own)]
+    return [*texts, "\n".join(re.sub(r"^%%writefile .*\n", "", cell) for cell in own)]
 
 
 def _calls(block: Block, files: frozenset[str] = frozenset()) -> set[str]:

@@ -194,6 +194,7 @@ def newest(room: Room) -> Any:
     """The newest run "batch"."""
     client = MlflowClient(f"sqlite:///{(room.workspace / STORE.name).as_posix()}")
     experiment = client.get_experiment_by_name("wine-quality")
+    assert experiment is not None
     return client.search_runs([experiment.experiment_id], "attributes.run_name = 'batch'")[0]
 
 
@@ -237,8 +238,9 @@ def test_a_run_says_what_went_in_and_what_came_out(room: Room) -> None:
         Path(client.download_artifacts(run.info.run_id, "reasons.json")).read_text()
     )
     assert reasons == dict(room.file("rejected")["reason"].value_counts())
-    model = client.get_model_version(NAME, "2").source.rpartition("/")[2]
-    assert {metric.key for metric in client.get_logged_model(model).metrics} >= {"rows", "rejected"}
+    version = client.get_model_version(NAME, "2")
+    model = client.get_logged_model(str(version.source).rpartition("/")[2])
+    assert {metric.key for metric in model.metrics or ()} >= {"rows", "rejected"}
 
 
 # --- killed -------------------------------------------------------------------------------------
