@@ -91,7 +91,8 @@ def log_trial(client, parent, trial, run_id=None):
 
 def log_missing(client, parent, study):
     """Log the trials that have no finished child run yet: a kill may come at any moment."""
-    children = find_runs(client, f"tags.mlflow.parentRunId = '{parent.info.run_id}'", page_size=100)
+    below = f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
+    children = find_runs(client, below, ["attributes.start_time ASC"], page_size=100)
     known = {int(run.data.tags["trial"]): run.info for run in children}
     for trial in study.get_trials(states=ENDED):
         child = known.get(trial.number)
@@ -163,7 +164,7 @@ def score_all(candidates, wines):
 
 def compare_cost(study, wines, champion, with_grid):
     """What each way has cost, and what it has found: a row each."""
-    finished, best = study.get_trials(states=FINISHED), study.best_trial
+    finished = study.get_trials(states=FINISHED)
     ways = {"champion": score_all([champion], wines)}
     if with_grid:
         ways["grid"] = score_all(grid(), wines)
@@ -171,7 +172,7 @@ def compare_cost(study, wines, champion, with_grid):
         "models": len(finished),
         "fits": sum(len(trial.intermediate_values) for trial in finished),
         "seconds": sum(trial.duration.total_seconds() for trial in finished),
-        "scores": [best.intermediate_values[fold] for fold in range(5)],
+        "scores": score_folds(build(**study.best_params), wines),
     }
     for way in ways.values():
         leads = np.subtract(ways["champion"]["scores"], way["scores"])
