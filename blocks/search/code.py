@@ -109,8 +109,8 @@ def score_folds(model, wines, trial=None):
 
 # %% report
 #: if there is a trial, report this fold's RMSE to it. If the
-#: pruner says that it should stop, raise Optuna's exception for
-#: that. After the last fold nothing is left to save: don't ask then.
+#: pruner says that it should stop, raise Optuna's exception
+#: for that. Don't ask after the last fold: that saves nothing.
 #: hint: This stands inside the loop, after each fold. `trial.report` takes a value and a step. The
 #: pruner compares equal steps of two trials, so the step is the fold.
 #: hint: `if trial is not None:`, and in it `trial.report(scores[-1], fold)`, then
