@@ -1,6 +1,7 @@
 """A search that keeps its budget, stops bad trials, can go on later, and names a challenger."""
 
 import json
+import warnings
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,10 +35,17 @@ def _function(namespace, file, name):
     return module, found
 
 
+def _optuna():
+    """Optuna, without the warning that Jupyter has no widgets for its progress bar."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna
+    return optuna
+
+
 def _quiet_study(**settings):
     """A study of Optuna's in memory."""
-    import optuna
-
+    optuna = _optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -67,13 +75,11 @@ def _check_ranges(family, distributions):
             f"{name} is drawn from {short(ends[0])} to {short(ends[1])}: {low} to {high} is asked."
         )
         advice = (
-            "a range whose ends differ by such a factor needs it"
+            f"its upper end is {high / low:g} times the lower one, so it needs `log=True`"
             if log
-            else "only alpha and learning_rate need it"
+            else "only alpha and learning_rate need `log=True`"
         )
-        assert one.log == log, (
-            f"{name} has {'a' if one.log else 'no'} logarithmic scale: {advice} (`log=True`)."
-        )
+        assert one.log == log, f"{name} has {'a' if one.log else 'no'} logarithmic scale: {advice}."
         assert name != "max_depth" or "Int" in type(one).__name__, (
             "max_depth is drawn as a decimal number: trees have whole levels, so `suggest_int`."
         )
@@ -104,8 +110,7 @@ def _check_ranges(family, distributions):
 @hint("suggest gives back nothing (None)")
 def test_the_space_is_conditional(namespace):
     "a trial chooses a family, and then only settings of that family"
-    import optuna
-
+    optuna = _optuna()
     module, suggest = _function(namespace, "space", "suggest")
     study = _quiet_study(sampler=optuna.samplers.RandomSampler(seed=1))
     families = set()
@@ -195,8 +200,7 @@ def _made_up():
 @hint("without a trial")
 def test_a_bad_trial_is_stopped(namespace):
     "score_folds reports each fold's RMSE, and stops when the pruner says so, but not at the end"
-    import optuna
-
+    optuna = _optuna()
     _, score_folds = _function(namespace, "study", "score_folds")
     model, wines = _made_up()
     alone = call(
@@ -240,8 +244,7 @@ def test_a_bad_trial_is_stopped(namespace):
 
 def _trial(state, seconds, number=0):
     """A trial that ended, and took so long."""
-    import optuna
-
+    optuna = _optuna()
     start = datetime(2026, 1, 1)
     return optuna.trial.FrozenTrial(
         number=number,
@@ -339,8 +342,7 @@ def test_a_resumed_study_draws_new_trials(namespace):
 @contextmanager
 def _three_trials(module):
     """Yield a study whose second trial is the best, and what `register` is given."""
-    import optuna
-
+    optuna = _optuna()
     study = _quiet_study()
     for alpha, value in ((0.5, 0.7), (0.02, 0.6), (0.1, 0.65)):
         params = {"family": "elasticnet", "alpha": alpha, "l1_ratio": 0.4}
