@@ -57,6 +57,7 @@ class Place:
     def runs(self, filter_string: str) -> list[Any]:
         """The runs that a filter finds."""
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        assert experiment
         return list(self.client.search_runs([experiment.experiment_id], filter_string))
 
     def parent(self, name: str) -> Any:
