@@ -22,8 +22,9 @@ def cell(text: str, **data: str) -> list[Any]:
         ("at 2026-01-31 09:00:00.123", "at 2026-02-01 10:00:00"),
         ("/tmp/ipykernel_12/34.py:2: ...", "/var/ipykernel_56/78.py:2: ..."),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001"),
+        ("grid   9.8 s", "grid  10.2 s"),
     ],
-    ids=["ID", "TIME", "CELL", "SERVER"],
+    ids=["ID", "TIME", "CELL", "SERVER", "SECONDS"],
 )
 def test_what_differs_by_nature_is_no_difference(old: str, new: str) -> None:
     assert differences([cell(old)], [cell(new)]) == []
