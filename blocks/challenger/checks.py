@@ -279,7 +279,7 @@ def test_what_refuses_comes_first(namespace):
 @QUICK
 @hint('"previous" must be the old champion, version 2')
 @catches("the candidate stays")
-@swap("promote", f"    {CANDIDATE}\n", "")
+@swap("promote", f"\n    {CANDIDATE}", "")
 @QUICK
 @hint("delete the alias candidate")
 def test_there_is_always_a_champion(namespace):
