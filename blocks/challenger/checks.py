@@ -170,10 +170,10 @@ class _Watched:
     def aliases(self):
         """The aliases, each with its version as a number."""
         found = self._client.get_registered_model(REGISTERED).aliases
-        return {alias: int(number) for alias, number in found.items()}
+        return {alias: int(found[alias]) for alias in sorted(found)}
 
 
-BEFORE = {"previous": 1, "champion": 2, "candidate": 3}
+BEFORE = {"candidate": 3, "champion": 2, "previous": 1}
 
 
 def _put_back(real, aliases):
@@ -376,7 +376,7 @@ def _signed(secret, delivery, sent, body):
 @catches("the age is not looked at")
 @swap("genuine", "return abs(now - int(sent)) <= MAX_AGE", "return True")
 @QUICK
-@hint("recorded an hour ago")
+@hint("Compare `now` with int(sent)")
 @catches("only the body is signed")
 @swap("genuine", 'f"{delivery}.{sent}.".encode() + body', "body")
 @QUICK
@@ -394,31 +394,18 @@ def test_only_what_mlflow_signed_is_genuine(namespace):
     module = package_module(namespace, "wineops.news")
     fresh, old = str(NOW - 2), str(NOW - 3600)
     good = _signed(SECRET, ID, fresh, BODY)
-    for words, wanted, sent, body, signature in (
-        ("a genuine message, 2 seconds old", True, fresh, BODY, good),
-        (
-            "a message signed with another secret",
-            False,
-            fresh,
-            BODY,
-            _signed("guessed", ID, fresh, BODY),
-        ),
-        ("a message with another body than was signed", False, fresh, BODY + b" ", good),
-        (
-            "a genuine message, recorded an hour ago and sent again",
-            False,
-            old,
-            BODY,
-            _signed(SECRET, ID, old, BODY),
-        ),
-        (
-            "a message recorded an hour ago, with today's time on it",
-            False,
-            fresh,
-            BODY,
-            _signed(SECRET, ID, old, BODY),
-        ),
-        ("a message without a signature", False, fresh, BODY, ""),
+    forged = _signed("guessed", ID, fresh, BODY)
+    recorded = _signed(SECRET, ID, old, BODY)
+    content = 'Sign f"{delivery}.{sent}." and then the body, as bytes; MAX_AGE seconds are allowed.'
+    compare = "Compare `signature` with what `sign` makes of delivery, sent and body."
+    age = "Compare `now` with int(sent): more than MAX_AGE seconds are too many."
+    for words, wanted, sent, body, signature, advice in (
+        ("a genuine message, 2 seconds old", True, fresh, BODY, good, content),
+        ("a message signed with another secret", False, fresh, BODY, forged, compare),
+        ("a message with another body than was signed", False, fresh, BODY + b" ", good, compare),
+        ("a genuine message that was recorded an hour ago", False, old, BODY, recorded, age),
+        ("an old message with today's time on it", False, fresh, BODY, recorded, compare),
+        ("a message without a signature", False, fresh, BODY, "", compare),
     ):
         answer = call(
             module.is_genuine,
@@ -428,12 +415,10 @@ def test_only_what_mlflow_signed_is_genuine(namespace):
             body,
             signature,
             float(NOW),
-            on_error="`sent` is a text, `body` is bytes, `now` is a number.",
+            on_error="`sent` is a text, `body` is bytes, and `now` is a number.",
         )
         assert bool(answer) == wanted, (
-            f"is_genuine says {short(answer)} of {words}, and should say {wanted}. What is signed "
-            'is f"{delivery}.{sent}." and then the body; and a message older than MAX_AGE is '
-            "refused."
+            f"is_genuine says {short(answer)} of {words}, and should say {wanted}. {advice}"
         )
 
 
