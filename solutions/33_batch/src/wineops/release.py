@@ -37,7 +37,7 @@ def locked(client, patience=10):
             client.create_registered_model(LOCK, tags=tags)
             break
         except mlflow.MlflowException as error:
-            # The second one: it was there, and is freed before MLflow has looked whose it is.
+            # The second: freed just now, before MLflow has seen whose it is.
             if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
                 raise
         if time.time() > end:
