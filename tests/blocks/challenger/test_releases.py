@@ -122,7 +122,7 @@ def client(store: mlflow.MlflowClient) -> mlflow.MlflowClient:
 
 def put_back(client: mlflow.MlflowClient) -> None:
     """Make 1 the champion, beaten by 2 and 3; no other alias is set."""
-    client.set_registered_model_alias(NAME, "champion", 1)
+    client.set_registered_model_alias(NAME, "champion", "1")
     for alias in ("previous", "candidate"):
         client.delete_registered_model_alias(NAME, alias)
     for version in ("2", "3"):
@@ -310,7 +310,7 @@ def test_a_challenge_counts_against_the_beaten_champion_alone(
 ) -> None:
     release = wineops.release
     release.release(client, "candidate", 2)
-    client.set_registered_model_alias(NAME, "champion", 3)  # by hand
+    client.set_registered_model_alias(NAME, "champion", "3")  # by hand
     words = "The champion is version 3 now, and version 2 won against version 1. Challenge"
     for step in ("champion", "candidate"):
         with pytest.raises(SystemExit, match=words):
@@ -366,8 +366,9 @@ def test_only_genuine_news_are_kept(wineops: Any, tmp_path: Path) -> None:
     with wineops.news.receiving("right", file) as address, requests.Session() as session:
         session.trust_env = False
         for what, sent in refused.items():
-            sent = {name: value.encode("latin-1") for name, value in sent.items()}
-            assert session.post(address, BODY, headers=sent, timeout=9).status_code == 401, what
+            as_bytes = {name: value.encode("latin-1") for name, value in sent.items()}
+            answer = session.post(address, BODY, headers=as_bytes, timeout=9)
+            assert answer.status_code == 401, what
         assert session.post(address, BODY + b" ", headers=headers(wineops)).status_code == 401
         assert not file.exists()
         # MLflow sends again what was not answered: it's kept once.
@@ -392,8 +393,7 @@ def test_a_receiver_that_is_down_holds_up_no_release(
         client = stack.enter_context(tracking_uri(address))
         with wineops.news.receiving("right", tmp_path / "news.jsonl") as inbox:
             pass  # the receiver has gone, and nothing listens there
-        events = ["model_version_alias.created"]
-        client.create_webhook("news", inbox, events, secret="right")
+        client.create_webhook("news", inbox, ["model_version_alias.created"], secret="right")
         began = time.monotonic()
         release.release(client, "candidate", 2)
         release.release(client, "champion", 2)
