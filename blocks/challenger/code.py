@@ -103,7 +103,7 @@ def challenge(client, version):
     # The tag also says against whom: a challenge counts for no other champion.
     tag = f"{result} against version {champion}"
     client.set_model_version_tag(NAME, version, "challenge", tag)
-    print(f"Version {version} {tag}, on {len(new)} new wines:")
+    print(f"Version {version}: {tag}, on {len(new)} new wines")
     print(f"champion_rmse {rmse(errors[0]):.3f}", *(f"{k} {v:.3f}" for k, v in metrics.items()))
 
 # %% challenge-main (given)
@@ -200,11 +200,11 @@ def must_have_won(client, version):
     if str(champion) == str(version):
         raise SystemExit(f"Version {version} is the champion already.")
     tags = client.get_model_version(NAME, version).tags
-    result = tags.get("challenge", "has never challenged anybody")
+    result = tags.get("challenge", "never challenged anybody")
     if result != f"won against version {champion}":
         raise SystemExit(
-            f"The champion is version {champion} now, and version {version} {result}. Challenge "
-            f"the champion first: `python -m wineops.challenge --version {version}`."
+            f"The champion is version {champion} now. Version {version}: {result}. It must win "
+            f"against this champion first: `python -m wineops.challenge --version {version}`."
         )
     return champion
 

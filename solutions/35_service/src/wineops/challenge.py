@@ -64,7 +64,7 @@ def challenge(client, version):
     # The tag also says against whom: a challenge counts for no other champion.
     tag = f"{result} against version {champion}"
     client.set_model_version_tag(NAME, version, "challenge", tag)
-    print(f"Version {version} {tag}, on {len(new)} new wines:")
+    print(f"Version {version}: {tag}, on {len(new)} new wines")
     print(f"champion_rmse {rmse(errors[0]):.3f}", *(f"{k} {v:.3f}" for k, v in metrics.items()))
 
 

@@ -78,11 +78,11 @@ def must_have_won(client, version):
     if str(champion) == str(version):
         raise SystemExit(f"Version {version} is the champion already.")
     tags = client.get_model_version(NAME, version).tags
-    result = tags.get("challenge", "has never challenged anybody")
+    result = tags.get("challenge", "never challenged anybody")
     if result != f"won against version {champion}":
         raise SystemExit(
-            f"The champion is version {champion} now, and version {version} {result}. Challenge "
-            f"the champion first: `python -m wineops.challenge --version {version}`."
+            f"The champion is version {champion} now. Version {version}: {result}. It must win "
+            f"against this champion first: `python -m wineops.challenge --version {version}`."
         )
     return champion
 
