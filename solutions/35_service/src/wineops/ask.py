@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import requests
 
 from wineops import settings
@@ -47,45 +48,56 @@ def stop(service):
     return service.wait(timeout=60)
 
 
-def wait_until_ready(client, address, seconds=30):
-    """Wait until /health answers 200, and return what it says."""
+def wait_until_ready(client, address, seconds=60):
+    """Ask /health until it no longer answers 503; return its last answer."""
     end = time.monotonic() + seconds
     while True:
         answer = client.get(f"{address}/health", timeout=60)
-        if answer.status_code == 200:
-            return answer.json()
-        if answer.status_code != 503:
-            raise SystemExit(f"GET /health answered {answer.status_code}: is it in the service?")
-        if time.monotonic() > end:
-            raise SystemExit(f"There is no model after {seconds} s. {answer.json()['problem']}")
+        if answer.status_code != 503 or time.monotonic() > end:
+            return answer
         time.sleep(0.1)
+
+
+def content(answer):
+    """What an answer holds; one about an error inside of the service is no JSON."""
+    is_json = answer.headers["content-type"] == "application/json"
+    return answer.json() if is_json else {"detail": answer.text}
 
 
 def main():
     """Ask for one wine, for 600, and for one that can't be; keep and print the answers."""
+    kept = settings.output / "asked.json"
+    kept.unlink(missing_ok=True)
     wines = read_table("new-red-wines.csv").drop(columns="quality").to_dict("records")
     questions = {
         "one": [EXAMPLE],
         "many": wines,
         "wrong": [EXAMPLE, {**EXAMPLE, "alcohol": 94.0}],
     }
+
+    # 1. Start it, ask it, stop it
     asked = {}
     with running() as (address, service), requests.Session() as client:
         client.trust_env = False  # no proxy leads to this machine
-        asked["health"] = wait_until_ready(client, address)
-        for name, question in questions.items():
-            answer = client.post(f"{address}/predict", json={"wines": question}, timeout=60)
-            asked[name] = {"status": answer.status_code, "answer": answer.json()}
+        ready = wait_until_ready(client, address)
+        for name in questions if ready.ok else ():
+            body = {"wines": questions[name]}
+            answer = client.post(f"{address}/predict", json=body, timeout=60)
+            asked[name] = {"status": answer.status_code, "answer": content(answer)}
         asked["exit code"] = stop(service)
-    settings.output.mkdir(exist_ok=True)
-    (settings.output / "asked.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
 
+    # 2. Keep the answers, and print them
+    if not ready.ok:
+        print("GET /health answers", ready.status_code, ready.text)
+        return
+    asked["health"] = ready.json()
+    settings.output.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(asked, indent=1), encoding="utf-8")
     print("The alias", asked["health"]["alias"], "is on version", asked["health"]["version"])
     for name in ("one", "many"):
-        predictions = asked[name]["answer"].get("predictions", [])
+        predictions = np.round(asked[name]["answer"].get("predictions", []), 3)
         print(name, asked[name]["status"], len(predictions), "predictions:", predictions[:3])
-    for error in asked["wrong"]["answer"].get("detail", []):
-        print("wrong", asked["wrong"]["status"], error["loc"], error["msg"])
+    print("wrong", asked["wrong"]["status"], asked["wrong"]["answer"])
     print("The service ended with exit code", asked["exit code"])
 
 

@@ -9,9 +9,8 @@ import mlflow
 from mlflow import MlflowException
 
 from wineops import settings
-from wineops.schema import COLUMNS, EXAMPLE, Wine, table_of
+from wineops.schema import ALIAS, COLUMNS, EXAMPLE, Wine, table_of
 
-ALIAS = "champion"
 SECONDS = 2  # between two looks at the registry
 
 Loaded = namedtuple("Loaded", "version since predict")  # predict: from a table to the qualities
@@ -33,8 +32,8 @@ def load_version(version):
     """Load one version and try it, so that the first request doesn't wait and doesn't fail."""
     model = mlflow.pyfunc.load_model(f"models:/{settings.registered_name}/{version}")
     names = model.metadata.get_input_schema().input_names()
-    if names != COLUMNS:
-        raise ValueError(f"it takes {names}, and the service sends {COLUMNS}")
+    if names != list(COLUMNS):
+        raise ValueError(f"version {version} takes {names}, and the service sends {[*COLUMNS]}")
     try:
         # Past MLflow's check of each table: Wine has checked it already, and it takes 1 ms.
         predict = partial(model.unwrap_python_model().predict, None)

@@ -23,7 +23,7 @@ import requests
 
 from wineops import settings
 from wineops.ask import running, wait_until_ready
-from wineops.live_model import ALIAS
+from wineops.schema import ALIAS
 from wineops.wines import read_table
 
 
@@ -112,7 +112,8 @@ def main():
     with requests.Session() as client:
         client.trust_env = False  # no proxy leads to this machine
         with running() as (ours, _), mlflow_serving(client) as theirs:
-            wait_until_ready(client, ours)
+            if not wait_until_ready(client, ours).ok:
+                raise SystemExit("The service has no model: ask its /health why.")
             for _ in range(arguments.rounds):
                 for wines in arguments.wines:
                     some = table.head(wines)

@@ -6,6 +6,10 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from wineops import settings
+
+ALIAS = "champion"
+
 
 class Wine(BaseModel):
     """The measurements of one wine, under the names that the table has."""
@@ -44,7 +48,7 @@ EXAMPLE = {
     "alcohol": 9.4,
 }
 FIELDS = list(Wine.model_fields)
-COLUMNS = [field.alias or name for name, field in Wine.model_fields.items()]
+COLUMNS = pd.Index(field.alias or name for name, field in Wine.model_fields.items())
 
 
 class Wines(BaseModel):
@@ -67,10 +71,10 @@ class Predictions(BaseModel):
 class Health(BaseModel):
     """The version in use, since when, and what is wrong; "" where nothing is."""
 
-    model: str
-    alias: str
-    version: str | None
-    since: datetime | None
+    model: str = settings.registered_name
+    alias: str = ALIAS
+    version: str | None = None
+    since: datetime | None = None
     problem: str
 
 
