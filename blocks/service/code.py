@@ -1,6 +1,8 @@
 # %% readme-service (given)
 ## Serve the champion: `wineops.service`
 
+(This section is written in blocks/service/code.py.)
+
     python -m wineops.service --port 8000
 
 | request | answer |
@@ -44,7 +46,7 @@ class Wine(BaseModel):
 # %% wine-begin (given)
 """The measurements of one wine, under the names that the table has."""
 
-# strict: "9.4" is a text. forbid: a misspelt field is an error, and isn't ignored.
+# strict: "9.4" is a text. forbid: a misspelt field is refused.
 model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 fixed_acidity: float = Field(alias="fixed acidity", ge=0, le=30, description="in g/l")
@@ -57,8 +59,9 @@ free_sulfur_dioxide: float = Field(
 )
 
 # %% schema-sulfur
-#: add the field "total sulfur dioxide", in mg/l. The table has 6 to 271.
-#: Choose bounds: a wine with 350 may come, and 9000 or -1 is a mistake.
+#: add the field "total sulfur dioxide", in mg/l. The table has values
+#: from 6 to 271. Choose bounds: a wine with 350 may come, and one with
+#: 9000 or -1 is a mistake.
 #: hint: A name in Python has no spaces, and the table's has two. The field above has both names.
 #: hint: `total_sulfur_dioxide: float = Field(alias="total sulfur dioxide", ge=0, le=600,
 #: description="in mg/l")`
@@ -173,7 +176,7 @@ def load_version(version):
     if names != list(COLUMNS):
         raise ValueError(f"version {version} takes {names}, and the service sends {[*COLUMNS]}")
     try:
-        # Past MLflow's check of each table: Wine has checked it already, and it takes 1 ms.
+        # Past MLflow's check of each table: it takes 1 ms, and Wine is one too.
         predict = partial(model.unwrap_python_model().predict, None)
     except MlflowException:  # of another flavor, with no Python model inside
         predict = model.predict
@@ -308,7 +311,7 @@ return Health(version=loaded.version, since=loaded.since, problem=live.problem)
 @app.post("/predict", responses={400: {"model": Problem}, 503: {"model": Problem}})
 async def predict(body: Wines) -> Predictions:
     """A quality for each wine, in their order; 503 while there is no model."""
-    # async: a prediction takes a millisecond, and to hand it to a thread costs half of that.
+    # async: the prediction takes a millisecond, a thread for it half of one.
 
 # %% service-predict (given)
 raise HTTPException(501, "predict isn't written yet.")
@@ -336,7 +339,7 @@ def listen(port):
         listener = socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
         raise SystemExit(f"Port {port} can't be taken: {error}. Name another.") from error
-    # Send each answer at once: asyncio asks for that only on sockets that it has made itself.
+    # Send each answer at once, as asyncio does on sockets of its own.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -347,11 +350,11 @@ def main():
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     arguments = parser.parse_args()
 
-    # 1. Don't wait minutes for a registry that is away: the next look comes in two seconds
+    # 1. Don't wait minutes for a registry that is away: the next look comes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
-    # 2. Once uvicorn has stopped, it sends itself the signal again: then end without an error
+    # 2. After it has stopped, uvicorn sends itself the signal again: end well
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK is on Windows alone
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
@@ -505,11 +508,18 @@ from wineops.schema import ALIAS
 from wineops.wines import read_table
 
 
-def measure(address, path, body, connections, seconds):
+def processor_seconds(server):
+    """The processor time that a server has used, with all that it has started."""
+    family = [server, *server.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in family)
+
+
+def measure(address, path, body, connections, seconds, server):
     """Send a request again and again over several connections; return what it took.
 
-    Returns the requests a second, the 50th and 99th percentile of their times in ms, how many
-    failed, and how busy this program was (1.0: it was the bottleneck itself).
+    Returns the requests a second, the 50th and 99th percentile of their times in ms, the server's
+    processor time for one in ms, how many failed, and how busy this program was (1.0: it was the
+    bottleneck itself).
     """
     host = address.removeprefix("http://")
     times, failed = [], []
@@ -530,7 +540,7 @@ def measure(address, path, body, connections, seconds):
         connection.close()
 
     threads = [threading.Thread(target=send) for _ in range(connections)]
-    begin, busy = time.perf_counter(), time.process_time()
+    begin, busy, used = time.perf_counter(), time.process_time(), processor_seconds(server)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -541,6 +551,7 @@ def measure(address, path, body, connections, seconds):
         "requests/s": len(times) / took,
         "p50 ms": p50,
         "p99 ms": p99,
+        "processor ms": (processor_seconds(server) - used) / max(len(times), 1) * 1000,
         "failed": len(failed),
         "client busy": busy / took,
     }
@@ -548,7 +559,7 @@ def measure(address, path, body, connections, seconds):
 
 @contextmanager
 def mlflow_serving(client):
-    """Run `mlflow models serve` on the champion; yield its address, and leave no process behind."""
+    """Run `mlflow models serve`; yield its address and process, and leave none behind."""
     settings.open_store()
     with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
         port = probe.getsockname()[1]
@@ -569,7 +580,7 @@ def mlflow_serving(client):
                 break
             except requests.RequestException:  # not up yet
                 time.sleep(0.2)
-        yield address
+        yield address, server
     finally:
         for process in [*server.children(recursive=True), server]:
             process.kill()
@@ -589,7 +600,8 @@ def main():
     rows = []
     with requests.Session() as client:
         client.trust_env = False  # no proxy leads to this machine
-        with running() as (ours, _), mlflow_serving(client) as theirs:
+        with running() as (ours, service), mlflow_serving(client) as (theirs, mlflow_server):
+            processes = {"service": psutil.Process(service.pid), "mlflow": mlflow_server}
             if not wait_until_ready(client, ours).ok:
                 raise SystemExit("The service has no model: ask its /health why.")
             for _ in range(arguments.rounds):
@@ -606,8 +618,9 @@ def main():
                     for connections in arguments.connections:
                         for server, (address, path, body) in bodies.items():
                             text = json.dumps(body)
-                            measure(address, path, text, connections, 0.5)  # warm up
-                            took = measure(address, path, text, connections, arguments.seconds)
+                            sent = (address, path, text, connections)
+                            measure(*sent, 0.5, processes[server])  # warm up
+                            took = measure(*sent, arguments.seconds, processes[server])
                             case = {"wines": wines, "connections": connections, "server": server}
                             rows.append(case | took)
     medians = pd.DataFrame(rows).groupby(["wines", "connections", "server"], sort=False).median()

@@ -35,7 +35,7 @@ def load_version(version):
     if names != list(COLUMNS):
         raise ValueError(f"version {version} takes {names}, and the service sends {[*COLUMNS]}")
     try:
-        # Past MLflow's check of each table: Wine has checked it already, and it takes 1 ms.
+        # Past MLflow's check of each table: it takes 1 ms, and Wine is one too.
         predict = partial(model.unwrap_python_model().predict, None)
     except MlflowException:  # of another flavor, with no Python model inside
         predict = model.predict

@@ -27,11 +27,18 @@ from wineops.schema import ALIAS
 from wineops.wines import read_table
 
 
-def measure(address, path, body, connections, seconds):
+def processor_seconds(server):
+    """The processor time that a server has used, with all that it has started."""
+    family = [server, *server.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in family)
+
+
+def measure(address, path, body, connections, seconds, server):
     """Send a request again and again over several connections; return what it took.
 
-    Returns the requests a second, the 50th and 99th percentile of their times in ms, how many
-    failed, and how busy this program was (1.0: it was the bottleneck itself).
+    Returns the requests a second, the 50th and 99th percentile of their times in ms, the server's
+    processor time for one in ms, how many failed, and how busy this program was (1.0: it was the
+    bottleneck itself).
     """
     host = address.removeprefix("http://")
     times, failed = [], []
@@ -52,7 +59,7 @@ def measure(address, path, body, connections, seconds):
         connection.close()
 
     threads = [threading.Thread(target=send) for _ in range(connections)]
-    begin, busy = time.perf_counter(), time.process_time()
+    begin, busy, used = time.perf_counter(), time.process_time(), processor_seconds(server)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -63,6 +70,7 @@ def measure(address, path, body, connections, seconds):
         "requests/s": len(times) / took,
         "p50 ms": p50,
         "p99 ms": p99,
+        "processor ms": (processor_seconds(server) - used) / max(len(times), 1) * 1000,
         "failed": len(failed),
         "client busy": busy / took,
     }
@@ -70,7 +78,7 @@ def measure(address, path, body, connections, seconds):
 
 @contextmanager
 def mlflow_serving(client):
-    """Run `mlflow models serve` on the champion; yield its address, and leave no process behind."""
+    """Run `mlflow models serve`; yield its address and process, and leave none behind."""
     settings.open_store()
     with socket.create_server(("127.0.0.1", 0)) as probe:  # port 0: the system picks a free one
         port = probe.getsockname()[1]
@@ -91,7 +99,7 @@ def mlflow_serving(client):
                 break
             except requests.RequestException:  # not up yet
                 time.sleep(0.2)
-        yield address
+        yield address, server
     finally:
         for process in [*server.children(recursive=True), server]:
             process.kill()
@@ -111,7 +119,8 @@ def main():
     rows = []
     with requests.Session() as client:
         client.trust_env = False  # no proxy leads to this machine
-        with running() as (ours, _), mlflow_serving(client) as theirs:
+        with running() as (ours, service), mlflow_serving(client) as (theirs, mlflow_server):
+            processes = {"service": psutil.Process(service.pid), "mlflow": mlflow_server}
             if not wait_until_ready(client, ours).ok:
                 raise SystemExit("The service has no model: ask its /health why.")
             for _ in range(arguments.rounds):
@@ -128,8 +137,9 @@ def main():
                     for connections in arguments.connections:
                         for server, (address, path, body) in bodies.items():
                             text = json.dumps(body)
-                            measure(address, path, text, connections, 0.5)  # warm up
-                            took = measure(address, path, text, connections, arguments.seconds)
+                            sent = (address, path, text, connections)
+                            measure(*sent, 0.5, processes[server])  # warm up
+                            took = measure(*sent, arguments.seconds, processes[server])
                             case = {"wines": wines, "connections": connections, "server": server}
                             rows.append(case | took)
     medians = pd.DataFrame(rows).groupby(["wines", "connections", "server"], sort=False).median()

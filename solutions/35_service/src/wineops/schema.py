@@ -14,7 +14,7 @@ ALIAS = "champion"
 class Wine(BaseModel):
     """The measurements of one wine, under the names that the table has."""
 
-    # strict: "9.4" is a text. forbid: a misspelt field is an error, and isn't ignored.
+    # strict: "9.4" is a text. forbid: a misspelt field is refused.
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     fixed_acidity: float = Field(alias="fixed acidity", ge=0, le=30, description="in g/l")

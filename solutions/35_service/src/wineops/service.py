@@ -52,7 +52,7 @@ async def health(response: Response) -> Health:
 @app.post("/predict", responses={400: {"model": Problem}, 503: {"model": Problem}})
 async def predict(body: Wines) -> Predictions:
     """A quality for each wine, in their order; 503 while there is no model."""
-    # async: a prediction takes a millisecond, and to hand it to a thread costs half of that.
+    # async: the prediction takes a millisecond, a thread for it half of one.
     loaded = live.loaded
     if loaded is None:
         raise HTTPException(503, live.problem)
@@ -66,7 +66,7 @@ def listen(port):
         listener = socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
         raise SystemExit(f"Port {port} can't be taken: {error}. Name another.") from error
-    # Send each answer at once: asyncio asks for that only on sockets that it has made itself.
+    # Send each answer at once, as asyncio does on sockets of its own.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -77,11 +77,11 @@ def main():
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     arguments = parser.parse_args()
 
-    # 1. Don't wait minutes for a registry that is away: the next look comes in two seconds
+    # 1. Don't wait minutes for a registry that is away: the next look comes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
-    # 2. Once uvicorn has stopped, it sends itself the signal again: then end without an error
+    # 2. After it has stopped, uvicorn sends itself the signal again: end well
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK is on Windows alone
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
