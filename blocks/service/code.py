@@ -76,7 +76,7 @@ sulphates: float = Field(ge=0, le=5, description="in g/l")
 
 # %% schema-alcohol
 #: add the field "alcohol", in % by volume. The table has 8.4 to 14.7.
-#: Choose bounds: a sweet wine of 6 and a strong one of 16 may come, but
+#: Choose bounds: a sweet wine of 6 or a strong one of 16 may come, but
 #: 9.4 must be refused if it comes as 94, or as 0.94.
 #: hint: Two bounds, `ge` and `le`. Must the field have a default value? What would it mean?
 #: hint: `alcohol: float = Field(ge=5, le=20, description="in % by volume")`
