@@ -202,12 +202,13 @@ def look(self):
     """Ask the registry once. If the alias has moved, load the new version, then swap."""
 
 # %% live-look
-#: bring `self.loaded` up to date. `self.find()` gives the version with
-#: the alias, or None if no version has it: then `loaded` is None too.
-#: `self.load(version)` gives what `loaded` is to hold, and takes seconds.
-#: Meanwhile requests read `self.loaded`. Load only if the version is
-#: another one. `problem` says what is wrong; "" if all is well. Both
-#: calls may raise any error: then the service keeps what it has.
+#: bring `self.loaded` up to date. `self.find()` gives the version
+#: with the alias, or None if no version has it: then `loaded` is
+#: None too. `self.load(version)` gives what `loaded` is to hold,
+#: and takes seconds. Meanwhile requests read `self.loaded`. Load
+#: only if the version is another one. `problem` says what is
+#: wrong; "" if all is well. Both calls may raise any error: then
+#: the service keeps what it has.
 #: hint: When may `self.loaded` change: before the new model has been loaded, or after? What should
 #: it hold if `self.load` fails? The version in use is `self.loaded.version`, if there is one.
 #: hint: Inside `try:`, begin with `version = self.find()`. If it is None, so is `self.loaded`. If
