@@ -1,7 +1,13 @@
 # %% readme (given)
 # wineops: the wine model, operated
 
-This is the package as it stands after block [[batch]] of Wine Lab. (Edit blocks/batch/code.py, and build.)
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[batch]] of Wine
+Lab. It is built from `blocks/batch/code.py` and those before it.
+
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
 
 # %% readme-batch (given)
 ## Batch inference
@@ -447,6 +453,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+
 from wineops import batch
 
 DAY = date(2026, 11, 22)

@@ -1,7 +1,13 @@
 # %% readme (given)
 # wineops: the wine model, operated
 
-This is the package as it stands after block [[challenger]] of Wine Lab. (Edit blocks/challenger/code.py, and build.)
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[challenger]] of Wine
+Lab. It is built from `blocks/challenger/code.py` and those before it.
+
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
 
 # %% readme-challenger (given)
 ## Release a model
@@ -564,6 +570,7 @@ import mlflow
 import numpy as np
 import pytest
 import requests
+
 from wineops import release
 from wineops.challenge import decide
 from wineops.news import receiving, sign

@@ -1,3 +1,14 @@
+# %% readme-compare (given)
+## Compare families of models
+
+```sh
+python -m wineops.compare
+```
+
+It trains each family once and evaluates it on two test tables: on all test wines, and on those that the training
+table doesn't have. Each evaluation is a run. The ranked table has the RMSE and the lead over the champion's family, both
+with a 95 % interval.
+
 # %% folder (given)
 import os
 import subprocess
@@ -25,20 +36,13 @@ def run(*command):
 # %% readme (given)
 # wineops: the wine model, operated
 
-Programs for a team that has a wine model in MLflow's registry. This is the package after block [[compare]] of
-Wine Lab (its source: `blocks/compare/code.py`).
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[compare]] of Wine
+Lab. It is built from `blocks/compare/code.py` and those before it.
 
 ```sh
-pip install -e .               # in the environment that has MLflow
-python -m pytest               # the package's own tests
-python -m wineops.compare      # compare four families of models
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
 ```
-
-## Compare families of models
-
-`wineops.compare` trains each family once and evaluates it on two test tables: on all test wines, and on those
-that the training table doesn't have. Each evaluation is a run. The ranked table has the RMSE and the lead over
-the champion's family, both with a 95 % interval.
 
 # %% readme-end (given)
 ## Where things are

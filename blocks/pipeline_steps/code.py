@@ -1,8 +1,19 @@
+# %% readme (given)
+# wineops: the wine model, operated
+
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[pipeline_steps]] of Wine
+Lab. It is built from `blocks/pipeline_steps/code.py` and those before it.
+
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
+
 # %% folder-pipeline (given)
 (package / "notebooks").mkdir(exist_ok=True)
 
 # %% readme-pipeline (given)
-## The pipeline (block [[pipeline_steps]])
+## The pipeline
 
 Three steps: `process_data` cleans and splits the wine table, `train_register` trains a model and registers
 it, `predict` applies the newest version of its environment to the new wines. `config.yaml` says where each
@@ -22,10 +33,8 @@ Without make, on Windows too, in this folder and with `PYTHONPATH` set to `src` 
     python -m wineops.predict --env test
 
 `notebooks/` has a notebook for each step. It calls the same functions, and gives the same model.
-(This section is written in blocks/pipeline_steps/code.py.)
 
 # %% needs-pipeline (given)
-    "pyarrow",
     "pydantic",
     "PyYAML",
 
@@ -775,6 +784,7 @@ if __name__ == "__main__":
 
 import pandas as pd
 import pytest
+
 from wineops import predict, process_data, settings, train_register
 from wineops.wines import read_table
 

@@ -1,4 +1,15 @@
 # fmt: off
+# %% readme (given)
+# wineops: the wine model, operated
+
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[search]] of Wine
+Lab. It is built from `blocks/search/code.py` and those before it.
+
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
+
 # %% readme-search (given)
 ## Search for a challenger
 
@@ -10,8 +21,6 @@ after a crash, or with a larger budget, and it goes on where it ended. `--fresh`
 each study is one run, with a child run for each trial. The best model is registered and gets the alias
 `challenger`; whether it should replace the champion is decided elsewhere. `--grid` also scores a plain grid, and adds
 it to `cost.csv` on the run. Only one process at a time may work on a study.
-
-(This section is written in blocks/search/code.py.)
 
 # %% needs-search (given)
     "optuna",
@@ -424,6 +433,7 @@ if __name__ == "__main__":
 """The search's parts, on studies of their own."""
 
 import optuna
+
 from wineops import settings
 from wineops.space import suggest
 from wineops.study import budget_left, fail_killed, open_study

@@ -1,7 +1,16 @@
+# %% readme (given)
+# wineops: the wine model, operated
+
+Programs for a team that has a wine model in MLflow's registry. This is the package after block [[service]] of Wine
+Lab. It is built from `blocks/service/code.py` and those before it.
+
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
+
 # %% readme-service (given)
 ## Serve the champion: `wineops.service`
-
-(This section is written in blocks/service/code.py.)
 
     python -m wineops.service --port 8000
 
@@ -23,8 +32,6 @@ running.
 # %% needs-service (given)
     "fastapi",
     "httpx",  # the tests ask the service without a network
-    "psutil",
-    "requests",
     "uvicorn",
 
 # %% schema-begin (given)
@@ -640,6 +647,7 @@ from datetime import UTC, datetime
 import httpx
 import numpy as np
 import pytest
+
 from wineops import service
 from wineops.live_model import LiveModel, Loaded
 from wineops.schema import COLUMNS, EXAMPLE

@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 import requests
+
 from wineops import release
 from wineops.challenge import decide
 from wineops.news import receiving, sign

@@ -1,6 +1,7 @@
 """The search's parts, on studies of their own."""
 
 import optuna
+
 from wineops import settings
 from wineops.space import suggest
 from wineops.study import budget_left, fail_killed, open_study

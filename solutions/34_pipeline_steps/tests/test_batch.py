@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+
 from wineops import batch
 
 DAY = date(2026, 11, 22)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from wineops import predict, process_data, settings, train_register
 from wineops.wines import read_table
 

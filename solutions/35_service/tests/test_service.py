@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import numpy as np
 import pytest
+
 from wineops import service
 from wineops.live_model import LiveModel, Loaded
 from wineops.schema import COLUMNS, EXAMPLE
