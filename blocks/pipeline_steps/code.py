@@ -782,6 +782,7 @@ if __name__ == "__main__":
 # %% test-pipeline (given)
 """The configuration, and the three steps on a few wines in a store that is thrown away."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -791,7 +792,11 @@ from wineops.wines import read_table
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """The environment test, with all that it writes in a temporary folder."""
+    """The environment test on 80 made-up wines, with all that it writes in a temporary folder."""
+    values = np.random.default_rng(1).normal(5, 1, (80, 12)).round(2)
+    table = pd.DataFrame(values, columns=[*"abcdefghijk", "quality"])
+    table.to_csv(tmp_path / "red-wine-quality.csv", sep=";", index=False)
+    monkeypatch.setenv("WINEOPS_DATA", str(tmp_path))
     monkeypatch.setenv("WINEOPS_OUTPUT", str(tmp_path))
     before = settings.environment
     settings.use("test")
