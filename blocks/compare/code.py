@@ -1,3 +1,12 @@
+# %% readme-install (given)
+```sh
+pip install -e .      # in the environment that has MLflow
+python -m pytest      # the package's own tests
+```
+
+# %% readme-block (given)
+This is the package after block [[compare]] of Wine Lab, built from `blocks/compare/code.py` and those before it.
+
 # %% readme-compare (given)
 ## Compare families of models
 
@@ -36,13 +45,7 @@ def run(*command):
 # %% readme (given)
 # wineops: the wine model, operated
 
-Programs for a team that has a wine model in MLflow's registry. This is the package after block [[compare]] of Wine
-Lab. It is built from `blocks/compare/code.py` and those before it.
-
-```sh
-pip install -e .      # in the environment that has MLflow
-python -m pytest      # the package's own tests
-```
+Programs for a team that has a wine model in MLflow's registry.
 
 # %% readme-end (given)
 ## Where things are

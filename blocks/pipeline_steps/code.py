@@ -1,13 +1,5 @@
-# %% readme (given)
-# wineops: the wine model, operated
-
-Programs for a team that has a wine model in MLflow's registry. This is the package after block [[pipeline_steps]] of Wine
-Lab. It is built from `blocks/pipeline_steps/code.py` and those before it.
-
-```sh
-pip install -e .      # in the environment that has MLflow
-python -m pytest      # the package's own tests
-```
+# %% readme-block (given)
+This is the package after block [[pipeline_steps]] of Wine Lab, built from `blocks/pipeline_steps/code.py` and those before it.
 
 # %% folder-pipeline (given)
 (package / "notebooks").mkdir(exist_ok=True)

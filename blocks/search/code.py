@@ -1,14 +1,6 @@
 # fmt: off
-# %% readme (given)
-# wineops: the wine model, operated
-
-Programs for a team that has a wine model in MLflow's registry. This is the package after block [[search]] of Wine
-Lab. It is built from `blocks/search/code.py` and those before it.
-
-```sh
-pip install -e .      # in the environment that has MLflow
-python -m pytest      # the package's own tests
-```
+# %% readme-block (given)
+This is the package after block [[search]] of Wine Lab, built from `blocks/search/code.py` and those before it.
 
 # %% readme-search (given)
 ## Search for a challenger

@@ -5,6 +5,7 @@ import json
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,11 +82,10 @@ def _ask(service, live, method, path, body=None):
 def _asked(service, live, method, path, body=None):
     """As `_ask`; where the app stops with an error, what to do about it."""
 
-    def asked():
-        return _ask(service, live, method, path, body)
-
-    asked.__name__ = path.strip("/")
-    return call(asked, on_error=f"Look at your lines in `{asked.__name__}`, in service.py.")
+    name = path.strip("/")
+    asked = partial(_ask, service, live, method, path, body)
+    asked.__name__ = name
+    return call(asked, on_error=f"Look at your lines in `{name}`, in service.py.")
 
 
 # --- schema.py ----------------------------------------------------------------------------------
@@ -345,6 +345,9 @@ def test_predict_answers_with_one_version(namespace):
     body = {"wines": [WINE, WINE]}
     live = SimpleNamespace(loaded=None, problem="There is no grape.")
     status, said = _asked(service, live, "POST", "/predict", body)
+    assert status != 422, (
+        "POST /predict refuses a wine that is right: mend Wine in schema.py first."
+    )
     assert status == 503, (
         f"without a model POST /predict answers {status}, not 503: "
         "`raise HTTPException(503, live.problem)`."
@@ -376,7 +379,10 @@ def _asked_for_real(namespace):
     """What `wineops.ask` has kept, of the service as its files are now."""
     package = Path(namespace["package"])
     file = package.parents[1] / "output" / "asked.json"
-    assert file.is_file(), f'the service hasn\'t been asked yet: run the cell "{CELL}".'
+    assert file.is_file(), (
+        "there is no answer of the service: if a line above says TODO, mend that first. Then run "
+        f'the cell "{CELL}".'
+    )
     sources = [package / "src" / "wineops" / f"{name}.py" for name in ("schema", "live_model")]
     sources.append(package / "src" / "wineops" / "service.py")
     changed = [one.name for one in sources if one.stat().st_mtime > file.stat().st_mtime]
@@ -387,7 +393,7 @@ def _asked_for_real(namespace):
 
 
 @catches("the last cell was not run", skip("run-service"))
-@hint("the service hasn't been asked yet")
+@hint("there is no answer of the service")
 @catches("a file was changed afterwards")
 @after("import time; time.sleep(0.05); (package / 'src/wineops/service.py').touch()")
 @hint("service.py was written after the service was asked")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
 from contextlib import suppress
 
 
@@ -31,8 +30,8 @@ def _full_name(function: ast.expr, aliases: dict[str, str]) -> str | None:
     return None
 
 
-def calls(source: str, lines: Collection[int] | None = None) -> set[str]:
-    """Return the functions that `source` calls, on these `lines` alone where they are named.
+def calls(source: str) -> set[str]:
+    """Return the functions that `source` calls.
 
     Imported ones by their full name (``mlflow.log_params``), methods of anything else as
     ``.fit``; also those of a program that stands in it as a text (the code of a model). Left
@@ -46,7 +45,7 @@ def calls(source: str, lines: Collection[int] | None = None) -> set[str]:
             # A text with imports, which may be something else than Python.
             with suppress(SyntaxError):
                 found |= calls(str(node.value))
-        if isinstance(node, ast.Call) and (lines is None or node.lineno in lines):
+        if isinstance(node, ast.Call):
             name = _full_name(node.func, aliases)
             # Builtins and the code's own functions are imported from nowhere: no full name.
             if name:
