@@ -1,5 +1,5 @@
 # %% readme-block (given)
-This is the package after block [[batch]] of Wine Lab, built from `blocks/batch/code.py` and those before it.
+This is the package after the block `batch` of Wine Lab, built from `blocks/batch/code.py` and those before it.
 
 # %% readme-batch (given)
 ## Batch inference

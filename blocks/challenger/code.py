@@ -1,5 +1,5 @@
 # %% readme-block (given)
-This is the package after block [[challenger]] of Wine Lab, built from `blocks/challenger/code.py` and those before it.
+This is the package after the block `challenger` of Wine Lab, built from `blocks/challenger/code.py` and those before it.
 
 # %% readme-challenger (given)
 ## Release a model

@@ -5,7 +5,7 @@ python -m pytest      # the package's own tests
 ```
 
 # %% readme-block (given)
-This is the package after block [[compare]] of Wine Lab, built from `blocks/compare/code.py` and those before it.
+This is the package after the block `compare` of Wine Lab, built from `blocks/compare/code.py` and those before it.
 
 # %% readme-compare (given)
 ## Compare families of models

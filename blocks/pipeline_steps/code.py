@@ -1,5 +1,5 @@
 # %% readme-block (given)
-This is the package after block [[pipeline_steps]] of Wine Lab, built from `blocks/pipeline_steps/code.py` and those before it.
+This is the package after the block `pipeline_steps` of Wine Lab, built from `blocks/pipeline_steps/code.py` and those before it.
 
 # %% folder-pipeline (given)
 (package / "notebooks").mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 # fmt: off
 # %% readme-block (given)
-This is the package after block [[search]] of Wine Lab, built from `blocks/search/code.py` and those before it.
+This is the package after the block `search` of Wine Lab, built from `blocks/search/code.py` and those before it.
 
 # %% readme-search (given)
 ## Search for a challenger

@@ -1,5 +1,5 @@
 # %% readme-block (given)
-This is the package after block [[service]] of Wine Lab, built from `blocks/service/code.py` and those before it.
+This is the package after the block `service` of Wine Lab, built from `blocks/service/code.py` and those before it.
 
 # %% readme-service (given)
 ## Serve the champion: `wineops.service`

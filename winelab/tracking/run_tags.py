@@ -65,16 +65,20 @@ def same_try(runs: list[Run], run: Run) -> list[Run]:
 
 
 def source_name() -> str:
-    """Return the file name of the notebook or script that runs now, "" where nobody says it."""
+    """Return the file name of the notebook or script that runs now, "" where nobody says it.
+
+    Of a program that a notebook has started, and that is no block's, the notebook's.
+    """
     shell = _shell()
     names = [
         os.environ.get("WINELAB_SOURCE"),
         getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__") if shell else None,
-        os.environ.get("JPY_SESSION_NAME") if shell else None,
         sys.argv[0] if sys.argv and not shell else None,
+        os.environ.get("JPY_SESSION_NAME"),
     ]
     # PureWindowsPath splits at both kinds of slash.
-    return next((PureWindowsPath(name).name for name in names if name), "")
+    files = [PureWindowsPath(name).name for name in names if name]
+    return next((file for file in files if block_slug(file)), next(iter(files), ""))
 
 
 @cache
