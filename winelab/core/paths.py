@@ -46,6 +46,8 @@ def course_environment(root: Path = ROOT) -> dict[str, str]:
         ARTIFACT_ROOT: (root / ARTIFACTS.name).as_uri(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        # Drawn where tqdm is, which part 4 brings along: the same outputs with it and without.
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PYTHONUTF8": "1",
         # A hand-made folder is no git checkout: MLflow would warn at every run.
         "GIT_PYTHON_REFRESH": "quiet",

@@ -26,6 +26,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # And this, when it sets up its logger: its warnings are shown, and not what it is busy with, which
 # would bury a result below ten lines in red.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+# And so with its progress bars.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 BLOCK_TAG = "winelab.block"
 TRY_TAG = "winelab.try"
