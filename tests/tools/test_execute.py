@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tools.made_up import Lifeline, needs_fork
-from winelab.core.paths import STORE, TABLE
+from winelab.core.paths import NEW_WINES, STORE, TABLE
 from winelab.course.source import course
 from winelab.proof.execute import SHOWN_FOLDER, Code, Outcome, Where, _joined, execute
 from winelab.proof.outputs import solved_code
@@ -229,7 +229,8 @@ def test_a_run_writes_into_its_workspace_whatever_the_folder(
     assert number == ("1" if experiment else "0")
     files = workspace / "mlruns" / number / made / "artifacts"
     assert (files / "note.txt").read_text("utf-8") == "hello"
-    assert [path.name for path in (workspace / "data").iterdir()] == [TABLE.name]
+    tables = {path.name for path in (workspace / "data").iterdir()}
+    assert tables == {TABLE.name, NEW_WINES.name}
     assert [path.name for path in tmp_path.iterdir()] == ["wine-lab"]
     # Nor into another workspace's store.
     count = "import mlflow\nprint(len(mlflow.search_runs(search_all_experiments=True)))"

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 
 from winelab.checks.authoring import Mistake
-from winelab.checks.checking import checks_of, source_text
+from winelab.checks.checking import checks_of, source_text, the_newest_run_has_finished
 from winelab.checks.report import Verdict
 from winelab.core.mlflow_private import ARTIFACT_ROOT
 from winelab.core.paths import SOLUTIONS, TABLE
@@ -124,6 +124,7 @@ def reasons(case: Case) -> list[str]:
 # --- judges -------------------------------------------------------------------------------------
 
 _AGE = re.compile(r"\b(?:Deprecation|PendingDeprecation|Future)Warning\b.*")
+FINISHED = the_newest_run_has_finished.__name__
 DEPRECATED = "deprecated: "
 """How a reason begins that is about a deprecation alone."""
 
@@ -165,7 +166,7 @@ def is_untouched(outcome: Outcome, may_pass: int = 0, may_stop: bool = False) ->
     Args:
         outcome: of the run of its cells.
         may_pass: how many checks of the block's own change may pass all the same.
-        may_stop: whether it may end in an error, as a program does that lacks a function.
+        may_stop: whether it, or its newest run, may end in an error: a program lacks a function.
     """
     if not (may_stop and _verdicts(outcome)) and (found := _not_checked(outcome)):
         return found
@@ -175,7 +176,7 @@ def is_untouched(outcome: Outcome, may_pass: int = 0, may_stop: bool = False) ->
         f'the check "{verdict.line}" is marked given, and fails before there is anything to do: '
         f"{verdict.hint}"
         for verdict in _verdicts(outcome)
-        if verdict.given and not verdict.done
+        if verdict.given and not verdict.done and not (may_stop and verdict.name == FINISHED)
     ]
     if len(passed) > may_pass:
         found += [f'the check "{one.line}" passes before anything is done' for one in passed]
@@ -365,7 +366,7 @@ def thorough_cases(course: Course, block: Block, original: Path | None) -> Itera
         *[Step(killed, partial(ends_in, words=("died",)), check=False)] * (not block.package),
         script_step(course, block, arguments=settings),
         # On a store that holds a solved run: `make run`, or another day's kernel, has left it.
-        Step(lab_code(course, block), is_untouched),
+        Step(lab_code(course, block), partial(is_untouched, may_stop=block.package)),
         # The student runs all cells, and again, in one kernel.
         Step(solved_code(course, block, times=2), passes, limit=300),
     )
