@@ -432,4 +432,4 @@ if run("wineops.compare") == 0:
     display(Image(package.parent / "comparison.png"))
 
 # %% run-tests (given)
-run("pytest", "-q", "--no-header")
+run("pytest", "-q", "--no-header", "--color=no")

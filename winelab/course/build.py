@@ -193,9 +193,10 @@ def write(course: Course, root: Path = ROOT) -> list[Path]:
             _keep_aside(path, root)
         path.unlink()
         for folder in path.parents:
-            if folder.parent == root or any(folder.iterdir()):
+            # What Python has compiled of the files that are gone goes with them.
+            if folder.parent == root or {one.name for one in folder.iterdir()} - {"__pycache__"}:
                 break
-            folder.rmdir()
+            shutil.rmtree(folder)
     return changed + abandoned
 
 

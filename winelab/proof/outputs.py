@@ -27,7 +27,7 @@ BY_NATURE = (
     ("TIME", re.compile(r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?")),
     ("CELL", re.compile(r"[^\s'\"<>]*ipykernel_\d+[/\\]\d+\.py")),
     ("SERVER", re.compile(r"127\.0\.0\.1:\d+")),
-    ("SECONDS", re.compile(r" *\b\d+\.\d s\b")),
+    ("SECONDS", re.compile(r" *\b\d+\.\d+ ?s\b")),
 )
 # Drawn, not printed: another machine has other fonts.
 PICTURES = ("image/png", "image/svg+xml")
