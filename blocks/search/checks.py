@@ -125,7 +125,7 @@ def test_the_space_is_conditional(namespace):
         families.add(family)
         _check_ranges(family, trial.distributions)
         kind_of = "nothing (None)" if model is None else "another model"
-        assert repr(model) == repr(module.build(**trial.params)), (
+        assert repr(model) == repr(call(module.build, **trial.params)), (
             f"suggest gives back {kind_of} for {trial.params}: return `build(**trial.params)`."
         )
     assert len(families) == 2, (
@@ -394,7 +394,7 @@ def test_the_best_trial_is_released(namespace):
             "release registers no model yet: build the best one, fit it, and call `register`."
         )
         aliases = dict(client.get_registered_model(REGISTERED).aliases)
-    expected = module.build(**study.best_params)
+    expected = call(module.build, **study.best_params)
     assert repr(given.model) == repr(expected), (
         f"release registers {' '.join(repr(given.model).split())}: the best trial is the one with "
         f"{study.best_params}, `study.best_params`."

@@ -306,7 +306,7 @@ def script_step(
 
 def quick_cases(course: Course, block: Block) -> Iterator[Case]:
     """Yield the lab untouched, and the solution as script and as notebook with its outputs."""
-    lab = Step(lab_code(course, block), is_untouched)
+    lab = Step(lab_code(course, block), partial(is_untouched, may_stop=block.package))
     yield Case(block, Part.UNSOLVED, "the lab as it is opened", (lab,), quick=True)
     what = "the package" if block.package else "the script"
     yield Case(block, Part.SOLVED, what, (script_step(course, block),), quick=True)
